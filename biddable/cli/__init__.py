@@ -27,8 +27,6 @@ _ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
-    # Waiting threads sleep. If they spin while other programs want the cores, decoding is ten times slower.
-    "OMP_WAIT_POLICY": "PASSIVE",
 }
 """Set before torch is imported; what a user has set stands."""
 

@@ -31,8 +31,9 @@ class TrainConfig:
     """Gradients with a larger norm are scaled down to it."""
     lora_rank: int = 0
     """Rank of a LoRA adapter on every linear layer; 0 trains all weights."""
-    max_tokens_per_step: int = 2048
-    """Tokens computed at once, which bounds the memory. Changes no result beyond rounding."""
+    max_tokens_per_step: int = 0
+    """Tokens computed at once, which bounds the memory; 0: 512 on a CPU, else 16,384. Changes no result
+    beyond rounding."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """What is computed in (weights stay fp32). "auto" is bf16 where the processor is built for it."""
     too_long: Literal["error", "drop"] = "error"
@@ -70,6 +71,11 @@ class TrainConfig:
             torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
         )
 
+    def tokens_at_once(self, device: torch.device) -> int:
+        """``max_tokens_per_step``, or what suits that device."""
+        # A CPU is at its full speed with this many; more would only take more memory.
+        return self.max_tokens_per_step or (512 if device.type == "cpu" else 2**14)
+
     def lr_at(self, step: int, steps: int) -> float:
         """Learning rate of ``step`` (from 0) out of ``steps``."""
         rising = math.ceil(self.warmup * steps)
@@ -81,7 +87,7 @@ class TrainConfig:
 _INTEGERS = {
     "epochs": 1,
     "batch_size": 1,
-    "max_tokens_per_step": 1,
+    "max_tokens_per_step": 0,
     "checkpoint_every": 1,
     "lora_rank": 0,
     "max_skips": 0,

@@ -14,7 +14,7 @@ from biddable.models.base import TrainableModel
 from biddable.train.adapter import choose_weights
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Encoder, Example
-from biddable.train.loop import Scores, StepReport, TrainReport, train
+from biddable.train.loop import Objective, Scores, StepReport, TrainReport, train
 from biddable.train.losses import Losses, dpo_loss, require_alpha, require_beta
 from biddable.train.scorer import packed, sequence_logprobs
 from biddable.types import Preference
@@ -77,6 +77,19 @@ def train_dpo(
     )
     model.module = choose_weights(model.module, lora_rank=config.lora_rank, seed=config.seed)
     reference = _reference(model, examples, config)
+    report = train(
+        model.module,
+        examples,
+        dpo_objective(reference, config),
+        config,
+        checkpoint_dir=checkpoint_dir,
+        on_step=on_step,
+    )
+    return replace(report, dropped=len(preferences) - len(kept))
+
+
+def dpo_objective(reference: Tensor, config: DpoConfig) -> Objective:
+    """The loss of pairs, given the [pairs, 2] log-probabilities of chosen and rejected in the reference."""
 
     def objective(scores: Scores) -> Losses:
         policy_w, policy_l = scores.logprobs.view(-1, 2).unbind(1)
@@ -84,11 +97,11 @@ def train_dpo(
         nll_w = -policy_w / scores.lengths[::2]
         return dpo_loss(policy_w, policy_l, ref_w, ref_l, config.beta, nll_w, config.alpha)
 
-    report = train(model.module, examples, objective, config, checkpoint_dir=checkpoint_dir, on_step=on_step)
-    return replace(report, dropped=len(preferences) - len(kept))
+    return objective
 
 
 def _reference(model: TrainableModel, examples: Sequence[Example], config: DpoConfig) -> Tensor:
     """[pairs, 2] log-probabilities of the chosen and the rejected responses before training."""
     with packed(model.module, config) as lm:
-        return torch.stack(sequence_logprobs(lm, examples, config.max_tokens_per_step))
+        max_tokens = config.tokens_at_once(next(lm.parameters()).device)
+        return torch.stack(sequence_logprobs(lm, examples, max_tokens))

@@ -1,19 +1,18 @@
-"""Log-probabilities of given tokens without ever holding all the logits.
+"""Log-probabilities of given tokens without ever holding the logits of a whole batch.
 
 The logits of a few thousand tokens over a vocabulary of fifty thousand take more memory than the
-model. Here they exist for one chunk of rows at a time, in one buffer that is used again for each chunk,
-and are computed a second time in the backward pass.
+model. Here one chunk of rows exists at a time. The backward pass computes the chunks again, except the
+last, whose probabilities are still there: for a micro-batch of ordinary size that is the only one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-_CHUNK = 2**24  # logits held at once: 64 MB in fp32
+_CHUNK = 2**25  # probabilities held at once: 128 MB in fp32
 
 
 def token_logprobs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -34,42 +33,54 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         ctx.weight_dtype, weight = weight.dtype, weight.to(hidden.dtype)
-        norm = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-        picked = torch.empty_like(norm)
-        for rows, logits in _chunks(hidden, weight):
-            picked[rows] = logits.gather(1, targets[rows, None])[:, 0]
-            # Not torch.logsumexp: that is many times slower on a CPU.
-            top = logits.amax(1, keepdim=True)
-            norm[rows] = logits.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
-        ctx.save_for_backward(hidden, weight, targets, norm)
-        return picked.sub_(norm)
+        logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        for rows in _chunks(hidden, weight):
+            exps, total, logprobs[rows] = _softmax(hidden[rows], weight, targets[rows])
+        ctx.save_for_backward(hidden, weight, targets, exps, total)
+        return logprobs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, targets, norm = ctx.saved_tensors
-        scale = grads[0][:, None].to(hidden.dtype)
-        scaled = hidden * scale
-        grad_hidden = torch.empty_like(hidden)
-        # In the weight's own precision: many chunks are added up in it.
-        grad_weight = torch.zeros_like(weight, dtype=ctx.weight_dtype) if ctx.needs_input_grad[1] else None
-        for rows, logits in _chunks(hidden, weight):
-            probs = logits.sub_(norm[rows, None]).exp_().to(hidden.dtype)
-            torch.mm(probs, weight, out=grad_hidden[rows])
-            if grad_weight is not None and grad_weight.dtype == probs.dtype:
-                grad_weight.addmm_(probs.t(), scaled[rows], alpha=-1)
-            elif grad_weight is not None:
-                grad_weight.sub_(probs.t() @ scaled[rows])
-        grad_hidden = weight[targets].sub_(grad_hidden).mul_(scale)
-        if grad_weight is not None:
-            grad_weight.index_add_(0, targets, scaled.to(grad_weight.dtype))
+        hidden, weight, targets, exps, total = ctx.saved_tensors
+        grad = grads[0][:, None].to(hidden.dtype)
+        grad_hidden = weight[targets].mul_(grad)
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            # In the weight's own precision, as many chunks are added up in it.
+            grad_weight = torch.zeros_like(weight, dtype=ctx.weight_dtype)
+            grad_weight.index_add_(0, targets, (hidden * grad).to(ctx.weight_dtype))
+        for rows in reversed(_chunks(hidden, weight)):
+            if exps is None:
+                exps, total, _ = _softmax(hidden[rows], weight, targets[rows])
+            # exps / total are the probabilities; dividing the narrow side of each product is cheaper.
+            share = grad[rows] / total[:, None].to(hidden.dtype)
+            grad_hidden[rows] -= (exps @ weight).mul_(share)
+            if grad_weight is not None:
+                _subtract_product(grad_weight, exps.t(), hidden[rows] * share)
+            exps = None
         return grad_hidden, grad_weight, None
 
 
-def _chunks(hidden: Tensor, weight: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of rows and their logits in fp32, which the caller may overwrite."""
-    size = min(len(hidden), max(1, _CHUNK // len(weight)))
-    buffer = hidden.new_empty(size, len(weight))
-    for start in range(0, len(hidden), size):
-        rows = slice(start, min(start + size, len(hidden)))
-        logits = torch.mm(hidden[rows], weight.t(), out=buffer[: rows.stop - start])
-        yield rows, logits.float()
+def _softmax(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[n, V] exp(logit - the largest of its row), [n] their sums, [n] the log-probabilities of the targets.
+
+    Not by torch.logsumexp or log_softmax, which are several times slower on a CPU.
+    """
+    logits = (hidden @ weight.t()).float()
+    logits.sub_(logits.amax(1, keepdim=True))
+    picked = logits.gather(1, targets[:, None])[:, 0]
+    exps = logits.exp_()
+    total = exps.sum(1)
+    return exps.to(hidden.dtype), total, picked - total.log()
+
+
+def _subtract_product(result: Tensor, left: Tensor, right: Tensor) -> None:
+    if result.dtype == left.dtype:
+        result.addmm_(left, right, alpha=-1)
+    else:
+        result.sub_(left @ right)
+
+
+def _chunks(hidden: Tensor, weight: Tensor) -> list[slice]:
+    size = max(1, _CHUNK // len(weight))
+    return [slice(start, min(start + size, len(hidden))) for start in range(0, len(hidden), size)]

@@ -30,7 +30,7 @@ from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
 from biddable.train.losses import Losses
 from biddable.train.packing import pack
-from biddable.train.scorer import check_packing, packed
+from biddable.train.scorer import PackedLM, check_packing, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,75 +109,135 @@ def train(
         RunError: ``checkpoint_dir`` holds a training with another configuration or other data.
         StorageError: a checkpoint cannot be written.
     """
-    accelerator = Accelerator(device_placement=False)
-    if accelerator.num_processes > 1:
-        module.to(accelerator.device)
-    device = next(module.parameters()).device
-    batches = batch_order(len(examples), config.batch_size, config.epochs, config.seed)
-    weights = [1.0] * len(examples) if weights is None else weights
     history = []
     with packed(module, config) as model:
         check_packing(model)
-        optimizer = _adamw(model, config, device)
-        wrapped, prepared = accelerator.prepare(model, optimizer)
-        optimizer = prepared.optimizer
-        identity = {"config": _lasting(config), "data": _fingerprint(examples)}
-        state = {"step": 0, "skipped": 0, "in_a_row": 0}
+        training = Training(model, examples, objective, config, weights=weights)
         if checkpoint_dir:
-            state = load_checkpoint(checkpoint_dir, model, optimizer, identity) or state
-        for step in range(state["step"], len(batches)):
-            start = time.perf_counter()
-            sums = _gradients(accelerator, wrapped, examples, batches[step], objective, config, weights)
-            norm = float(accelerator.clip_grad_norm_(wrapped.parameters(), config.max_grad_norm))
-            lr = config.lr_at(step, len(batches))
-            finite = math.isfinite(sums["loss"]) and math.isfinite(norm)
-            if finite:
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                optimizer.step()
-            optimizer.zero_grad()
-            state = _counted(state, finite)
-            loss, seconds = sums.pop("loss"), time.perf_counter() - start
-            report = StepReport(step + 1, len(batches), loss, sums, norm, lr, seconds, not finite)
+            training.resume(checkpoint_dir)
+        while training.step < training.steps:
+            report = training.advance()
             history.append(report)
-            if on_step and accelerator.is_main_process:
+            if on_step and training.is_main_process:
                 on_step(report)
-            if state["in_a_row"] > config.max_skips:
-                raise _diverged(report, state["in_a_row"])
-            if checkpoint_dir and (state["step"] % config.checkpoint_every == 0 or step + 1 == len(batches)):
-                writes = accelerator.is_main_process
-                save_checkpoint(checkpoint_dir, model, optimizer, identity | state, writes=writes)
-    return TrainReport(len(batches), state["skipped"], tuple(history))
+            due = training.step % config.checkpoint_every == 0 or training.step == training.steps
+            if checkpoint_dir and due:
+                training.save(checkpoint_dir)
+    return TrainReport(training.steps, training.skipped, tuple(history))
 
 
-def _gradients(
-    accelerator: Accelerator,
-    model: nn.Module,
-    examples: Sequence[Example],
-    indices: Sequence[int],
-    objective: Objective,
-    config: TrainConfig,
-    weights: Sequence[float],
-) -> dict[str, float]:
-    """Leave the batch's gradient in the parameters; return the means of loss and metrics over the batch."""
-    sizes = [example.tokens for example in examples]
-    pieces = micro_batches(indices, sizes, config.max_tokens_per_step, accelerator.num_processes)
-    mine = pieces[accelerator.process_index :: accelerator.num_processes]
-    units = sum(weights[index] for index in indices)
-    share = 1.0 if mine else 0.0  # a process with nothing to do must take part in the exchange all the same
-    totals: dict[str, Tensor] = {}
-    for number, piece in enumerate(mine or pieces[:1], 1):
-        batch = pack([examples[index] for index in piece]).to(next(model.parameters()).device)
-        last = number >= len(mine)
-        with nullcontext() if last else accelerator.no_sync(model):
-            logprobs = batch.per_sequence(model(batch))
-            losses, metrics = objective(Scores(piece, logprobs, batch.lengths))
-            # Processes' gradients are averaged; times their number, that is the sum.
-            accelerator.backward(losses.sum() * (share * accelerator.num_processes / units))
-        for name, values in {"loss": losses.detach(), **metrics}.items():
-            totals[name] = totals.get(name, 0) + values.sum() * share
-    reduced = accelerator.reduce(torch.stack(list(totals.values())), "sum") / units
-    return dict(zip(totals, reduced.tolist(), strict=True))
+class Training:
+    """A training under way: the model, the optimizer and how far they have come.
+
+    Args:
+        model: see ``scorer.packed``; under ``torchrun`` it is moved to its process's device.
+        examples: see ``train``.
+        objective: see ``train``.
+        config: see ``train``.
+        weights: see ``train``.
+    """
+
+    def __init__(
+        self,
+        model: PackedLM,
+        examples: Sequence[Example],
+        objective: Objective,
+        config: TrainConfig,
+        *,
+        weights: Sequence[float] | None = None,
+    ):
+        self.config = config
+        self._examples, self._objective = examples, objective
+        self._weights = [1.0] * len(examples) if weights is None else weights
+        self._sizes = [example.tokens for example in examples]
+        self._batches = batch_order(len(examples), config.batch_size, config.epochs, config.seed)
+        self.step = self.skipped = self._in_a_row = 0
+        self._accelerator = Accelerator(device_placement=False)
+        if self._accelerator.num_processes > 1:
+            model.to(self._accelerator.device)
+        self._bare_model, self._device = model, next(model.parameters()).device
+        self._model, optimizer = self._accelerator.prepare(model, _adamw(model, config, self._device))
+        self._optimizer = optimizer.optimizer
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps from beginning to end."""
+        return len(self._batches)
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process is the one that writes and reports."""
+        return self._accelerator.is_main_process
+
+    def advance(self) -> StepReport:
+        """Make the next step.
+
+        Raises:
+            BiddableError: too many steps in a row were not finite.
+        """
+        start = time.perf_counter()
+        loss, metrics = self._gradients(self._batches[self.step])
+        norm = float(self._accelerator.clip_grad_norm_(self._model.parameters(), self.config.max_grad_norm))
+        lr = self.config.lr_at(self.step, self.steps)
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite:
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=False)
+        self.step += 1
+        self.skipped += not finite
+        self._in_a_row = 0 if finite else self._in_a_row + 1
+        if self._in_a_row > self.config.max_skips:
+            raise BiddableError(
+                f"training stopped at step {self.step} of {self.steps}: {self._in_a_row} steps in a row were "
+                f"not finite (loss {loss:.3g}, gradient norm {norm:.3g}); try a smaller lr"
+            )
+        seconds = time.perf_counter() - start
+        return StepReport(self.step, self.steps, loss, metrics, norm, lr, seconds, not finite)
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint. Raises StorageError."""
+        progress = {"step": self.step, "skipped": self.skipped, "in_a_row": self._in_a_row}
+        state = self._identity() | progress
+        save_checkpoint(folder, self._bare_model, self._optimizer, state, writes=self.is_main_process)
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the newest checkpoint, if there is one. Raises RunError: it is of another training."""
+        state = load_checkpoint(folder, self._bare_model, self._optimizer, self._identity())
+        if state:
+            self.step, self.skipped, self._in_a_row = state["step"], state["skipped"], state["in_a_row"]
+
+    def _gradients(self, indices: Sequence[int]) -> tuple[float, dict[str, float]]:
+        """Leave the batch's gradient in the parameters; return the means of loss and metrics over it."""
+        processes, rank = self._accelerator.num_processes, self._accelerator.process_index
+        pieces = micro_batches(indices, self._sizes, self.config.tokens_at_once(self._device), processes)
+        mine = pieces[rank::processes]
+        share = 1.0 if mine else 0.0  # who has nothing to do must still take part in the exchange
+        units = sum(self._weights[index] for index in indices)
+        sums: dict[str, Tensor] = {}
+        for number, piece in enumerate(mine or pieces[:1], 1):
+            batch = pack([self._examples[index] for index in piece]).to(self._device)
+            with nullcontext() if number >= len(mine) else self._accelerator.no_sync(self._model):
+                logprobs = batch.per_sequence(self._model(batch))
+                losses, metrics = self._objective(Scores(piece, logprobs, batch.lengths))
+                # The processes' gradients are averaged; times their number, that is the sum.
+                self._accelerator.backward(losses.sum() * (share * processes / units))
+            for name, values in {"loss": losses.detach(), **metrics}.items():
+                sums[name] = sums.get(name, 0) + values.sum() * share
+        means = (self._accelerator.reduce(torch.stack(list(sums.values())), "sum") / units).tolist()
+        named = dict(zip(sums, means, strict=True))
+        return named.pop("loss"), named
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides the result, and so must be the same when the training is resumed."""
+        free = ("max_tokens_per_step", "checkpoint_every", "max_skips")
+        config = {name: value for name, value in asdict(self.config).items() if name not in free}
+        digest = hashlib.sha256()
+        for example in self._examples:
+            for ids in (example.prompt, *example.completions):
+                digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
+        return {"config": config, "data": digest.hexdigest()}
 
 
 def _adamw(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
@@ -188,32 +248,3 @@ def _adamw(model: nn.Module, config: TrainConfig, device: torch.device) -> torch
     ]
     fused = device.type in ("cpu", "cuda")  # on a CPU many times faster than the plain one
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.lr, fused=fused)
-
-
-def _counted(state: dict[str, Any], finite: bool) -> dict[str, Any]:
-    return {
-        "step": state["step"] + 1,
-        "skipped": state["skipped"] + (not finite),
-        "in_a_row": 0 if finite else state["in_a_row"] + 1,
-    }
-
-
-def _diverged(report: StepReport, in_a_row: int) -> BiddableError:
-    return BiddableError(
-        f"training stopped at step {report.step} of {report.steps}: {in_a_row} steps in a row were not "
-        f"finite (loss {report.loss:.3g}, gradient norm {report.grad_norm:.3g}); try a smaller lr"
-    )
-
-
-def _lasting(config: TrainConfig) -> dict[str, Any]:
-    """The settings that decide the result, which must not change when a training is resumed."""
-    free = ("max_tokens_per_step", "checkpoint_every", "max_skips")
-    return {name: value for name, value in asdict(config).items() if name not in free}
-
-
-def _fingerprint(examples: Sequence[Example]) -> str:
-    digest = hashlib.sha256()
-    for example in examples:
-        for ids in (example.prompt, *example.completions):
-            digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
-    return digest.hexdigest()

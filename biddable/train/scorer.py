@@ -14,6 +14,7 @@ from biddable.models.attention import TreePlan, forward, planned_attention
 from biddable.train.batches import micro_batches
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
+from biddable.train.fused import fused_layers
 from biddable.train.head import token_logprobs
 from biddable.train.packing import Packed, pack
 
@@ -39,7 +40,8 @@ class PackedLM(nn.Module):
         """Log-probability [N], in fp32, of each distinct completion token of the batch."""
         tree = batch.tree
         device = tree.tokens.device.type
-        with planned_attention(self.module), torch.autocast(device, torch.bfloat16, enabled=self.bf16):
+        autocast = torch.autocast(device, torch.bfloat16, enabled=self.bf16)
+        with planned_attention(self.module), fused_layers(self.module), autocast:
             hidden = forward(self.module, tree.tokens, tree.positions, TreePlan(tree))
         hidden = hidden[batch.predictors]
         if self.bf16:
