@@ -6,14 +6,36 @@ The first line says what the batches were cut from, so that results of other ite
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
-from biddable.errors import FileError, RunError
-from biddable.runs.codec import decode, describe, encode, seal, unseal
+from biddable.errors import FileError, InputError, RunError
+from biddable.runs.codec import decode, describe, digest, encode, seal, unseal
 from biddable.runs.files import LineFile
+
+Item = TypeVar("Item")
+
+
+def cut(
+    items: Sequence[Item], batch_size: int, key: Callable[[Item], Any]
+) -> tuple[list[list[Item]], dict[str, Any]]:
+    """The batches of a stage, and the header that says what they were cut from.
+
+    Raises:
+        InputError: ``batch_size`` is below 1.
+    """
+    if batch_size < 1:
+        raise InputError("batch_size", batch_size, "an integer of at least 1")
+    batches = [list(items[start : start + batch_size]) for start in range(0, len(items), batch_size)]
+    header = {
+        "batch size": batch_size,
+        "number of items": len(items),
+        "digest of the items": digest(key(item) for item in items),
+    }
+    return batches, header
 
 
 class BatchJournal:
@@ -21,7 +43,7 @@ class BatchJournal:
 
     Args:
         path: the file; created if missing.
-        header: what the batches were cut from (number of items, batch size, digest of the items).
+        header: see ``cut``.
         type: the type of one result.
 
     Raises:
@@ -32,18 +54,9 @@ class BatchJournal:
     def __init__(self, path: Path, header: dict[str, Any], type: Any):
         self._line_type = tuple[int, list[type]]
         self._file = LineFile(path, intact=lambda line: unseal(line) is not None)
-        self.finished: dict[int, list[Any]] = {}
-        lines = self._file.lines()
-        if not lines:
+        if not self._file.lines():
             self._file.append(seal(json.dumps(header).encode()), sync=True)
-        for number, line in enumerate(lines, 1):
-            payload = unseal(line)
-            if payload is None:
-                raise FileError(path, "damaged; delete the file to compute the stage again", line=number)
-            if number == 1:
-                _check_header(path, found=json.loads(payload), asked=header)
-            else:
-                self._read(payload, number)
+        self.finished = read_batches(path, header, type)
 
     def add(self, index: int, results: list[Any]) -> None:
         """Write batch ``index``; once this returns, the batch is never computed again."""
@@ -51,18 +64,34 @@ class BatchJournal:
         self._file.append(seal(payload), sync=True)
         self.finished[index] = as_read_back
 
-    def _read(self, payload: bytes, number: int) -> None:
-        try:
-            index, results = decode(payload, self._line_type)
-        except ValidationError as error:
-            raise FileError(self._file.path, describe(error), line=number) from error
-        self.finished[index] = results
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def read_batches(path: Path, header: dict[str, Any], type: Any) -> dict[int, list[Any]]:
+    """The finished batches in a journal, by their number; nothing is written.
+
+    Raises:
+        RunError: the file belongs to other items or another batch size.
+        FileError: a line is damaged.
+    """
+    finished = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        payload = unseal(line)
+        if payload is None:
+            raise FileError(path, "damaged; delete the file to compute the stage again", line=number)
+        if number == 1:
+            _check_header(path, found=json.loads(payload), asked=header)
+            continue
+        try:
+            index, results = decode(payload, tuple[int, list[type]])
+        except ValidationError as error:
+            raise FileError(path, describe(error), line=number) from error
+        finished[index] = results
+    return finished
 
 
 def _check_header(path: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -33,6 +33,11 @@ def environment() -> dict[str, Any]:
     return facts
 
 
+def rank() -> int:
+    """Which of the processes that ``torchrun`` started this is, from 0; 0 where it started none."""
+    return int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0
+
+
 def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

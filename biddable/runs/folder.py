@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,9 @@ from biddable.runs.files import is_temporary, make_folder, read_json, remove_tem
 _LOCK = ".lock"
 _CONFIG = "config.json"
 _ABSENT = object()
+
+SECONDS_TO_LOCK = 0.3
+"""How long to try: who asks whether a run is held (``is_held``) holds it for a moment."""
 
 
 def take_folder(folder: Path, identity: dict[str, Any]) -> IO[str]:
@@ -31,7 +35,7 @@ def take_folder(folder: Path, identity: dict[str, Any]) -> IO[str]:
     try:
         remove_temporaries(folder)
         if (folder / _CONFIG).exists():
-            _check_same(folder, identity)
+            check_same(folder, identity)
         else:
             write_json(folder / _CONFIG, identity)
     except BaseException:
@@ -43,6 +47,26 @@ def take_folder(folder: Path, identity: dict[str, Any]) -> IO[str]:
 def is_run(path: str | Path) -> bool:
     """Whether ``path`` is a run folder."""
     return (Path(path) / _CONFIG).is_file() and (Path(path) / _LOCK).is_file()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living process holds the run in ``folder``."""
+    try:
+        with open(folder / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def check_same(folder: Path, identity: dict[str, Any]) -> None:
+    """Raise RunError, naming the first difference, unless the run in ``folder`` is the one asked for."""
+    found = read_json(folder / _CONFIG)
+    if difference := _first_difference(found, identity, ""):
+        field, was, now = difference
+        raise RunError(f"{folder}: {field} was {_show(was)}, is now {_show(now)}; use another folder")
 
 
 def artifact_of(path: str | Path, *parts: str) -> Path:
@@ -75,24 +99,26 @@ def _check_new_or_run(folder: Path) -> None:
 
 def _lock(folder: Path) -> IO[str]:
     lock = open(folder / _LOCK, "a+")  # noqa: SIM115 - it stays open as long as the run does
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read()
-        lock.close()
-        raise RunError(f"{folder}: in use by process {holder}") from None
+    deadline = time.monotonic() + SECONDS_TO_LOCK
+    while not _locked(lock):
+        if time.monotonic() > deadline:
+            lock.seek(0)
+            holder = lock.read()
+            lock.close()
+            raise RunError(f"{folder}: in use by process {holder}")
+        time.sleep(0.01)
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
 
 
-def _check_same(folder: Path, asked: dict[str, Any]) -> None:
-    found = read_json(folder / _CONFIG)
-    if difference := _first_difference(found, asked, ""):
-        field, was, now = difference
-        raise RunError(f"{folder}: {field} was {_show(was)}, is now {_show(now)}; use another folder")
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _first_difference(found: Any, asked: Any, field: str) -> tuple[str, Any, Any] | None:

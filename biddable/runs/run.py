@@ -11,6 +11,9 @@ Every piece of work has a name. Run again, a named piece that was finished is re
 computed. Nothing that counts is drawn from anything but ``run.rng`` and ``run.seed``, so a run that was
 killed and one that was not end with the same results.
 
+Under ``torchrun`` every process opens the run and calls the same things; the first one computes and
+writes, the others follow it (``biddable.runs.follower``).
+
 The folder: ``config.json`` (method, config, seed), ``environment.json``, ``stages/`` (a JSON file, a
 journal of batches or a folder for each stage), ``checkpoints/`` (of stages not finished yet),
 ``metrics.jsonl``, ``journal.jsonl``, ``artifacts/`` (what other runs take up) and ``results.json``.
@@ -32,9 +35,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from biddable.errors import FileError, InputError, RunError
-from biddable.runs.batches import BatchJournal
-from biddable.runs.codec import decode, describe, digest, encode, jsonable, seal, unseal
-from biddable.runs.environment import environment
+from biddable.runs.batches import BatchJournal, cut
+from biddable.runs.codec import decode, describe, encode, jsonable, seal, unseal
+from biddable.runs.environment import environment, rank
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.files import make_folder, read_json, replacing, write_atomic, write_json
 from biddable.runs.folder import take_folder
@@ -54,7 +57,7 @@ class Run:
     """An open run folder; get one with ``Run.open``.
 
     Attributes:
-        folder: where it is, as an absolute path.
+        folder: where to write, as an absolute path: the run folder (a scratch folder in a follower).
         method, config, root_seed: what it was started with.
         environment: where it is computed; ``describe`` adds to it.
     """
@@ -88,6 +91,10 @@ class Run:
         if seed < 0:
             raise InputError("seed", seed, "an integer of at least 0")
         path, config = Path(folder).absolute(), jsonable(config)
+        if rank() > 0:
+            from biddable.runs.follower import Follower  # which is a Run itself
+
+            return Follower(path, method, config, seed)
         lock = take_folder(path, {"method": method, "seed": seed, "config": config})
         try:
             return cls(path, lock, method, config, seed)
@@ -107,14 +114,19 @@ class Run:
         """
         path = self._claim(name, ".json")
         if path.exists():
-            return _read_stage(path, type)
+            return read_stage(path, type)
         with self._timed(name):
             payload, value = encode(fn(), type)
             write_atomic(path, seal(payload) + b"\n")
         return value
 
     def stage_folder(self, name: str, fn: Callable[[Path], None]) -> Path:
-        """The folder ``fn(folder)`` filled with files (weights, say), made once and whole."""
+        """The folder ``fn(folder)`` filled with files (weights, say), made once and whole.
+
+        Training is shared work, so under ``torchrun`` every process calls ``fn``, and of what they write
+        into ``folder`` the first one's is kept. So this is no part of another stage, which would not be
+        shared.
+        """
         path = self._claim(name, "")
         if not path.exists():
             with self._timed(name), replacing(path) as temporary:
@@ -158,14 +170,7 @@ class Run:
             FileError: the stored results were damaged.
             TypeError: ``fn`` gave something else than ``type``.
         """
-        if batch_size < 1:
-            raise InputError("batch_size", batch_size, "an integer of at least 1")
-        batches = [list(items[start : start + batch_size]) for start in range(0, len(items), batch_size)]
-        header = {
-            "batch size": batch_size,
-            "number of items": len(items),
-            "digest of the items": digest(key(item) for item in items),
-        }
+        batches, header = cut(items, batch_size, key)
         path = self._claim(name, ".jsonl")
         with BatchJournal(path, header, type) as journal:
             missing = [(index, batch) for index, batch in enumerate(batches) if index not in journal.finished]
@@ -290,7 +295,8 @@ class Run:
         return np.random.SeedSequence([self.root_seed, *np.frombuffer(hashed, dtype="<u4").tolist()])
 
 
-def _read_stage(path: Path, type: Any) -> Any:
+def read_stage(path: Path, type: Any) -> Any:
+    """The value of a finished stage. Raises FileError: it is damaged, or of another type."""
     payload = unseal(path.read_bytes().removesuffix(b"\n"))
     if payload is None:
         raise FileError(path, "damaged; delete the file to compute the stage again")
