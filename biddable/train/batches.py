@@ -42,7 +42,7 @@ def micro_batches(
     while True:
         count = min(math.ceil(count / multiple) * multiple, len(order))
         cuts = _even_cuts(ends, count)
-        if count == len(order) or all(ends[b] - ends[a] <= budget for a, b in pairwise(cuts)):
+        if all(b - a == 1 or ends[b] - ends[a] <= budget for a, b in pairwise(cuts)):
             return [order[a:b] for a, b in pairwise(cuts)]
         count += 1
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from biddable.errors import RunError
-from biddable.runs.files import read_json, replacing, write_json
+from biddable.errors import FileError, RunError, StorageError
+from biddable.runs.files import read_json, remove_temporaries, replacing, write_json
 
 
 def save_checkpoint(
@@ -28,7 +29,7 @@ def save_checkpoint(
     *,
     writes: bool,
 ) -> None:
-    """Write ``folder/step-…``, then remove the ones before it.
+    """Write ``folder/step-…``, then remove the ones before it and what a kill left half-written.
 
     Args:
         folder: holds the checkpoints of this training and nothing else.
@@ -49,13 +50,18 @@ def save_checkpoint(
     }
     if not writes:
         return
-    with replacing(folder / f"step-{state['step']:06d}") as work:
+    place = folder / f"step-{state['step']:06d}"
+    with replacing(place) as work:
         work.mkdir()
-        save_file(weights, work / "model.safetensors")
-        save_file(moments, work / "optimizer.safetensors")
+        try:
+            save_file(weights, work / "model.safetensors")
+            save_file(moments, work / "optimizer.safetensors")
+        except SafetensorError as error:  # what it makes of a full disk
+            raise StorageError(f"cannot write {place}: {error}") from error
         write_json(work / "state.json", state)
     for older in _checkpoints(folder)[:-1]:
         shutil.rmtree(older)
+    remove_temporaries(folder)
 
 
 def load_checkpoint(
@@ -67,7 +73,8 @@ def load_checkpoint(
         its ``state``, or None where there is no checkpoint yet.
 
     Raises:
-        RunError: it belongs to another training: its state disagrees with ``expected``.
+        RunError: it belongs to another training: its state disagrees with ``expected``, or to another model.
+        FileError: it cannot be read.
     """
     if not (found := _checkpoints(folder)):
         return None
@@ -76,18 +83,28 @@ def load_checkpoint(
     for name, value in expected.items():
         if state.get(name) != value:
             raise RunError(f"{newest} is of another training: {name} is {state.get(name)!r}, now {value!r}")
-    weights = load_file(newest / "model.safetensors")
-    moments = load_file(newest / "optimizer.safetensors")
+    weights = _read_tensors(newest / "model.safetensors")
+    moments = _read_tensors(newest / "optimizer.safetensors")
+    trained = _trained(model)
+    if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in trained.items()}:
+        raise RunError(f"{newest} is of another model: its weights have other names or shapes")
     with torch.no_grad():
-        for name, parameter in _trained(model).items():
+        for name, parameter in trained.items():
             parameter.copy_(_sharded(weights[name], parameter))
-    parameters = _trained(model)
     for full_name, value in moments.items():
         name, _, key = full_name.rpartition("/")
-        like = parameters[name]
+        like = trained[name]
+        moment = value.to(like.device)
         # The step counter is the one moment that is not shaped, and so not sharded, like its parameter.
-        optimizer.state[like][key] = value if value.ndim == 0 else _sharded(value.to(like.device), like)
+        optimizer.state[like][key] = moment if moment.ndim == 0 else _sharded(moment, like)
     return state
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise FileError(path, f"cannot be read as safetensors: {error}") from error
 
 
 def _trained(model: nn.Module) -> dict[str, nn.Parameter]:

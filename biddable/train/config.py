@@ -47,8 +47,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name, least in _INTEGERS.items():
-            if getattr(self, name) < least:
-                raise InputError(name, getattr(self, name), f"an integer of at least {least}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(name, value, f"an integer of at least {least}")
         for name in ("lr", "max_grad_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(name, getattr(self, name), "a number above 0")

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from jinja2 import TemplateError
+
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.types import Chat
@@ -59,12 +61,16 @@ class Encoder:
         """The chat up to where the assistant speaks, and each completion closed by the end-of-turn token.
 
         Raises:
-            InputError: the prompt has no turn, or a sequence is longer than the model's context.
+            InputError: the prompt has no turn, its turns are not what the template takes (two of the user
+                in a row, say), or a sequence is longer than the model's context.
         """
         if not prompt:
             raise InputError("prompt", prompt, "at least one turn")
         turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
-        ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        try:
+            ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        except TemplateError as error:
+            raise InputError("prompt", prompt, f"turns that the chat template takes ({error})") from None
         bodies = self.tokenizer(list(completions), add_special_tokens=False)["input_ids"]
         example = Example(tuple(ids), tuple((*body, self.end_of_turn) for body in bodies))
         if example.longest > self.context:
@@ -79,28 +85,35 @@ class Encoder:
         *,
         field: str,
         too_long: Literal["error", "drop"],
+        sources: Sequence[int] | None = None,
     ) -> tuple[list[Example], list[int]]:
         """Encode rows of (prompt, completions).
 
+        Args:
+            rows: at least one.
+            field: what the user knows the rows as.
+            too_long: "drop" leaves out rows that are longer than the model's context.
+            sources: which entry of ``field`` each row was made from; its own index when None.
+
         Returns:
-            the examples, and for each the index of its row; rows that are too long are left out when
-            ``too_long`` is "drop".
+            the examples, and for each the index of its row.
 
         Raises:
-            InputError: naming ``field`` and the row; also where no row is left.
+            InputError: naming ``field`` and the entry; also where no row is left.
         """
         if not rows:
             raise InputError(field, [], "at least one example")
         examples, kept = [], []
         for index, (prompt, completions) in enumerate(rows):
+            entry = f"{field}[{sources[index] if sources else index}]"
             try:
                 examples.append(self.encode(prompt, completions))
                 kept.append(index)
             except TooLongError as error:
                 if too_long == "error":
-                    raise error.at(f"{field}[{index}]") from None
+                    raise error.at(entry) from None
             except InputError as error:
-                raise error.at(f"{field}[{index}]") from None
+                raise error.at(entry) from None
         if not examples:
             raise InputError(field, f"{len(rows)} examples", f"one that fits in {self.context} tokens")
         return examples, kept

@@ -23,7 +23,7 @@ def fused_layers(module: nn.Module) -> Iterator[None]:
     for layer in module.modules():
         forward = _fused_forward(layer)
         if forward is not None:
-            layer.forward = forward  # type: ignore[method-assign]
+            layer.forward = forward
             replaced.append(layer)
     try:
         yield

@@ -106,7 +106,8 @@ def train(
     Raises:
         BiddableError: more than ``max_skips`` steps in a row had a loss or gradient that is not finite.
         ModelError: the architecture cannot be trained on packed batches.
-        RunError: ``checkpoint_dir`` holds a training with another configuration or other data.
+        RunError: ``checkpoint_dir`` holds a training with another configuration, other data or another model.
+        FileError: a checkpoint in it cannot be read.
         StorageError: a checkpoint cannot be written.
     """
     history = []
@@ -203,7 +204,7 @@ class Training:
         save_checkpoint(folder, self._bare_model, self._optimizer, state, writes=self.is_main_process)
 
     def resume(self, folder: Path) -> None:
-        """Go on from the newest checkpoint, if there is one. Raises RunError: it is of another training."""
+        """Go on from the newest checkpoint, if there is one. Raises RunError, FileError: see ``train``."""
         state = load_checkpoint(folder, self._bare_model, self._optimizer, self._identity())
         if state:
             self.step, self.skipped, self._in_a_row = state["step"], state["skipped"], state["in_a_row"]
@@ -237,7 +238,7 @@ class Training:
         for example in self._examples:
             for ids in (example.prompt, *example.completions):
                 digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
-        return {"config": config, "data": digest.hexdigest()}
+        return {**config, "data": digest.hexdigest()[:16]}
 
 
 def _adamw(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:

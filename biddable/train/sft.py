@@ -62,8 +62,12 @@ def train_sft(
         InputError: no chats, one that does not end with an answer, or one that is too long (naming it).
     """
     config = config or SftConfig()
-    rows = [row for index, chat in enumerate(chats) for row in _answers(index, chat, config.turns)]
-    examples, kept = Encoder.of(model).encode_all(rows, field="chats", too_long=config.too_long)
+    answers = [list(_answers(index, chat, config.turns)) for index, chat in enumerate(chats)]
+    rows = [row for of_chat in answers for row in of_chat]
+    sources = [index for index, of_chat in enumerate(answers) for _ in of_chat]
+    examples, kept = Encoder.of(model).encode_all(
+        rows, field="chats", too_long=config.too_long, sources=sources
+    )
     model.module = choose_weights(model.module, lora_rank=config.lora_rank, seed=config.seed)
     report = train(
         model.module,
