@@ -1,0 +1,246 @@
+"""The same losses and gradients as TRL's trainers on the same texts, and the same training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+from biddable.models.local import LocalModel
+from biddable.train.dpo import DpoConfig, dpo_objective, train_dpo
+from biddable.train.examples import Encoder, Example
+from biddable.train.loop import Objective, Scores
+from biddable.train.losses import sft_loss
+from biddable.train.packing import pack
+from biddable.train.scorer import packed, sequence_logprobs
+from biddable.train.sft import SftConfig, train_sft
+from biddable.types import Chat, Message, Preference, user
+from tests.train.tiny import MODULES, llama, local, word_tokenizer
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
+
+PAIRS = (
+    Preference(user("w1 w2 w3"), "w4 w5 w6 w7", "w4 w5 w8"),  # refined: opens alike
+    Preference((Message("system", "w9"), *user("w1")), "w10", "w11 w12 w13 w14 w15"),
+    Preference(user("w1 w2 w3"), "w16 w17", "w4 w5 w6 w7"),  # the same prompt, another pair's answer
+    Preference(user("w20"), "w21 w22 w23", "w21"),  # one side begins the other
+)
+CHATS = (
+    (*user("w1 w2"), Message("assistant", "w3 w4 w5")),
+    (*user("w1"), Message("assistant", "w6"), *user("w7 w8"), Message("assistant", "w9 w10")),
+    (Message("system", "w11"), *user("w12"), Message("assistant", "w13 w14 w15 w16")),
+)
+
+
+def test_dpo(policy: Any, reference: Any, tmp_path) -> None:
+    expected = trl_gradients(trl_dpo(policy, reference, PAIRS, tmp_path, beta=0.3))
+    loss, gradients = our_dpo(policy, reference, DpoConfig(beta=0.3, precision="fp32"))
+    assert_same(loss, gradients, expected)
+
+
+def test_dpo_with_the_likelihood_term(policy: Any, reference: Any, tmp_path) -> None:
+    """TRL takes the mean over a batch's tokens, we over each response's and then over pairs.
+
+    The two are one thing where a batch is one pair, so ours is compared with the mean of such batches.
+    """
+    losses, gradients = [], []
+    for number, pair in enumerate(PAIRS):
+        both = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.1]}
+        trainer = trl_dpo(policy, reference, [pair], tmp_path / str(number), beta=0.1, **both)
+        loss, gradient = trl_gradients(trainer)
+        losses.append(loss)
+        gradients.append(gradient)
+    expected = sum(losses) / 4, {name: sum(one[name] for one in gradients) / 4 for name in gradients[0]}
+    loss, ours = our_dpo(policy, reference, DpoConfig(beta=0.1, alpha=0.1, precision="fp32"))
+    assert_same(loss, ours, expected)
+
+
+@pytest.mark.parametrize("turns", ["last", "all"])
+def test_sft(policy: Any, turns: Any, tmp_path) -> None:
+    expected = trl_gradients(trl_sft(policy, CHATS, tmp_path, turns=turns))
+    loss, gradients = our_sft(policy, SftConfig(turns=turns, precision="fp32"))
+    assert_same(loss, gradients, expected)
+
+
+def test_a_whole_dpo_training(tmp_path) -> None:
+    start = llama()
+    trainer = trl_dpo(
+        start,
+        copy.deepcopy(start),
+        PAIRS,
+        tmp_path,
+        num_train_epochs=5,
+        learning_rate=1e-3,
+        lr_scheduler_type="constant",
+        logging_steps=1,
+    )
+    trainer.train()
+    model = local(copy.deepcopy(start))
+    config = DpoConfig(
+        lr=1e-3, epochs=5, batch_size=4, schedule="constant", warmup=0.0, beta=0.1, precision="fp32"
+    )
+    ours = train_dpo(model, PAIRS, config).history
+    theirs = trainer.state.log_history[:-1]  # the last is a summary
+    for name, theirs_is in {"loss": "loss", "grad_norm": "grad_norm", "margin": "rewards/margins"}.items():
+        expected = [row[theirs_is] for row in theirs]
+        got = [getattr(report, name, report.metrics.get(name)) for report in ours]
+        assert got == pytest.approx(expected, rel=1e-3, abs=1e-4), name
+    assert ours[-1].loss < 0.9 * ours[0].loss
+
+
+def test_a_whole_sft_training(tmp_path) -> None:
+    start = llama()
+    trainer = trl_sft(
+        start,
+        CHATS,
+        tmp_path,
+        turns="all",
+        num_train_epochs=5,
+        learning_rate=1e-3,
+        lr_scheduler_type="constant",
+        logging_steps=1,
+    )
+    trainer.train()
+    model = local(copy.deepcopy(start))
+    config = SftConfig(
+        lr=1e-3, epochs=5, batch_size=4, schedule="constant", warmup=0.0, turns="all", precision="fp32"
+    )
+    ours = train_sft(model, CHATS, config).history
+    theirs = trainer.state.log_history[:-1]
+    for name in ("loss", "grad_norm"):
+        expected = [row[name] for row in theirs]
+        assert [getattr(report, name) for report in ours] == pytest.approx(expected, rel=1e-3, abs=1e-4), name
+    assert ours[-1].loss < 0.9 * ours[0].loss
+
+
+@pytest.fixture(params=MODULES)
+def policy(request) -> Any:
+    return MODULES[request.param](seed=0)
+
+
+@pytest.fixture
+def reference(policy: Any) -> Any:
+    """Near the policy, yet not the same, so that margins differ from 0."""
+    near = copy.deepcopy(policy)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in near.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return near
+
+
+Result = tuple[float, dict[str, torch.Tensor]]
+"""The loss of a batch, and its gradient by parameter."""
+
+
+def assert_same(loss: float, gradients: dict[str, torch.Tensor], expected: Result) -> None:
+    assert loss == pytest.approx(expected[0], rel=1e-4)
+    assert gradients.keys() == expected[1].keys()
+    for name, gradient in gradients.items():
+        difference = (gradient - expected[1][name]).norm()
+        assert difference <= 1e-4 * expected[1][name].norm() + 1e-6, name
+
+
+def our_dpo(policy: Any, reference: Any, config: DpoConfig) -> Result:
+    rows = [(pair.prompt, (pair.chosen, pair.rejected)) for pair in PAIRS]
+    examples = encode(policy, rows)
+    with packed(reference, config) as lm:
+        logprobs = torch.stack(sequence_logprobs(lm, examples, max_tokens=40))
+    return our_gradients(policy, examples, dpo_objective(logprobs, config), config, units=len(PAIRS))
+
+
+def our_sft(policy: Any, config: SftConfig) -> Result:
+    examples = encode(policy, [row for chat in CHATS for row in answers(chat, config.turns)])
+    tokens = sum(len(example.completions[0]) for example in examples)
+    return our_gradients(policy, examples, lambda scores: sft_loss(scores.logprobs), config, units=tokens)
+
+
+def answers(chat: Chat, turns: str) -> list[tuple[Chat, tuple[str]]]:
+    places = [place for place, turn in enumerate(chat) if turn.role == "assistant"]
+    return [(chat[:place], (chat[place].content,)) for place in (places if turns == "all" else places[-1:])]
+
+
+def encode(module: Any, rows: Sequence[tuple[Chat, Sequence[str]]]) -> list[Example]:
+    model = LocalModel(module, word_tokenizer(), name="tiny")
+    return Encoder.of(model).encode_all(rows, field="rows", too_long="error")[0]
+
+
+def our_gradients(
+    module: Any, examples: list[Example], objective: Objective, config: Any, *, units: int
+) -> Result:
+    module.zero_grad()
+    with packed(module, config) as lm:
+        batch = pack(examples)
+        everything = list(range(len(examples)))
+        losses, _ = objective(Scores(everything, batch.per_sequence(lm(batch)), batch.lengths))
+        loss = losses.sum() / units
+        loss.backward()
+    return loss.item(), gradients_of(module)
+
+
+def trl_gradients(trainer: Any) -> Result:
+    (batch,) = trainer.get_train_dataloader()
+    trainer.model.zero_grad()
+    loss = trainer.compute_loss(trainer.model, batch)
+    loss.backward()
+    return loss.item(), gradients_of(trainer.model)
+
+
+def gradients_of(module: Any) -> dict[str, torch.Tensor]:
+    return {name: parameter.grad.clone() for name, parameter in module.named_parameters()}
+
+
+def trl_dpo(policy: Any, reference: Any, pairs: Sequence[Preference], folder: Any, **options: Any) -> Any:
+    rows = [
+        {
+            "prompt": turns_of(pair.prompt),
+            "chosen": turns_of((Message("assistant", pair.chosen),)),
+            "rejected": turns_of((Message("assistant", pair.rejected),)),
+        }
+        for pair in pairs
+    ]
+    config = trl_config(DPOConfig, folder, len(rows), **options)
+    data = Dataset.from_list(rows)
+    return DPOTrainer(
+        # It patches the model's forward, so it gets one of its own.
+        model=copy.deepcopy(policy),
+        ref_model=copy.deepcopy(reference),
+        args=config,
+        train_dataset=data,
+        processing_class=word_tokenizer(),
+    )
+
+
+def trl_sft(policy: Any, chats: Sequence[Chat], folder: Any, *, turns: str, **options: Any) -> Any:
+    if turns == "all":
+        rows = [{"messages": turns_of(chat)} for chat in chats]
+        options["assistant_only_loss"] = True
+    else:
+        rows = [{"prompt": turns_of(chat[:-1]), "completion": turns_of(chat[-1:])} for chat in chats]
+    config = trl_config(SFTConfig, folder, len(rows), **options)
+    data = Dataset.from_list(rows)
+    model = copy.deepcopy(policy)
+    return SFTTrainer(model=model, args=config, train_dataset=data, processing_class=word_tokenizer())
+
+
+def trl_config(kind: Callable[..., Any], folder: Any, batch_size: int, **options: Any) -> Any:
+    return kind(
+        output_dir=str(folder),
+        per_device_train_batch_size=batch_size,
+        bf16=False,
+        use_cpu=True,
+        max_length=None,
+        report_to=[],
+        save_strategy="no",
+        disable_tqdm=True,
+        **options,
+    )
+
+
+def turns_of(chat: Chat) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in chat]

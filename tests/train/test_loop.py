@@ -1,0 +1,298 @@
+"""The loop: what a step is, that cutting it up or stopping it changes nothing, and when it gives up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from biddable.errors import BiddableError, FileError, ModelError, RunError
+from biddable.train.adapter import choose_weights
+from biddable.train.config import TrainConfig
+from biddable.train.examples import Example
+from biddable.train.loop import Objective, Scores, StepReport, Training, TrainReport, train
+from biddable.train.losses import Losses, sft_loss
+from biddable.train.scorer import packed
+
+from .tiny import llama, plain_logprobs, random_examples
+
+EXAMPLES = random_examples(10)
+CONFIG = TrainConfig(lr=3e-3, epochs=2, batch_size=4, precision="fp32", checkpoint_every=2, weight_decay=0.01)
+STEPS = 6  # two epochs of 4 + 4 + 2
+
+
+def nll(scores: Scores) -> Losses:
+    return sft_loss(scores.logprobs)
+
+
+def trained(
+    config: TrainConfig = CONFIG, *, objective: Objective = nll, **options: Any
+) -> tuple[Any, TrainReport]:
+    module = llama()
+    return module, train(module, EXAMPLES, objective, config, **options)
+
+
+def state(module: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_loss_falls() -> None:
+    module, report = trained(replace(CONFIG, epochs=20, lr=1e-2))
+    assert report.steps == len(report.history) == 60
+    assert report.history[-1].loss < 0.2 * report.history[0].loss
+    assert report.skipped == report.dropped == 0
+    assert not module.training
+
+
+def test_the_reports_say_what_was_done() -> None:
+    seen: list[StepReport] = []
+    _, report = trained(on_step=seen.append)
+    assert tuple(seen) == report.history
+    assert [(one.step, one.steps) for one in seen] == [(step, STEPS) for step in range(1, STEPS + 1)]
+    assert [one.lr for one in seen] == [CONFIG.lr_at(step, STEPS) for step in range(STEPS)]
+    assert all(one.grad_norm > 0 and one.seconds > 0 and not one.skipped for one in seen)
+
+
+@pytest.mark.parametrize("weights", [None, [len(one.completions[0]) for one in EXAMPLES]])
+def test_loss_and_metrics_are_means_over_the_units_of_a_batch(weights) -> None:
+    module = llama()
+    sums = [-plain_logprobs(module, one.prompt, one.completions[0]).sum().item() for one in EXAMPLES]
+    units = len(EXAMPLES) if weights is None else sum(weights)
+    config = replace(CONFIG, epochs=1, batch_size=10, max_tokens_per_step=20)
+    (step,) = train(module, EXAMPLES, nll, config, weights=weights).history
+    assert step.loss == pytest.approx(sum(sums) / units, rel=1e-5)
+    assert step.metrics == {"nll": pytest.approx(sum(sums) / units, rel=1e-5)}
+
+
+def test_the_norm_of_the_gradient_is_that_before_clipping() -> None:
+    module = llama()
+    sums = [plain_logprobs(module, one.prompt, one.completions[0]).sum() for one in EXAMPLES]
+    (-torch.stack(sums).mean()).backward()
+    expected = math.sqrt(sum(p.grad.square().sum().item() for p in module.parameters()))
+    config = replace(CONFIG, epochs=1, batch_size=10, max_grad_norm=1e-3)
+    (step,) = train(llama(), EXAMPLES, nll, config).history
+    assert step.grad_norm == pytest.approx(expected, rel=1e-4)
+    assert expected > 1
+
+
+def test_how_a_batch_is_cut_changes_nothing_beyond_rounding() -> None:
+    (whole, one), (cut, other) = trained(), trained(replace(CONFIG, max_tokens_per_step=1))
+    for a, b in zip(one.history, other.history, strict=True):
+        assert (a.loss, a.grad_norm) == pytest.approx((b.loss, b.grad_norm), rel=1e-4)
+    for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
+        assert (a - b).norm() < 1e-3 * (a - a.mean()).norm() + 1e-5
+
+
+def test_the_first_step_is_adamws_by_hand() -> None:
+    """Its moments cancel but for the sign: the first step is the learning rate, after the decay."""
+    module, before = llama(), llama()
+    loss = -torch.stack([plain_logprobs(before, e.prompt, e.completions[0]).sum() for e in EXAMPLES]).mean()
+    loss.backward()
+    train(module, EXAMPLES, nll, replace(CONFIG, epochs=1, batch_size=10, weight_decay=0.5))
+    for (name, new), old in zip(module.named_parameters(), before.parameters(), strict=True):
+        decay = 1 - CONFIG.lr * 0.5 if old.ndim > 1 else 1.0  # matrices only
+        clear = old.grad.abs() > 1e-3
+        expected = old * decay - CONFIG.lr * old.grad.sign()
+        torch.testing.assert_close(new[clear], expected[clear], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_what_is_frozen_stays() -> None:
+    module = llama()
+    module.model.embed_tokens.weight.requires_grad_(False)
+    before = state(module)
+    train(module, EXAMPLES, nll, CONFIG)
+    moved = {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == before.keys() - {"model.embed_tokens.weight"}
+
+
+def test_the_seed_decides_the_order() -> None:
+    (one, _), (again, _), (other, _) = trained(), trained(), trained(replace(CONFIG, seed=1))
+    assert same(state(one), state(again))
+    assert not same(state(one), state(other))
+
+
+# What is not finite
+
+
+def on_batches_with(bad: Callable[[Scores], torch.Tensor], examples: set[int]) -> Objective:
+    def objective(scores: Scores) -> Losses:
+        if examples & set(scores.examples):
+            return bad(scores), {}
+        return nll(scores)[0], {}
+
+    return objective
+
+
+def not_a_number(scores: Scores) -> torch.Tensor:
+    return scores.logprobs * math.nan
+
+
+def infinite_slope(scores: Scores) -> torch.Tensor:
+    return (scores.logprobs * 0).abs().sqrt()  # its value is 0
+
+
+@pytest.mark.parametrize("bad", [not_a_number, infinite_slope])
+def test_a_step_that_is_not_finite_is_left_out(bad) -> None:
+    objective = on_batches_with(bad, {3})  # once in each epoch
+    snapshots = []
+    with packed(module := llama(), CONFIG) as model:
+        training = Training(model, EXAMPLES, objective, CONFIG)
+        for _ in range(STEPS):
+            snapshots.append(state(module))
+            report = training.advance()
+            assert report.skipped == same(state(module), snapshots[-1])
+    assert training.skipped == 2
+    assert all(tensor.isfinite().all() for tensor in state(module).values())
+
+
+def test_a_training_with_skipped_steps_ends_and_counts_them() -> None:
+    _, report = trained(replace(CONFIG, max_skips=1), objective=on_batches_with(not_a_number, {3}))
+    assert report.skipped == 2
+    assert [one.skipped for one in report.history].count(True) == 2
+
+
+@pytest.mark.parametrize("max_skips", [0, 2])
+def test_too_many_in_a_row_end_the_training(max_skips: int) -> None:
+    steps: list[StepReport] = []
+    objective = on_batches_with(not_a_number, set(range(10)))
+    with pytest.raises(BiddableError) as caught:
+        trained(replace(CONFIG, max_skips=max_skips), objective=objective, on_step=steps.append)
+    assert str(caught.value) == (
+        f"training stopped at step {max_skips + 1} of 6: {max_skips + 1} steps in a row were not finite "
+        "(loss nan, gradient norm nan); try a smaller lr"
+    )
+    assert len(steps) == max_skips
+
+
+# Stopping and going on
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(step: int) -> Callable[[StepReport], None]:
+    """Ends a training after that step is made and before it is saved."""
+
+    def on_step(report: StepReport) -> None:
+        if report.step == step:
+            raise Killed
+
+    return on_step
+
+
+def starting(lora_rank: int) -> Any:
+    return choose_weights(llama(), lora_rank=lora_rank, seed=0)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+@pytest.mark.parametrize("kills", [(1,), (4,), (5,), (3, 5, 6)])
+def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, lora_rank: int, kills) -> None:
+    objective = on_batches_with(not_a_number, {3})
+    undisturbed = starting(lora_rank)
+    train(undisturbed, EXAMPLES, objective, CONFIG, checkpoint_dir=tmp_path / "a")
+    for step in kills:
+        with pytest.raises(Killed):
+            train(
+                starting(lora_rank),
+                EXAMPLES,
+                objective,
+                CONFIG,
+                checkpoint_dir=tmp_path / "b",
+                on_step=killed_at(step),
+            )
+    resumed = starting(lora_rank)
+    report = train(resumed, EXAMPLES, objective, CONFIG, checkpoint_dir=tmp_path / "b")
+    saved = (kills[-1] - 1) // 2 * 2
+    assert [one.step for one in report.history] == list(range(saved + 1, STEPS + 1))
+    assert (report.steps, report.skipped) == (STEPS, 2)
+    assert same(state(resumed), state(undisturbed))
+    assert files(tmp_path / "b") == files(tmp_path / "a")  # the optimizer's moments too
+
+
+def test_a_training_that_is_done_is_only_loaded(tmp_path: Path) -> None:
+    module, _ = trained(checkpoint_dir=tmp_path)
+    again, report = trained(checkpoint_dir=tmp_path)
+    assert report.history == ()
+    assert report.steps == STEPS
+    assert same(state(again), state(module))
+
+
+def test_steps_skipped_in_a_row_are_counted_on(tmp_path: Path) -> None:
+    config = replace(CONFIG, max_skips=2, checkpoint_every=1)
+    objective = on_batches_with(not_a_number, set(range(10)))
+    with pytest.raises(Killed):
+        trained(config, objective=objective, checkpoint_dir=tmp_path, on_step=killed_at(2))
+    with pytest.raises(BiddableError, match="stopped at step 3 of 6: 3 steps in a row"):
+        trained(config, objective=objective, checkpoint_dir=tmp_path)
+
+
+def test_what_decides_no_result_may_change_meanwhile(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        trained(checkpoint_dir=tmp_path, on_step=killed_at(3))
+    free = replace(CONFIG, max_tokens_per_step=50, checkpoint_every=5, max_skips=9)
+    _, report = trained(free, checkpoint_dir=tmp_path)
+    assert [one.step for one in report.history] == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"lr": 0.5}, "lr is 0.003, now 0.5"),
+        ({"epochs": 3}, "epochs is 2, now 3"),
+        ({"schedule": "constant"}, "schedule is 'linear', now 'constant'"),
+    ],
+)
+def test_another_configuration_does_not_go_on(tmp_path: Path, change, problem: str) -> None:
+    trained(checkpoint_dir=tmp_path)
+    with pytest.raises(RunError, match=f"step-000006 is of another training: {problem}$"):
+        trained(replace(CONFIG, **change), checkpoint_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        EXAMPLES[:9],
+        EXAMPLES[::-1],
+        [*EXAMPLES[:9], Example(EXAMPLES[9].prompt, ((9,),))],
+    ],
+)
+def test_other_data_does_not_go_on(tmp_path: Path, data: list[Example]) -> None:
+    trained(checkpoint_dir=tmp_path)
+    with pytest.raises(RunError, match="step-000006 is of another training: data is '"):
+        train(llama(), data, nll, CONFIG, checkpoint_dir=tmp_path)
+
+
+def test_another_model_does_not_go_on(tmp_path: Path) -> None:
+    trained(checkpoint_dir=tmp_path)
+    with pytest.raises(RunError, match="step-000006 is of another model"):
+        train(llama(intermediate_size=40), EXAMPLES, nll, CONFIG, checkpoint_dir=tmp_path)
+
+
+def test_a_damaged_checkpoint_does_not_go_on(tmp_path: Path) -> None:
+    trained(checkpoint_dir=tmp_path)
+    file = tmp_path / "step-000006" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(FileError, match=r"model\.safetensors: cannot be read as safetensors"):
+        trained(checkpoint_dir=tmp_path)
+
+
+def test_a_model_that_cannot_be_packed_is_refused_before_the_first_step() -> None:
+    module = llama()
+    module.lm_head.bias = torch.nn.Parameter(torch.linspace(-1, 1, module.config.vocab_size))
+    with pytest.raises(ModelError, match="cannot be trained on packed batches"):
+        train(module, EXAMPLES, nll, CONFIG)
+    assert same(state(module), state(llama()) | {"lm_head.bias": torch.linspace(-1, 1, 67)})
