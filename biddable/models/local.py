@@ -11,6 +11,7 @@ import torch
 from biddable.errors import InputError, ModelError
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.engine import Completion, Engine
+from biddable.models.memory import keep_freed_memory
 from biddable.runs.progress import progress
 from biddable.types import Chat, Response
 
@@ -45,6 +46,8 @@ class LocalModel:
 
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
+        if where.type == "cpu":
+            keep_freed_memory()
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         try:
             if (folder / "adapter_config.json").is_file():

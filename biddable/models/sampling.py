@@ -1,8 +1,8 @@
 """Exact sampling from logits by inverse transform, one uniform number per row and step.
 
 The number comes from the row's own seed and the position, so a response never depends on what else
-was in the batch. No filter is approximated: where a shortcut (the 64 likeliest tokens) does not
-settle a row, that row is worked out over the whole vocabulary.
+was in the batch. No filter is approximated: a nucleus is looked for among the 64 likeliest tokens, and
+in the few rows where it is wider, among more, at last in the whole vocabulary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from biddable.models.base import Sampling
 
 BLOCK = 256  # vocabulary entries summed together before the search for the drawn one
 CHUNK = 8  # rows worked on at a time on CPU, so that their logits stay in the second-level cache
-SHORTLIST = 64
+SHORTLISTS = (64, 1024, 1 << 30)  # likeliest tokens among which a nucleus is looked for, in turn
 
 
 def uniforms(seeds: Sequence[int], steps: int) -> np.ndarray:
@@ -92,15 +92,28 @@ def _search(weights: Tensor, uniform: Tensor) -> Tensor:
 def _draw_filtered(scaled: Tensor, uniform: Tensor, top_k: int, top_p: float) -> Tensor:
     """Inverse transform in order of likelihood, over what top-k and then top-p leave."""
     vocabulary = scaled.shape[-1]
-    values, tokens = scaled.topk(min(top_k or SHORTLIST, vocabulary))
     if top_k:
-        weights = values.double().softmax(-1)
-    else:
-        weights = (values.double() - scaled.double().logsumexp(-1, keepdim=True)).exp_()
-        if bool((weights.sum(-1) < top_p).any()):  # the nucleus of some row is wider than the shortlist
-            values, tokens = scaled.sort(descending=True)
-            weights = values.double().softmax(-1)
-    # The nucleus is the shortest list that reaches top_p: a token stays while those before it do not.
+        values, tokens = scaled.topk(min(top_k, vocabulary))
+        return _from_nucleus(values.double().softmax(-1), tokens, uniform, top_p)
+    total = scaled.exp().sum(-1, keepdim=True)
+    out = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
+    open_rows = torch.arange(len(scaled), device=scaled.device)
+    for length in SHORTLISTS:  # few rows have a nucleus wider than the first
+        values, tokens = scaled[open_rows].topk(min(length, vocabulary))
+        weights = values.double().exp_() / total[open_rows]
+        settled = (weights.sum(-1) >= top_p) | (length >= vocabulary)
+        out[open_rows[settled]] = _from_nucleus(
+            weights[settled], tokens[settled], uniform[open_rows[settled]], top_p
+        )
+        open_rows = open_rows[~settled]
+        if not len(open_rows):
+            break
+    return out
+
+
+def _from_nucleus(weights: Tensor, tokens: Tensor, uniform: Tensor, top_p: float) -> Tensor:
+    """Draw from the shortest part of each row, likeliest first, that reaches ``top_p``."""
+    # A token stays while those before it do not reach it.
     before = weights.cumsum(-1) - weights
     weights = weights.masked_fill(before >= top_p, 0)
     ends = weights.cumsum(-1)
