@@ -28,6 +28,8 @@ from biddable.tasks.compose import (
     compose,
     sample_verifiable_prompt,
 )
+from biddable.tasks.compose.composer import SET_LENGTH
+from biddable.tasks.compose.conflicts import REPEAT_PROMPT
 from biddable.types import Task
 
 IFEVAL = Path(__file__).parents[2] / "../shared/data/ifeval/input_data.jsonl"
@@ -431,3 +433,25 @@ def test_bad_numbers_of_tasks(n):
 def test_types_that_make_no_prompt(ids):
     with pytest.raises(InputError, match="types"):
         sample_verifiable_prompt(ids, np.random.default_rng(0))
+
+
+# Short answers.
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_brief_tasks_ask_for_two_sentences_unless_a_rule_says_how_long(split):
+    plain = Composer(split, types=SHORT_TYPES, rules=(1, 2), seed=4).sample(60)
+    brief = Composer(split, types=SHORT_TYPES, rules=(1, 2), seed=4, brief=True).sample(60)
+    assert [types(task) for task in plain] == [types(task) for task in brief]
+    bases = {base.id: base.text for base in all_bases()}
+    for task in brief:
+        follows = text(task).partition(bases[task.meta["base"]])[2]
+        assert ("two sentences" in follows.lower()) == SET_LENGTH.isdisjoint(types(task))
+
+
+def test_a_repeated_request_is_repeated_with_its_request_for_a_short_answer():
+    task = compose(
+        bases_of("train")[0], (REPEAT_PROMPT,), "train", np.random.default_rng(0), number="0", brief=True
+    )
+    [check_] = task.checks
+    assert "two sentences" in check_.args["prompt_to_repeat"].lower()

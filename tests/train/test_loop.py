@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from biddable.errors import BiddableError, FileError, ModelError, RunError
 from biddable.train.adapter import choose_weights
@@ -82,6 +83,15 @@ def test_the_norm_of_the_gradient_is_that_before_clipping() -> None:
     (step,) = train(llama(), EXAMPLES, nll, config).history
     assert step.grad_norm == pytest.approx(expected, rel=1e-4)
     assert expected > 1
+
+
+def test_a_larger_gradient_is_scaled_down_to_the_limit(tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=1, batch_size=10, max_grad_norm=0.5)
+    trained(config, checkpoint_dir=tmp_path)
+    moments = load_file(tmp_path / "step-000001" / "optimizer.safetensors")
+    first = [value for name, value in moments.items() if name.endswith("/exp_avg")]
+    norm = math.sqrt(sum(value.square().sum().item() for value in first))
+    assert norm == pytest.approx(0.1 * 0.5, rel=1e-4)  # 1 - beta1 of the first gradient
 
 
 def test_how_a_batch_is_cut_changes_nothing_beyond_rounding() -> None:

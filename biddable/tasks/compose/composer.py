@@ -6,15 +6,25 @@ import difflib
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, count, islice
 
 import numpy as np
 
 from biddable.errors import InputError
 from biddable.tasks.compose.bases import SPLITS, Base, Split, bases_of
-from biddable.tasks.compose.conflicts import compatible
+from biddable.tasks.compose.conflicts import (
+    BULLETS,
+    FIRST_WORD,
+    PARAGRAPHS,
+    SECTIONS,
+    SENTENCES,
+    TWO_RESPONSES,
+    WORDS,
+    compatible,
+)
 from biddable.tasks.compose.prompt import join
-from biddable.tasks.compose.rule import Draw
+from biddable.tasks.compose.rule import Draw, Wordings
 from biddable.tasks.compose.rules import RULES
 from biddable.types import Check, Task, user
 
@@ -22,6 +32,20 @@ Types = tuple[str, ...]
 
 DEFAULT_WEIGHTS = (0.5, 0.35, 0.15)
 """How often a prompt has one, two or three rules (IFEval: 0.56, 0.33, 0.11)."""
+
+BRIEF = Wordings(
+    train=(
+        "Answer in two sentences at most.",
+        "Use one or two sentences.",
+        "Two sentences at the most.",
+        "Answer in no more than two sentences.",
+    ),
+    test=("Do it in one or two sentences.", "Your answer should have two sentences at most."),
+)
+"""What a request for a short answer ends with."""
+
+SET_LENGTH = frozenset({SENTENCES, WORDS, PARAGRAPHS, FIRST_WORD, BULLETS, SECTIONS, TWO_RESPONSES})
+"""Rule types that say how long an answer has to be, or that two sentences cannot meet."""
 
 ATTEMPTS = 50
 """How often other rules are tried before a task repeats the request and the rules of an earlier one."""
@@ -42,6 +66,7 @@ class Composer:
             limit: it is lowered where no more types can be combined.
         weights: how often each number of rules in the range is drawn, relative to the others. The
             default goes by ``DEFAULT_WEIGHTS``; ranges beyond three rules need their own.
+        brief: ask for short answers as well, so that experiments on a few CPU cores get whole ones.
         seed: fixes everything. Task ``i`` does not depend on how many are drawn.
 
     Raises:
@@ -56,9 +81,11 @@ class Composer:
         exclude_types: Sequence[str] = (),
         rules: tuple[int, int] = (1, 3),
         weights: Sequence[float] | None = None,
+        brief: bool = False,
         seed: int = 0,
     ):
         self.split: Split = split
+        self.brief = brief
         self._bases = {base.id: base for base in bases_of(split)}
         self.types = _selected(types, exclude_types)
         self.seed = _at_least("seed", seed, 0)
@@ -95,7 +122,8 @@ class Composer:
             type_uses[size].update(types)
             base_uses[base] += 1
             seen.add((base, frozenset(types)))
-            yield compose(self._bases[base], types, self.split, rng, number=f"{self.seed}-{i:05d}")
+            number = f"{self.seed}-{i:05d}"
+            yield compose(self._bases[base], types, self.split, rng, number=number, brief=self.brief)
 
     def _draw_size(self, rng: np.random.Generator) -> int:
         weights = np.array([*self._sizes.values()])
@@ -144,8 +172,16 @@ def sample_verifiable_prompt(
     return compose(suited[int(rng.integers(len(suited)))], chosen, split, rng, number=number)
 
 
-def compose(base: Base, types: Types, split: Split, rng: np.random.Generator, *, number: str) -> Task:
-    """A task from one request and compatible rule types; ``number`` makes its id unique."""
+def compose(
+    base: Base, types: Types, split: Split, rng: np.random.Generator, *, number: str, brief: bool = False
+) -> Task:
+    """A task from one request and compatible rule types; ``number`` makes its id unique.
+
+    With ``brief`` the request asks for a short answer, unless a rule says how long it has to be.
+    """
+    if brief and SET_LENGTH.isdisjoint(types):
+        hint = Draw(rng, base).choice(BRIEF.of(split))
+        base = replace(base, text=f"{base.text} {hint}")
     draw = Draw(rng, base)
     rules = [RULES[one] for one in types]
     checks = tuple(Check(rule.id, rule.sample(draw)) for rule in rules)

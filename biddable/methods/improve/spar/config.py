@@ -54,6 +54,8 @@ class SparConfig:
     """New training tasks per iteration (paper: 10,000)."""
     rules: Annotated[int, Field(ge=1, le=3)] = 2
     """The most rules a composed task has."""
+    brief: bool = True
+    """Ask for answers of two sentences, so that they are whole within ``max_tokens``."""
     types: tuple[str, ...] = SHORT_TYPES
     """The rule types that tasks are composed of."""
     held_out_types: tuple[str, ...] = HELD_OUT

@@ -57,7 +57,7 @@ class Scored:
 def suites(config: SparConfig) -> list[Suite]:
     """The held-out composed tasks, those on held-out rule types, and IFEval where its file is given."""
     trained = [one for one in config.types if one not in config.held_out_types]
-    composer = partial(Composer, "test", rules=(1, config.rules), seed=TEST_SEED)
+    composer = partial(Composer, "test", rules=(1, config.rules), brief=config.brief, seed=TEST_SEED)
     found = [
         Suite(
             "composed", "held-out tasks", composer(types=trained).sample(config.test_tasks), config.max_tokens

@@ -72,6 +72,7 @@ class Spar(Method):
             "inference_search": 0,
         },
         "gpu": {
+            "brief": False,
             "iterations": 3,
             "prompts": 1000,
             "bootstrap": 1000,

@@ -74,6 +74,7 @@ class SelfPlay:
             types=config.types,
             exclude_types=config.held_out_types,
             rules=(1, config.rules),
+            brief=config.brief,
             seed=seed,
         )
         self.tasks = supply.sample(config.bootstrap + config.iterations * config.prompts)
