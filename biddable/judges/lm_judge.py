@@ -22,8 +22,8 @@ JUDGE_SAMPLING = Sampling(max_tokens=512, temperature=0.7)
 """The paper's, but for the length (2048 there)."""
 
 JUDGE_REQUEST = f"""\
-Check whether the response does everything the instruction asks for. Name each requirement and whether \
-it is met. Then end with one line: "{JUDGEMENT}: Yes" if all are met, "{JUDGEMENT}: No" if any is missed.
+Does the response follow the instruction? Name what it misses, then end with \
+"{JUDGEMENT}: Yes" or "{JUDGEMENT}: No".
 
 <instruction>
 {{instruction}}
@@ -34,9 +34,7 @@ it is met. Then end with one line: "{JUDGEMENT}: Yes" if all are met, "{JUDGEMEN
 </response>"""
 """What is the same in all requests comes first, so that it is computed once for all of them."""
 
-REFINE_REQUEST = f"""\
-Repair the response: say what has to change, then write the whole repaired response between {START} \
-and {END}, keeping what was right."""
+REFINE_REQUEST = f"Say what has to change, then repair the response between {START} and {END}."
 
 # What our formats rest on, each with a harmless look-alike. None of these can arise from replacing another.
 _LOOKALIKES = {

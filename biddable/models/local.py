@@ -8,18 +8,15 @@ from typing import Any
 
 import torch
 
-from biddable.errors import InputError, ModelError
+from biddable.errors import ModelError
 from biddable.models.base import GREEDY, Sampling, TokenScores
+from biddable.models.chat import ChatFormat
 from biddable.models.engine import Completion, Engine
+from biddable.models.seeds import require_one_each, row_seeds
+from biddable.runs.environment import rank
 from biddable.models.memory import keep_freed_memory
 from biddable.runs.progress import progress
 from biddable.types import Chat, Response
-
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
-)
-"""What a base model, which has no chat template, is prompted with."""
 
 
 class LocalModel:
@@ -35,9 +32,9 @@ class LocalModel:
     def __init__(self, module: Any, tokenizer: Any, *, name: str, source: str = "memory"):
         self.name, self.source = name, source
         self.module, self.tokenizer = module, tokenizer
-        if not tokenizer.chat_template:
-            tokenizer.chat_template = PLAIN_TEMPLATE
-        self._end_ids = _end_ids(module, tokenizer)
+        self._chat = ChatFormat(tokenizer)
+        tokenizer.chat_template = self._chat.template  # so that a base model is saved with one
+        self._end_ids = {*_end_ids(module, tokenizer), self._chat.end_id}
 
     @classmethod
     def from_folder(cls, folder: Path, *, name: str, source: str, device: str | None = None) -> LocalModel:
@@ -64,19 +61,15 @@ class LocalModel:
     @property
     def end_id(self) -> int:
         """The token that ends a turn: what training appends to a response."""
-        return int(self.tokenizer.eos_token_id)
+        return self._chat.end_id
 
     def encode_prompt(self, chat: Chat) -> list[int]:
         """Token ids of ``chat`` up to where the response begins."""
-        if not chat:
-            raise InputError("chat", chat, "at least one message")
-        turns = [{"role": message.role, "content": message.content} for message in chat]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._chat.prompt(chat)
 
     def encode_response(self, text: str) -> list[int]:
         """Token ids of a response, the end of the turn included, to follow ``encode_prompt``."""
-        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
+        return self._chat.response(text)
 
     def generate(
         self,
@@ -87,21 +80,15 @@ class LocalModel:
         seeds: Sequence[int] | None = None,
     ) -> list[list[Response]]:
         """See ``LanguageModel.generate``."""
-        if n < 1:
-            raise InputError("n", n, "an integer of at least 1")
-        chosen = range(len(chats)) if seeds is None else seeds
-        row_seeds = [[_sample_seed(seed, sample) for sample in range(n)] for seed in chosen]
+        samples = [[_sample_seed(seed, i) for i in range(n)] for seed in row_seeds(chats, n, seeds)]
         prompts = [self.encode_prompt(chat) for chat in chats]
         with progress(len(chats) * n, f"{Path(self.name).name} answers") as advance:
-            rows = self._engine().generate(prompts, n, sampling, row_seeds, on_finished=advance)
+            rows = self._engine().generate(prompts, n, sampling, samples, on_finished=advance)
         return [[self._response(completion, sampling) for completion in completions] for completions in rows]
 
     def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
         """See ``LanguageModel.score``."""
-        if len(chats) != len(continuations):
-            raise InputError(
-                "continuations", f"{len(continuations)} of them", f"one for each of {len(chats)} chats"
-            )
+        require_one_each("continuations", continuations, chats)
         prompts = [self.encode_prompt(chat) for chat in chats]
         return self._engine().score(prompts, [self.encode_response(text) for text in continuations])
 

@@ -18,8 +18,9 @@ import httpx
 from biddable.errors import EndpointError, InputError
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.cache import ResponseCache
+from biddable.models.chat import messages
 from biddable.models.endpoint import Endpoint, RefusedError
-from biddable.models.seeds import sample_seed
+from biddable.models.seeds import row_seeds, sample_seed
 from biddable.models.weights import cache_folder
 from biddable.runs.progress import progress
 from biddable.types import Chat, FinishReason, Response
@@ -116,14 +117,9 @@ class OpenAIModel:
             EndpointError: a response is missing, and why.
             InputError: ``n`` or ``seeds`` cannot be used.
         """
-        if n < 1:
-            raise InputError("n", n, "an integer of at least 1")
-        seeds = range(len(chats)) if seeds is None else seeds
-        if len(seeds) != len(chats):
-            raise InputError("seeds", f"{len(seeds)} of them", f"one for each of the {len(chats)} chats")
         bodies = [
             self._body(chat, sampling, sample_seed(seed, sample))
-            for chat, seed in zip(chats, seeds, strict=True)
+            for chat, seed in zip(chats, row_seeds(chats, n, seeds), strict=True)
             for sample in range(n)
         ]
         answers = _run(self._answer_all(bodies)) if bodies else []
@@ -150,7 +146,7 @@ class OpenAIModel:
     def _body(self, chat: Chat, sampling: Sampling, seed: int) -> dict[str, Any]:
         body = NEUTRAL | {
             "model": self.name,
-            "messages": [{"role": message.role, "content": message.content} for message in chat],
+            "messages": messages(chat),
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,

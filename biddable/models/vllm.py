@@ -9,7 +9,8 @@ from typing import Any
 
 from biddable.errors import InputError, MissingDependency, ModelError
 from biddable.models.base import GREEDY, Sampling, TokenScores
-from biddable.models.seeds import sample_seed
+from biddable.models.chat import ChatFormat
+from biddable.models.seeds import require_one_each, row_seeds, sample_seed
 from biddable.types import Chat, FinishReason, Response
 
 
@@ -36,7 +37,7 @@ class VLLMModel:
             self._engine = self._vllm.LLM(model=name, trust_remote_code=False, **options)
         except (OSError, ValueError) as error:
             raise ModelError(f"vllm:{name} cannot be loaded: {_one_line(error)}") from error
-        self._tokenizer = self._engine.get_tokenizer()
+        self._chat = ChatFormat(self._engine.get_tokenizer())
 
     def generate(
         self,
@@ -51,12 +52,8 @@ class VLLMModel:
         Raises:
             InputError: ``n`` or ``seeds`` cannot be used, or a prompt is longer than the model reads.
         """
-        if n < 1:
-            raise InputError("n", n, "an integer of at least 1")
-        seeds = range(len(chats)) if seeds is None else seeds
-        if len(seeds) != len(chats):
-            raise InputError("seeds", f"{len(seeds)} of them", f"one for each of the {len(chats)} chats")
-        prompts = [self._encode_prompt(chat) for chat in chats for _ in range(n)]
+        seeds = row_seeds(chats, n, seeds)
+        prompts = [self._chat.prompt(chat) for chat in chats for _ in range(n)]
         parameters = [self._parameters(sampling, sample_seed(seed, i)) for seed in seeds for i in range(n)]
         responses = [_response(output.outputs[0]) for output in self._call(prompts, parameters)]
         return [responses[i : i + n] for i in range(0, len(responses), n)]
@@ -67,12 +64,9 @@ class VLLMModel:
         Raises:
             InputError: not one continuation for each chat, or one is longer than the model reads.
         """
-        if len(chats) != len(continuations):
-            raise InputError(
-                "continuations", f"{len(continuations)} of them", f"one for each of {len(chats)} chats"
-            )
-        prompts = [self._encode_prompt(chat) for chat in chats]
-        answers = [[*self._tokenize(text), self._tokenizer.eos_token_id] for text in continuations]
+        require_one_each("continuations", continuations, chats)
+        prompts = [self._chat.prompt(chat) for chat in chats]
+        answers = [self._chat.response(text) for text in continuations]
         # vLLM scores only what it is prompted with, and will not draw fewer than one token.
         parameters = [
             self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0) for _ in prompts
@@ -97,22 +91,10 @@ class VLLMModel:
             top_k=sampling.top_k,
             top_p=sampling.top_p,
             stop=list(sampling.stop),
+            stop_token_ids=[self._chat.end_id],
             seed=seed,
             logprobs=0,
         )
-
-    def _encode_prompt(self, chat: Chat) -> list[int]:
-        from biddable.models.local import PLAIN_TEMPLATE
-
-        turns = [{"role": message.role, "content": message.content} for message in chat]
-        template = self._tokenizer.chat_template or PLAIN_TEMPLATE
-        text = self._tokenizer.apply_chat_template(
-            turns, chat_template=template, tokenize=False, add_generation_prompt=True
-        )
-        return self._tokenize(text)
-
-    def _tokenize(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _vllm() -> Any:

@@ -32,7 +32,7 @@ class TrainConfig:
     lora_rank: int = 0
     """Rank of a LoRA adapter on every linear layer; 0 trains all weights."""
     max_tokens_per_step: int = 0
-    """Tokens computed at once, which bounds the memory; 0: 512 on a CPU, else 16,384. Changes no result
+    """Tokens computed at once, which bounds the memory; 0: 640 on a CPU, else 16,384. Changes no result
     beyond rounding."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """What is computed in (weights stay fp32). "auto" is bf16 where the processor is built for it."""
@@ -75,7 +75,7 @@ class TrainConfig:
     def tokens_at_once(self, device: torch.device) -> int:
         """``max_tokens_per_step``, or what suits that device."""
         # A CPU is at its full speed with this many; more would only take more memory.
-        return self.max_tokens_per_step or (512 if device.type == "cpu" else 2**14)
+        return self.max_tokens_per_step or (640 if device.type == "cpu" else 2**14)
 
     def lr_at(self, step: int, steps: int) -> float:
         """Learning rate of ``step`` (from 0) out of ``steps``."""

@@ -1,8 +1,4 @@
-"""From text to token ids: what one training example is and how it is made.
-
-Prompt and completion are tokenised apart and joined as ids. Tokenising the joined text again could
-merge characters across the border into tokens the model never sees when it answers.
-"""
+"""From text to token ids: what one training example is and how it is made."""
 
 from __future__ import annotations
 
@@ -10,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jinja2 import TemplateError
-
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
+from biddable.models.chat import ChatFormat
 from biddable.types import Chat
 
 
@@ -49,8 +44,8 @@ class Encoder:
     def __init__(self, tokenizer: Any, context: int):
         if not tokenizer.chat_template:
             raise InputError("tokenizer.chat_template", tokenizer.chat_template, "a chat template")
-        self.tokenizer, self.context = tokenizer, context
-        self.end_of_turn = _end_of_turn(tokenizer)
+        self.context = context
+        self._chat = ChatFormat(tokenizer)
 
     @classmethod
     def of(cls, model: TrainableModel) -> Encoder:
@@ -64,15 +59,8 @@ class Encoder:
             InputError: the prompt has no turn, its turns are not what the template takes (two of the user
                 in a row, say), or a sequence is longer than the model's context.
         """
-        if not prompt:
-            raise InputError("prompt", prompt, "at least one turn")
-        turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
-        try:
-            ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-        except TemplateError as error:
-            raise InputError("prompt", prompt, f"turns that the chat template takes ({error})") from None
-        bodies = self.tokenizer(list(completions), add_special_tokens=False)["input_ids"]
-        example = Example(tuple(ids), tuple((*body, self.end_of_turn) for body in bodies))
+        answers = tuple(tuple(self._chat.response(text)) for text in completions)
+        example = Example(tuple(self._chat.prompt(prompt)), answers)
         if example.longest > self.context:
             raise TooLongError(
                 "length", example.longest, f"at most {self.context} tokens, the model's context"
@@ -121,17 +109,3 @@ class Encoder:
 
 class TooLongError(InputError):
     """A sequence does not fit in the model's context."""
-
-
-def _end_of_turn(tokenizer: Any) -> int:
-    """The token the template closes an assistant's turn with, which is the one generation stops at.
-
-    Not always ``eos_token``: Gemma's chat models end a turn with a token of its own.
-    """
-    marker = "MARKER"
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": marker}]
-    closing = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(marker)[2]
-    ids = tokenizer(closing, add_special_tokens=False)["input_ids"] if closing else []
-    if ids and ids[0] in tokenizer.added_tokens_decoder:
-        return ids[0]
-    return tokenizer.eos_token_id

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -121,7 +122,7 @@ def train(
             history.append(report)
             if on_step and training.is_main_process:
                 on_step(report)
-            due = training.step % config.checkpoint_every == 0 or training.step == training.steps
+            due = training.step % config.checkpoint_every == 0
             if checkpoint_dir and due:
                 training.save(checkpoint_dir)
     return TrainReport(training.steps, training.skipped, tuple(history))
@@ -150,7 +151,9 @@ class Training:
         self.config = config
         self._examples, self._objective = examples, objective
         self._weights = [1.0] * len(examples) if weights is None else weights
-        self._sizes = [example.tokens for example in examples]
+        # What all prompts open with is computed once for each piece of a batch.
+        self._opening = len(os.path.commonprefix([example.prompt for example in examples]))
+        self._sizes = [example.tokens - self._opening for example in examples]
         self._batches = batch_order(len(examples), config.batch_size, config.epochs, config.seed)
         self.step = self.skipped = self._in_a_row = 0
         self._accelerator = Accelerator(device_placement=False)
@@ -212,7 +215,8 @@ class Training:
     def _gradients(self, indices: Sequence[int]) -> tuple[float, dict[str, float]]:
         """Leave the batch's gradient in the parameters; return the means of loss and metrics over it."""
         processes, rank = self._accelerator.num_processes, self._accelerator.process_index
-        pieces = micro_batches(indices, self._sizes, self.config.tokens_at_once(self._device), processes)
+        budget = max(1, self.config.tokens_at_once(self._device) - self._opening)
+        pieces = micro_batches(indices, self._sizes, budget, processes)
         mine = pieces[rank::processes]
         share = 1.0 if mine else 0.0  # who has nothing to do must still take part in the exchange
         units = sum(self._weights[index] for index in indices)

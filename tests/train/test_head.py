@@ -51,7 +51,7 @@ def test_a_weight_that_is_not_trained_gets_no_gradient() -> None:
 
 
 @pytest.mark.usefixtures("chunks")
-def test_bfloat16_states_are_normalised_in_fp32_and_the_weight_keeps_its_precision() -> None:
+def test_bfloat16_states_are_near_and_the_weight_keeps_its_precision() -> None:
     hidden, weight, targets, incoming = tensors(torch.bfloat16)
     ours = token_logprobs(hidden, weight, targets)
     assert ours.dtype == torch.float32
@@ -64,6 +64,12 @@ def test_bfloat16_states_are_normalised_in_fp32_and_the_weight_keeps_its_precisi
     theirs = torch.autograd.grad(expected, (wide, weight), incoming)
     for got, want in zip((hidden.grad, weight.grad), theirs, strict=True):
         assert (got.float() - want).norm() < 0.02 * want.norm()
+
+
+def test_probabilities_add_up_to_1_also_of_bfloat16_states() -> None:
+    hidden, weight, _, _ = tensors(torch.bfloat16)
+    logprobs = token_logprobs(hidden[:1].expand(VOCABULARY, -1), weight, torch.arange(VOCABULARY))
+    assert logprobs.exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_extreme_logits_do_not_overflow() -> None:

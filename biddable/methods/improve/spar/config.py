@@ -108,7 +108,7 @@ class SparConfig:
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
     actor_epochs: Count = 1
     """Epochs over the pairs (paper: 1)."""
-    refiner_lr: Annotated[float, Field(gt=0)] = 1e-4
+    refiner_lr: Annotated[float, Field(gt=0)] = 3e-4
     """Learning rate of the refiner (paper: 2e-6)."""
     refiner_epochs: Count = 1
     """Epochs over the refiner's data of one iteration (paper: 5)."""

@@ -53,20 +53,16 @@ class Spar(Method):
     Config = SparConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
-            "types": (
-                "change_case:english_lowercase",
-                "punctuation:no_comma",
-                "length_constraints:number_words",
-            ),
+            "types": ("change_case:english_lowercase", "punctuation:no_comma"),
             "held_out_types": (),
             "rules": 1,
-            "prompts": 12,
+            "prompts": 8,
             "samples": 3,
-            "bootstrap": 32,
-            "branch": 6,
+            "bootstrap": 16,
+            "branch": 8,
             "max_depth": 1,
             "max_tokens": 32,
-            "refine_tokens": 80,
+            "refine_tokens": 64,
             "test_tasks": 12,
             "test_held_out": 0,
             "inference_search": 0,
