@@ -30,15 +30,13 @@ class ChatFormat:
     """How a model reads chats.
 
     Args:
-        tokenizer: its ``transformers`` tokenizer.
-
-    Attributes:
-        template: the tokenizer's chat template, else ``PLAIN_TEMPLATE``, begun as the model's texts begin.
+        tokenizer: its ``transformers`` tokenizer; one without a chat template is given the plain one.
     """
 
     def __init__(self, tokenizer: Any):
         self._tokenizer = tokenizer
-        self.template = tokenizer.chat_template or _beginning(tokenizer) + PLAIN_TEMPLATE
+        if not tokenizer.chat_template:
+            tokenizer.chat_template = _beginning(tokenizer) + PLAIN_TEMPLATE
 
     def prompt(self, chat: Chat) -> list[int]:
         """Token ids of ``chat`` up to where the response begins.
@@ -73,14 +71,8 @@ class ChatFormat:
         return int(self._tokenizer.eos_token_id)
 
     def _text(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        return str(
-            self._tokenizer.apply_chat_template(
-                turns,
-                chat_template=self.template,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-            )
-        )
+        options = {"tokenize": False, "add_generation_prompt": add_generation_prompt}
+        return str(self._tokenizer.apply_chat_template(turns, **options))
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

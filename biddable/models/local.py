@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from biddable.errors import ModelError
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.chat import ChatFormat
 from biddable.models.engine import Completion, Engine
+from biddable.models.memory import keep_freed_memory
 from biddable.models.seeds import require_one_each, row_seeds
 from biddable.runs.environment import rank
-from biddable.models.memory import keep_freed_memory
 from biddable.runs.progress import progress
 from biddable.types import Chat, Response
 
@@ -33,7 +34,6 @@ class LocalModel:
         self.name, self.source = name, source
         self.module, self.tokenizer = module, tokenizer
         self._chat = ChatFormat(tokenizer)
-        tokenizer.chat_template = self._chat.template  # so that a base model is saved with one
         self._end_ids = {*_end_ids(module, tokenizer), self._chat.end_id}
 
     @classmethod
@@ -41,7 +41,7 @@ class LocalModel:
         """Read a folder of safetensors, or a PEFT adapter (its base model is loaded as it names it)."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        where = torch.device(device or _default_device())
         dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
         if where.type == "cpu":
             keep_freed_memory()
@@ -93,7 +93,12 @@ class LocalModel:
         return self._engine().score(prompts, [self.encode_response(text) for text in continuations])
 
     def save(self, folder: Path) -> Path:
-        """Write weights (safetensors; an adapter when there is one), config and tokenizer into ``folder``."""
+        """Write weights (safetensors; an adapter when there is one), config and tokenizer into ``folder``.
+
+        Under ``torchrun`` all processes hold the same weights, and only the first one writes them.
+        """
+        if rank() > 0:
+            return folder
         self.module.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
         return folder
@@ -118,6 +123,11 @@ class LocalModel:
 def _sample_seed(seed: int, sample: int) -> int:
     """Sample 0 keeps its prompt's seed, so that asking for more samples does not change the first."""
     return seed + sample * 0x9E37_79B9_7F4A_7C15
+
+
+def _default_device() -> str:
+    """The first GPU, else the CPU; under ``torchrun`` each process has a GPU of its own."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 def _end_ids(module: Any, tokenizer: Any) -> set[int]:

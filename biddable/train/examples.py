@@ -31,19 +31,14 @@ class Example:
 
 
 class Encoder:
-    """Turns chats into examples with a model's own chat template.
+    """Turns chats into examples, as the model reads them.
 
     Args:
-        tokenizer: a ``transformers`` tokenizer with a chat template.
+        tokenizer: see ``ChatFormat``.
         context: the longest sequence the model takes, in tokens.
-
-    Raises:
-        InputError: the tokenizer has no chat template.
     """
 
     def __init__(self, tokenizer: Any, context: int):
-        if not tokenizer.chat_template:
-            raise InputError("tokenizer.chat_template", tokenizer.chat_template, "a chat template")
         self.context = context
         self._chat = ChatFormat(tokenizer)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -25,7 +24,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from biddable.errors import BiddableError
-from biddable.train.batches import batch_order, micro_batches
+from biddable.train.batches import batch_order, micro_batches, shared_prefix
 from biddable.train.checkpoint import load_checkpoint, save_checkpoint
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
@@ -152,7 +151,7 @@ class Training:
         self._examples, self._objective = examples, objective
         self._weights = [1.0] * len(examples) if weights is None else weights
         # What all prompts open with is computed once for each piece of a batch.
-        self._opening = len(os.path.commonprefix([example.prompt for example in examples]))
+        self._opening = shared_prefix([example.prompt for example in examples])
         self._sizes = [example.tokens - self._opening for example in examples]
         self._batches = batch_order(len(examples), config.batch_size, config.epochs, config.seed)
         self.step = self.skipped = self._in_a_row = 0

@@ -23,14 +23,15 @@ class RecordingTokenizer:
     chat_template = None
     eos_token_id = END
 
-    def apply_chat_template(self, turns, *, chat_template, tokenize, add_generation_prompt):
-        assert chat_template
+    all_special_ids = (END,)
+
+    def apply_chat_template(self, turns, *, tokenize, add_generation_prompt):
+        assert self.chat_template
         assert not tokenize
-        assert add_generation_prompt
-        return "".join(turn["content"] for turn in turns) + ">"
+        return "".join(turn["content"] for turn in turns) + ">" * add_generation_prompt
 
     def __call__(self, text, *, add_special_tokens):
-        assert not add_special_tokens
+        assert not (text and add_special_tokens)
         return {"input_ids": [ord(c) for c in text]}
 
 
@@ -83,6 +84,7 @@ class TestMapping:
         [sent] = RecordingLLM.last.parameters
         assert (sent.max_tokens, sent.temperature, sent.top_k, sent.top_p) == (7, 0.5, 3, 0.9)
         assert sent.stop == ["END"]
+        assert sent.stop_token_ids == [END]
         assert sent.logprobs == 0
 
     def test_the_models_own_sampling_defaults_and_its_code_are_kept_out(self):

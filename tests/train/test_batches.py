@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import chain
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from biddable.train.batches import batch_order, micro_batches
+from biddable.train.batches import batch_order, micro_batches, shared_prefix
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 
@@ -68,3 +69,17 @@ def test_pieces_are_of_nearly_equal_size() -> None:
 def test_processes_that_share_the_pieces_each_get_as_many() -> None:
     assert len(micro_batches(range(12), [10] * 12, budget=50, multiple=4)) == 4
     assert micro_batches([3], [0, 0, 0, 9], budget=50, multiple=4) == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "length"),
+    [
+        ([(1, 2, 3), (1, 2, 4), (1, 2)], 2),
+        ([(1, 2, 3), (1, 5, 3), (1, 2, 3)], 1),
+        ([(4, 4)], 2),
+        ([(1,), (2,)], 0),
+        ([(), (2,)], 0),
+    ],
+)
+def test_what_all_sequences_open_with(sequences, length):
+    assert shared_prefix(sequences) == length

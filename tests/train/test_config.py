@@ -80,13 +80,13 @@ def test_a_training_of_one_step_has_the_whole_rate() -> None:
 
 
 def test_tokens_at_once_depend_on_the_device_unless_given() -> None:
-    assert TrainConfig(lr=1.0).tokens_at_once(torch.device("cpu")) == 512
+    assert TrainConfig(lr=1.0).tokens_at_once(torch.device("cpu")) == 640
     assert TrainConfig(lr=1.0).tokens_at_once(torch.device("cuda")) == 16_384
     assert TrainConfig(lr=1.0, max_tokens_per_step=7).tokens_at_once(torch.device("cuda")) == 7
 
 
 @pytest.mark.parametrize(
-    ("amx", "avx512", "expected"), [(False, False, False), (True, False, True), (False, True, True)]
+    ("amx", "avx640", "expected"), [(False, False, False), (True, False, True), (False, True, True)]
 )
 def test_a_cpu_computes_in_bf16_where_it_is_built_for_it(monkeypatch, amx, avx512, expected) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)

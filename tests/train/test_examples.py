@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from biddable.errors import InputError
-from biddable.models.local import PLAIN_TEMPLATE
 from biddable.train.examples import Encoder, Example
 from biddable.types import Chat, Message, user
 
@@ -41,31 +40,11 @@ def test_prompt_and_completion_are_tokenised_as_when_the_model_is_asked() -> Non
     assert list(example.completions[0]) == model.encode_response("w3")
 
 
-def test_a_turn_ends_as_the_template_ends_it_and_not_always_with_eos() -> None:
-    tokenizer = word_tokenizer()
-    assert tokenizer.eos_token == "<end>"
-    tokenizer.add_special_tokens({"eos_token": "<eos>"})
-    assert Encoder(tokenizer, CONTEXT).end_of_turn == ids("<end>")[0]
-
-
-@pytest.mark.parametrize("template", [PLAIN_TEMPLATE, "{{ messages[-1]['content'] }}"])
-def test_a_template_without_an_end_of_turn_gets_eos(template: str) -> None:
-    assert Encoder(word_tokenizer(template), CONTEXT).end_of_turn == ids("<end>")[0]
-
-
 def test_real_weights_end_a_turn_with_what_they_stop_at(smollm2) -> None:
     encoder = Encoder.of(smollm2)
-    assert smollm2.tokenizer.convert_ids_to_tokens(encoder.end_of_turn) == "<|im_end|>"
     example = encoder.encode(user("Say hello."), ["Hello."])
     assert smollm2.tokenizer.decode(example.completions[0]) == "Hello.<|im_end|>"
     assert smollm2.tokenizer.decode(example.prompt).endswith("Say hello.<|im_end|>\n<|im_start|>assistant\n")
-
-
-def test_a_tokenizer_without_a_template_is_refused() -> None:
-    tokenizer = word_tokenizer()
-    tokenizer.chat_template = None
-    with pytest.raises(InputError, match=r"^tokenizer\.chat_template is None, expected a chat template$"):
-        Encoder(tokenizer, CONTEXT)
 
 
 def encode_all(encoder: Encoder, *rows: tuple[Chat, list[str]], too_long="error"):

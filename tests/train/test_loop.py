@@ -86,7 +86,7 @@ def test_the_norm_of_the_gradient_is_that_before_clipping() -> None:
 
 
 def test_a_larger_gradient_is_scaled_down_to_the_limit(tmp_path: Path) -> None:
-    config = replace(CONFIG, epochs=1, batch_size=10, max_grad_norm=0.5)
+    config = replace(CONFIG, epochs=1, batch_size=10, max_grad_norm=0.5, checkpoint_every=1)
     trained(config, checkpoint_dir=tmp_path)
     moments = load_file(tmp_path / "step-000001" / "optimizer.safetensors")
     first = [value for name, value in moments.items() if name.endswith("/exp_avg")]
