@@ -86,7 +86,7 @@ def test_tokens_at_once_depend_on_the_device_unless_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amx", "avx640", "expected"), [(False, False, False), (True, False, True), (False, True, True)]
+    ("amx", "avx512", "expected"), [(False, False, False), (True, False, True), (False, True, True)]
 )
 def test_a_cpu_computes_in_bf16_where_it_is_built_for_it(monkeypatch, amx, avx512, expected) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
