@@ -43,14 +43,14 @@ class SparConfig:
     """The model to improve; it is the first actor and, once taught to repair, the first refiner."""
     judge: Literal["rules", "self"] = "rules"
     """Who says whether an answer passes: the tasks' own rules, or the refiner by vote (the paper)."""
-    arms: tuple[Arm, ...] = ("independent",)
+    arms: tuple[Arm, ...] = ()
     """What to compare SPaR with on the same data."""
     seeds: Count = 1
     """Repetitions with other tasks, samples and orders."""
 
     iterations: Count = 1
     """Rounds of self-play (paper: 3)."""
-    prompts: Count = 120
+    prompts: Count = 80
     """New training tasks per iteration (paper: 10,000)."""
     rules: Annotated[int, Field(ge=1, le=3)] = 2
     """The most rules a composed task has."""
@@ -61,7 +61,7 @@ class SparConfig:
     held_out_types: tuple[str, ...] = HELD_OUT
     """Rule types that training never sees."""
 
-    bootstrap: Count = 140
+    bootstrap: Count = 90
     """Tasks whose failed answers, repaired by rule, teach the first refiner."""
     bootstrap_samples: Count = 1
     """Answers to each of them."""
@@ -83,9 +83,9 @@ class SparConfig:
     """Order in which the tree of repairs grows (paper: bfs)."""
     branch: Count = 3
     """Repairs made of each node (paper: 3)."""
-    keep: Count = 2
+    keep: Count = 1
     """Nodes of a level, or of a node's children, that are repaired further (paper: 2)."""
-    max_depth: Count = 3
+    max_depth: Count = 2
     """Depth of the tree (paper: 3)."""
     gate: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """A repair above this value ends the search (paper: 0.5)."""
@@ -104,9 +104,9 @@ class SparConfig:
     """DPO: how strongly the actor is held to where it started (paper: 0.1)."""
     alpha: Annotated[float, Field(ge=0)] = 0.1
     """DPO: weight of the chosen answer's negative log-likelihood (paper: 0.1)."""
-    actor_lr: Annotated[float, Field(gt=0)] = 2e-5
+    actor_lr: Annotated[float, Field(gt=0)] = 5e-5
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
-    actor_epochs: Count = 1
+    actor_epochs: Count = 2
     """Epochs over the pairs (paper: 1)."""
     refiner_lr: Annotated[float, Field(gt=0)] = 3e-4
     """Learning rate of the refiner (paper: 2e-6)."""
@@ -119,9 +119,9 @@ class SparConfig:
     lora_rank: Annotated[int, Field(ge=0)] = 0
     """Rank of LoRA adapters; 0 trains all weights (the paper)."""
 
-    test_tasks: Count = 200
+    test_tasks: Count = 140
     """Held-out composed tasks of the trained rule types."""
-    test_held_out: Annotated[int, Field(ge=0)] = 80
+    test_held_out: Annotated[int, Field(ge=0)] = 50
     """Held-out composed tasks whose rules are all of the held-out types."""
     ifeval: Path | None = None
     """The official IFEval prompts (input_data.jsonl), to score on them too."""
@@ -129,7 +129,7 @@ class SparConfig:
     """Longest answer to an IFEval prompt."""
     ifeval_arms: tuple[str, ...] = ("base", "independent", "refined", "spar-1", "spar-2", "spar-3")
     """Which models are scored on IFEval: it takes most of an evaluation's time."""
-    inference_search: Annotated[int, Field(ge=0)] = 60
+    inference_search: Annotated[int, Field(ge=0)] = 24
     """Held-out tasks on which the last actor's failed answers are also repaired by tree search."""
     curve: Annotated[int, Field(ge=0)] = 0
     """Failed answers on which the four searches are compared by number of generations (figure 5)."""

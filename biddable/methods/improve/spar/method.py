@@ -48,7 +48,7 @@ class Spar(Method):
             "(LLaMA3-8B-Instruct, IFEval average: 77.9 to 81.8; with tree search at inference 83.7)."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "2 (2 cores)", "default": "12 (2 cores)", "gpu": "not measured"},
+        minutes={"smoke": "2 (2 cores)", "default": "13 (2 cores)", "gpu": "not measured"},
     )
     Config = SparConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -56,6 +56,7 @@ class Spar(Method):
             "types": ("change_case:english_lowercase", "punctuation:no_comma"),
             "held_out_types": (),
             "rules": 1,
+            "arms": ("independent",),
             "prompts": 8,
             "samples": 3,
             "bootstrap": 16,
@@ -79,6 +80,8 @@ class Spar(Method):
             "arms": ("independent", "no-tree-search", "no-iterating", "self-rewarding", "self", "humpback"),
             "test_tasks": 500,
             "test_held_out": 200,
+            "keep": 2,
+            "max_depth": 3,
             "inference_search": 200,
             "curve": 100,
             "controlled": True,
