@@ -19,7 +19,7 @@ from biddable.types import Chat, Message, user
 WORDS = ("<bos>", "<eos>", "<end>", "user:", "assistant:", "system:", "a", "b", "c", "nl")
 TURNS = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + ' <end> ' }}{% endfor %}"
 ASKING = TURNS + "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
-ALTERNATING = (
+NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system turn') }}{% endif %}"
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system turn') }}{% endif %}" + TURNS
 )
 
@@ -70,7 +70,7 @@ def test_what_follows_an_answer_ends_a_turn_only_if_it_is_a_special_token() -> N
 
 
 def test_what_the_template_does_not_take_is_the_users_mistake() -> None:
-    form = ChatFormat(tokenizer(ALTERNATING))
+    form = ChatFormat(tokenizer(NO_SYSTEM + TURNS))
     with pytest.raises(InputError, match=r"prompt is .*template takes \(No system turn\)$"):
         form.prompt((Message("system", "a"), *user("b")))
     with pytest.raises(InputError, match=r"prompt is \(\), expected at least one turn"):

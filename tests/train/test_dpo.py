@@ -133,9 +133,10 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, lora_rank: in
 
 
 def test_another_objective_does_not_go_on_with_it(tmp_path: Path) -> None:
-    train_dpo(local(), PAIRS, replace(CONFIG, epochs=1, checkpoint_every=1), checkpoint_dir=tmp_path)
+    config = replace(CONFIG, epochs=1, checkpoint_every=1)
+    train_dpo(local(), PAIRS, config, checkpoint_dir=tmp_path)
     with pytest.raises(RunError, match=r"is of another training: beta is 0\.1, now 0\.2$"):
-        train_dpo(local(), PAIRS, replace(CONFIG, epochs=1, checkpoint_every=1, beta=0.2), checkpoint_dir=tmp_path)
+        train_dpo(local(), PAIRS, replace(config, beta=0.2), checkpoint_dir=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ Departures from the paper, and why:
   judge (value 1 when all are met, else half the share that is, so that a tree prefers what is nearer;
   the gate at 0.5 lets none of these pass). ``judge=self`` is the paper's: the refiner, by vote.
 * *Prompts* are composed from hand-written requests and 25 rule types, not evolved from Infinity-Instruct.
-* *Learning rates* are those of a small model (5e-5 actor, two epochs; the paper's 2e-7 and one are for 8B), tuned on the
-  validation split, alike for all arms.
+* *Learning rates* are those of a small model: 5e-5 for the actor, over three epochs (the paper, for 8B:
+  2e-7 and one), tuned on the validation split, alike for all arms.
 * *RFT* goes on from the previous refiner, and only the last turn carries loss (the paper leaves both open).
 * A tree in which no repair could be made is a failure like any other; the official script skips it.
 """

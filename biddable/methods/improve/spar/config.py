@@ -106,7 +106,7 @@ class SparConfig:
     """DPO: weight of the chosen answer's negative log-likelihood (paper: 0.1)."""
     actor_lr: Annotated[float, Field(gt=0)] = 5e-5
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
-    actor_epochs: Count = 2
+    actor_epochs: Count = 3
     """Epochs over the pairs (paper: 1)."""
     refiner_lr: Annotated[float, Field(gt=0)] = 3e-4
     """Learning rate of the refiner (paper: 2e-6)."""
