@@ -66,9 +66,9 @@ class ChatFormat:
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": marker}]
         closing = self._text(turns, add_generation_prompt=False).rpartition(marker)[2]
         ids = self._ids(closing) if closing else []
-        if ids and ids[0] in self._tokenizer.all_special_ids:
-            return ids[0]
-        return int(self._tokenizer.eos_token_id)
+        added = self._tokenizer.added_tokens_decoder.get(ids[0]) if ids else None
+        # Gemma's newline is an added token too, but no special one.
+        return ids[0] if added and added.special else int(self._tokenizer.eos_token_id)
 
     def _text(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
         options = {"tokenize": False, "add_generation_prompt": add_generation_prompt}

@@ -20,8 +20,6 @@ WORDS = ("<bos>", "<eos>", "<end>", "user:", "assistant:", "system:", "a", "b", 
 TURNS = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + ' <end> ' }}{% endfor %}"
 ASKING = TURNS + "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system turn') }}{% endif %}"
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system turn') }}{% endif %}" + TURNS
-)
 
 
 def tokenizer(template: str | None, *, begins: bool = False) -> Any:

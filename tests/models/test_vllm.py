@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -22,8 +23,7 @@ class RecordingTokenizer:
 
     chat_template = None
     eos_token_id = END
-
-    all_special_ids = (END,)
+    added_tokens_decoder: ClassVar = {}
 
     def apply_chat_template(self, turns, *, tokenize, add_generation_prompt):
         assert self.chat_template
