@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from biddable.errors import ModelError, StorageError
 
@@ -188,12 +189,9 @@ def _parsed_once() -> Iterator[Callable[[str], Any]]:
     """
     import gguf
 
-    plain = gguf.GGUFReader
-    gguf.GGUFReader = functools.cache(plain)
-    try:
-        yield gguf.GGUFReader
-    finally:
-        gguf.GGUFReader = plain
+    reader = functools.cache(gguf.GGUFReader)
+    with patch.object(gguf, "GGUFReader", reader):
+        yield reader
 
 
 def _split_digits(tokenizer: object) -> None:
