@@ -184,8 +184,8 @@ def _convert(gguf: Path, folder: Path) -> None:
 def _parsed_once() -> Iterator[Callable[[str], Any]]:
     """The reader of GGUF files, which parses each of them once.
 
-    transformers reads the file anew for the config, the weights and the tokenizer, and each time it
-    takes 20 s to parse Gemma's 262,144 tokens.
+    transformers reads the file anew for the config, the weights and the tokenizer, and parsing
+    Gemma's 262,144 tokens takes some 15 s: in all it is one minute instead of two.
     """
     import gguf
 

