@@ -20,6 +20,8 @@ from biddable.runs.results import read_results
 from biddable.runs.tables import read_parquet
 from biddable.types import Preference
 
+pytestmark = pytest.mark.xdist_group("spar")  # one process makes the run that most tests here look at
+
 MAIN = "from biddable.cli import main; main()"
 SMOKE = [sys.executable, "-c", MAIN, "run", "spar", "--preset", "smoke", "--seed", "3", "--out"]
 
