@@ -19,8 +19,10 @@ from biddable.methods.improve.spar.data import (
     independent_pairs,
     pair_similarity,
 )
+from biddable.methods.improve.spar.evaluate import judge_bias
+from biddable.methods.improve.spar.selfplay import Answers
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.types import CheckResult, Preference, Task, Verdict, user
+from biddable.types import Check, CheckResult, Preference, Task, Verdict, user
 
 TASKS = [Task(f"t{i}", user(f"Do thing {i}.")) for i in range(3)]
 PASS, FAIL, TIE = Assessment(1, 1.0, "good"), Assessment(0, 0.25, "bad"), Assessment(None, 0.5, "")
@@ -133,3 +135,24 @@ def test_a_rule_judges_verdict_reads_as_a_judgement() -> None:
     assert text == "- Met: It has no comma.\n- Missed: It has 9 words; 5 were asked.\nFinal Judgement: No"
     assert parse_judgement(text) == 0
     assert parse_judgement(critique_of(Verdict(1.0, True, "", checks[:1]))) == 1
+
+
+def test_the_bias_of_a_judge_is_counted_against_the_rules():
+    no_comma = Check("punctuation:no_comma", {})
+    task = Task("t", user("No commas."), checks=(no_comma,))
+    good, bad = "fine", "a, b"
+    answers = Answers(
+        [task, task], [[good, bad, bad], [good, bad, good]], [[PASS, PASS, FAIL], [FAIL, PASS, TIE]]
+    )
+    # Five verdicts: two on passing answers (one called failing), three on failing ones (two called passing).
+    assert judge_bias(answers) == {
+        "judged_passing": pytest.approx(3 / 5),
+        "rules_passing": pytest.approx(2 / 5),
+        "passes_failures": pytest.approx(2 / 3),
+        "fails_passes": pytest.approx(1 / 2),
+    }
+
+
+def test_a_judge_without_a_verdict_has_no_bias():
+    task = Task("t", user("No commas."), checks=(Check("punctuation:no_comma", {}),))
+    assert set(judge_bias(Answers([task], [["fine"]], [[TIE]])).values()) == {0.0}

@@ -11,7 +11,7 @@ import numpy as np
 from biddable.judges.ifeval import RuleJudge
 from biddable.methods.improve.spar.config import SparConfig
 from biddable.methods.improve.spar.data import Negative, critique_of
-from biddable.methods.improve.spar.selfplay import BATCH, Lazy, SelfPlay, Weights
+from biddable.methods.improve.spar.selfplay import BATCH, Answers, Lazy, SelfPlay, Weights
 from biddable.models.base import Sampling
 from biddable.runs.run import Run
 from biddable.search.nodes import SearchResult
@@ -127,6 +127,30 @@ def searched(
         "greedy": greedy.passed,
         "tree search": _with(greedy, head, negatives, tree_solved),
         "best of as many": _with(greedy, head, negatives, flat_solved),
+    }
+
+
+def judge_bias(answers: Answers) -> dict[str, float]:
+    """How the judge's verdicts on the actor's answers differ from the rules' (judge=self: its bias).
+
+    Returns:
+        ``judged_passing`` and ``rules_passing``, the shares that pass, over the answers on which the judge
+        came to a verdict; ``passes_failures``, the share it passes of those that fail the rules, and
+        ``fails_passes`` the other way round; 0 where there are none.
+    """
+    rows = [(task, text, note.label) for task, text, note in answers.flat() if note.label is not None]
+    verdicts = RuleJudge()([task for task, _, _ in rows], [Response(text) for _, text, _ in rows])
+    judged = np.array([label == 1 for _, _, label in rows], dtype=bool)
+    right = np.array([bool(verdict.passed) for verdict in verdicts], dtype=bool)
+
+    def share(values: np.ndarray) -> float:
+        return float(values.mean()) if len(values) else 0.0
+
+    return {
+        "judged_passing": share(judged),
+        "rules_passing": share(right),
+        "passes_failures": share(judged[~right]),
+        "fails_passes": share(~judged[right]),
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from biddable.judges.ifeval import RuleJudge
 from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
-from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite
+from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
 from biddable.runs.compare import mean_interval
 from biddable.runs.figures import Bars, Curves, DiffPair, Diffs, Figure, Point, Table, Tree, TreeNode, Trees
 from biddable.search.nodes import RefinementNode, SearchResult
@@ -33,6 +33,8 @@ def report(
     if played[0].curve:
         found.append(_generations(played))
     found.append(_data(played))
+    if played[0].play.config.judge == "self":
+        found.append(_judge(played))
     found.append(_trees(played[0]))
     found += _pairs(played[0])
     return found
@@ -135,6 +137,20 @@ def _data(played: Sequence[Played]) -> Table:
         columns=("seed", "pairs", "count", "similarity"),
         rows=tuple(rows),
         note="The paper: 0.90 for refined pairs, 0.85 for independent ones.",
+    )
+
+
+def _judge(played: Sequence[Played]) -> Table:
+    rows = [
+        (p.play.name, str(i), *(f"{share:.2f}" for share in judge_bias(iteration.answers).values()))
+        for p in played
+        for i, iteration in enumerate(p.iterations, 1)
+    ]
+    return Table(
+        title="The model as its own judge, beside the rules",
+        columns=("seed", "iteration", "it passes", "rules pass", "failures it passes", "passes it fails"),
+        rows=tuple(rows),
+        note="Of the actor's answers on which the votes came to a verdict; shares.",
     )
 
 

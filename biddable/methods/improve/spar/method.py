@@ -280,6 +280,7 @@ def _of_iteration(iteration: Iteration) -> dict[str, Any]:
         "answers": len(labels),
         "answers_passing": labels.count(1) / len(labels),
         "answers_undecided": labels.count(None) / len(labels),
+        "judge": evaluate.judge_bias(iteration.answers),
         "negatives": len(iteration.negatives),
         "solved": sum(result.solved for result in iteration.results),
         "expansions": sum(result.expansions for result in iteration.results),
