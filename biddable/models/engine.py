@@ -101,10 +101,19 @@ class Engine:
         module: a ``transformers`` causal language model, possibly with PEFT adapters.
         end_ids: tokens that end a response.
         decode: token ids to text, used to look for stop strings only.
+        bf16: on a CPU, multiply in bfloat16 while generating, whatever the weights are kept in. ``score``
+            computes in the weights' own type.
     """
 
-    def __init__(self, module: Any, end_ids: Sequence[int], decode: Callable[[Sequence[int]], str]):
-        self.module = module
+    def __init__(
+        self,
+        module: Any,
+        end_ids: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+        *,
+        bf16: bool = False,
+    ):
+        self.module, self.bf16 = module, bf16
         self.shape = Shape.of(module.config)
         self.decode = decode
         self.end_ids = torch.tensor(sorted(end_ids), device=self.device)
@@ -153,7 +162,8 @@ class Engine:
             was_training = self.module.training
             self.module.eval()
             try:
-                with planned_attention(self.module), PackedLinears(self.module) as linears:
+                packed = PackedLinears(self.module, bf16=self.bf16)
+                with planned_attention(self.module), packed as linears:
                     for finished in batch.run(linears):
                         for row, sample, completion in finished:
                             out[row][sample] = completion

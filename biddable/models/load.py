@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from biddable.errors import InputError, ModelError
 from biddable.models.base import LanguageModel
 from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
+if TYPE_CHECKING:
+    from biddable.models.precision import Precision
+
 FORMS = "smollm2, gemma3-270m, a folder, a .gguf file, a hub name, openai:NAME@URL or vllm:NAME"
 
 
-def load_model(spec: str | Path, *, device: str | None = None) -> LanguageModel:
+def load_model(
+    spec: str | Path, *, device: str | None = None, precision: Precision = "auto"
+) -> LanguageModel:
     """Load a model by name.
 
     Args:
@@ -22,6 +27,8 @@ def load_model(spec: str | Path, *, device: str | None = None) -> LanguageModel:
             a local folder (a transformers model, a PEFT adapter or a run folder), a ``.gguf`` file,
             a hub name, ``openai:NAME@URL`` for a served model, ``vllm:NAME``.
         device: a torch device; the first GPU, else the CPU, when None.
+        precision: what a local model generates in: ``fp32``, ``bf16``, or ``auto``: bf16 where the
+            processor is built for it.
 
     Raises:
         ModelError: it cannot be found or read.
@@ -40,7 +47,7 @@ def load_model(spec: str | Path, *, device: str | None = None) -> LanguageModel:
     from biddable.models.local import LocalModel
 
     folder, source = locate(name)
-    return LocalModel.from_folder(folder, name=name, source=source, device=device)
+    return LocalModel.from_folder(folder, name=name, source=source, device=device, precision=precision)
 
 
 def locate(name: str) -> tuple[Path, str]:

@@ -14,6 +14,7 @@ from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.chat import ChatFormat
 from biddable.models.engine import Completion, Engine
 from biddable.models.memory import keep_freed_memory
+from biddable.models.precision import Precision, computes_in_bf16
 from biddable.models.seeds import require_one_each, row_seeds
 from biddable.runs.environment import rank
 from biddable.runs.progress import progress
@@ -28,27 +29,47 @@ class LocalModel:
         source: where its weights came from, for the record.
         module: the module; train it in place and ``generate`` uses the new weights.
         tokenizer: its tokenizer, always with a chat template.
+        bf16: whether it generates in bfloat16. On a CPU the weights are fp32 all the same, and ``score``
+            and whoever trains them see just those.
     """
 
-    def __init__(self, module: Any, tokenizer: Any, *, name: str, source: str = "memory"):
+    def __init__(
+        self,
+        module: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        source: str = "memory",
+        precision: Precision = "auto",
+    ):
         self.name, self.source = name, source
+        self.bf16 = computes_in_bf16(precision, next(module.parameters()).device)
         self.module, self.tokenizer = module, tokenizer
         self._chat = ChatFormat(tokenizer)
         self._end_ids = {*_end_ids(module, tokenizer), self._chat.end_id}
 
     @classmethod
-    def from_folder(cls, folder: Path, *, name: str, source: str, device: str | None = None) -> LocalModel:
+    def from_folder(
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        source: str,
+        device: str | None = None,
+        precision: Precision = "auto",
+    ) -> LocalModel:
         """Read a folder of safetensors, or a PEFT adapter (its base model is loaded as it names it)."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         where = torch.device(device or _default_device())
-        dtype = torch.bfloat16 if where.type == "cuda" else torch.float32
+        in_bf16 = where.type != "cpu" and computes_in_bf16(precision, where)
+        dtype = torch.bfloat16 if in_bf16 else torch.float32
         if where.type == "cpu":
             keep_freed_memory()
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         try:
             if (folder / "adapter_config.json").is_file():
-                return _with_adapter(folder, name=name, source=source, device=device)
+                return _with_adapter(folder, name=name, source=source, device=device, precision=precision)
             module: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, **options
             )
@@ -56,7 +77,7 @@ class LocalModel:
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{folder}: cannot be read as a language model: {_first_line(error)}") from error
         module.to(where)
-        return cls(module.eval(), tokenizer, name=name, source=source)
+        return cls(module.eval(), tokenizer, name=name, source=source, precision=precision)
 
     @property
     def end_id(self) -> int:
@@ -104,7 +125,7 @@ class LocalModel:
         return folder
 
     def _engine(self) -> Engine:
-        return Engine(self.module, sorted(self._end_ids), self._decode)
+        return Engine(self.module, sorted(self._end_ids), self._decode, bf16=self.bf16)
 
     def _decode(self, token_ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
@@ -136,7 +157,9 @@ def _end_ids(module: Any, tokenizer: Any) -> set[int]:
     return {int(token) for token in (*listed, tokenizer.eos_token_id) if token is not None}
 
 
-def _with_adapter(folder: Path, *, name: str, source: str, device: str | None) -> LocalModel:
+def _with_adapter(
+    folder: Path, *, name: str, source: str, device: str | None, precision: Precision
+) -> LocalModel:
     from peft import PeftConfig, PeftModel
 
     from biddable.models.load import load_model
@@ -144,11 +167,11 @@ def _with_adapter(folder: Path, *, name: str, source: str, device: str | None) -
     base_name = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
     if not base_name:
         raise ModelError(f"{folder}: adapter_config.json does not name its base model")
-    base = load_model(base_name, device=device)
+    base = load_model(base_name, device=device, precision=precision)
     if not isinstance(base, LocalModel):
         raise ModelError(f"{folder}: an adapter needs a local base model, not {base_name}")
     module = PeftModel.from_pretrained(base.module, str(folder))
-    return LocalModel(module.eval(), base.tokenizer, name=name, source=source)
+    return LocalModel(module.eval(), base.tokenizer, name=name, source=source, precision=precision)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from biddable.errors import InputError
+from biddable.models.precision import Precision, computes_in_bf16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class TrainConfig:
     max_tokens_per_step: int = 0
     """Tokens computed at once, which bounds the memory; 0: 640 on a CPU, else 16,384. Changes no result
     beyond rounding."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """What is computed in (weights stay fp32). "auto" is bf16 where the processor is built for it."""
     too_long: Literal["error", "drop"] = "error"
     """What to do with an example that does not fit in the model's context."""
@@ -63,14 +64,7 @@ class TrainConfig:
 
     def bf16_on(self, device: torch.device) -> bool:
         """Whether to compute in bfloat16 there."""
-        if self.precision != "auto":
-            return self.precision == "bf16"
-        if device.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        # Without these instructions a CPU computes in bf16 several times more slowly than in fp32.
-        return device.type == "cpu" and (
-            torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-        )
+        return computes_in_bf16(self.precision, device)
 
     def tokens_at_once(self, device: torch.device) -> int:
         """``max_tokens_per_step``, or what suits that device."""
