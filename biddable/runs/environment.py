@@ -20,7 +20,8 @@ def environment() -> dict[str, Any]:
         "biddable": biddable.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu_name(),
+        "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
+        "cpu_bf16": any(flag in _cpuinfo("flags").split() for flag in ("avx512_bf16", "amx_bf16")),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
     for library in LIBRARIES:
@@ -38,13 +39,13 @@ def rank() -> int:
     return int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0
 
 
-def _cpu_name() -> str:
+def _cpuinfo(name: str) -> str:
+    """What Linux says of the first core under that name; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def _commit() -> str | None:
