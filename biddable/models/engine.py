@@ -243,7 +243,8 @@ class _Batch:
         self.engine, self.sampling, self.seeds = engine, sampling, seeds
         device = engine.device
         longest = max(map(len, prompts))
-        dtype = torch.float32 if device.type == "cpu" else engine.module.dtype
+        on_cpu = torch.bfloat16 if engine.bf16 else torch.float32
+        dtype = on_cpu if device.type == "cpu" else engine.module.dtype
         token_bytes = engine.shape.bytes_per_token(dtype)
         capacity = _row_capacity(device, token_bytes * (sampling.max_tokens + -(-longest // n)))
         rows = min(capacity, len(prompts) * n)

@@ -44,9 +44,9 @@ class Shape:
         return 2 * self.layers * self.kv_heads * self.dim * dtype.itemsize
 
 
-def uses_kernel(device: torch.device) -> bool:
-    """Whether decoding there goes through the compiled loop."""
-    return device.type == "cpu" and decode_attention() is not None
+def uses_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether decoding there, with a cache of that type, goes through the compiled loop."""
+    return device.type == "cpu" and decode_attention(dtype) is not None
 
 
 class KVCache:
@@ -69,7 +69,7 @@ class KVCache:
         def empty(first: int, capacity: int) -> Tensor:
             size = (shape.layers, first, shape.kv_heads, capacity, shape.dim)
             # The torch path multiplies unfilled places by zero, so they must not hold NaN by chance.
-            make = torch.empty if uses_kernel(device) else torch.zeros
+            make = torch.empty if uses_kernel(device, dtype) else torch.zeros
             return make(size, dtype=dtype, device=device)
 
         self.prompt_keys, self.prompt_values = empty(slots, prompt_capacity), empty(slots, prompt_capacity)
@@ -110,7 +110,8 @@ class DecodePlan:
         self.slots, self.prompt_lengths, self.suffix_lengths = slots, prompt_lengths, suffix_lengths
         self.rows = torch.arange(len(slots), device=slots.device)
         self.seen = suffix_lengths + 1
-        self.kernel = decode_attention() if uses_kernel(slots.device) else None
+        dtype = cache.suffix_keys.dtype
+        self.kernel = decode_attention(dtype) if uses_kernel(slots.device, dtype) else None
         if self.kernel is not None:
             threads = torch.get_num_threads()
             group = cache.shape.heads // cache.shape.kv_heads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from biddable.errors import InputError
@@ -36,9 +38,9 @@ def smoke(folder: Path) -> subprocess.Popen:
 def folder(smollm2, tmp_path_factory) -> Path:
     """A smoke run that is killed three times on its way."""
     folder = tmp_path_factory.mktemp("spar") / "run"
-    for stage in ("bootstrap-verdicts.jsonl", "lessons.json", "iter1-verdicts.jsonl"):
+    for stage in ("bootstrap-verdicts.jsonl", "lessons.json", "seed3-iter1-verdicts.jsonl"):
         process = smoke(folder)
-        while process.poll() is None and not (folder / "stages" / f"seed3-{stage}").exists():
+        while process.poll() is None and not (folder / "stages" / stage).exists():
             time.sleep(0.05)
         assert process.poll() is None, process.stderr.read()
         process.send_signal(signal.SIGKILL)
@@ -73,6 +75,38 @@ def test_a_finished_run_is_read_back_and_ends_the_same(folder) -> None:
     assert process.returncode == 0, err
     after = json.loads((folder / "results.json").read_text())
     assert {**before, "timing": 0} == {**after, "timing": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_at_20_random_moments_it_ends_as_if_undisturbed(smollm2, tmp_path) -> None:
+    start = time.monotonic()
+    assert smoke(tmp_path / "undisturbed").wait() == 0
+    alone = time.monotonic() - start
+    moments = np.random.default_rng(0).uniform(2, alone / 3, 20)
+    kills = 0
+    for moment in moments:
+        process = smoke(tmp_path / "killed")
+        try:
+            process.communicate(timeout=moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            kills += 1
+    assert smoke(tmp_path / "killed").wait() == 0
+    assert kills >= 10, "the run should outlast most of its kills"
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "undisturbed")
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """All that a run leaves, less what depends on the clock; weights as digests."""
+    left = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for top in ("stages", "artifacts", "checkpoints", "metrics.jsonl", "figures.json")
+        for path in sorted([folder / top, *(folder / top).rglob("*")])
+        if path.is_file()
+    }
+    return {**left, "results": {**json.loads((folder / "results.json").read_text()), "timing": 0}}
 
 
 def test_another_setting_is_refused_in_the_same_folder(folder) -> None:

@@ -11,6 +11,7 @@ from biddable.models import engine as engine_module
 from biddable.models import kv_cache
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
+from biddable.models.load import load_model
 from biddable.types import user
 
 PROMPTS = [[5, 9, 14, 3], [5, 9, 14, 77, 20, 31, 8], [100], [5, 9, 14, 3]]
@@ -36,6 +37,11 @@ def seeds_for(prompts, n=1, start=0):
     return [[start + 1000 * i + j for j in range(n)] for i in range(len(prompts))]
 
 
+needs_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor cannot multiply bfloat16"
+)
+
+
 def reference(module, prompt: list[int], steps: int) -> tuple[list[int], list[float]]:
     ids, logprobs = list(prompt), []
     for _ in range(steps):
@@ -50,7 +56,7 @@ def reference(module, prompt: list[int], steps: int) -> tuple[list[int], list[fl
 def path(request, monkeypatch):
     """Both ways to attend while decoding."""
     if request.param == "torch":
-        monkeypatch.setattr(kv_cache, "decode_attention", lambda: None)
+        monkeypatch.setattr(kv_cache, "decode_attention", lambda dtype: None)
     elif kv_cache.decode_attention() is None:
         pytest.skip("no C compiler here (install gcc): the compiled loop cannot be built")
 
@@ -146,6 +152,38 @@ def test_score_matches_a_full_forward(tiny) -> None:
         expected = [float(logprobs[len(prompt) - 1 + i, t]) for i, t in enumerate(target)]
         assert scores.logprobs == pytest.approx(expected, abs=1e-4)
         assert scores.token_ids == tuple(target)
+
+
+@needs_bf16
+def test_in_bf16_a_row_depends_on_nothing_beside_it(tiny) -> None:
+    engine = Engine(tiny, [-1], str, bf16=True)
+    prompts = [[3 + i, 7, 11 + i % 4] + [9] * (i % 6) for i in range(23)]
+    crowded = engine.generate(prompts, 3, Sampling(max_tokens=20), seeds_for(prompts, 3))
+    for i, prompt in enumerate(prompts):
+        alone = engine.generate([prompt], 3, Sampling(max_tokens=20), [seeds_for(prompts, 3)[i]])[0]
+        assert [c.token_ids for c in alone] == [c.token_ids for c in crowded[i]]
+
+
+@needs_bf16
+def test_in_bf16_real_weights_are_near_fp32_and_left_as_they_were(smollm2) -> None:
+    prompts = [smollm2.encode_prompt(user(text)) for text in ("Name three colours.", "Describe the sea.")]
+    exact = engine_of(smollm2.module)
+    rough = Engine(smollm2.module, [-1], str, bf16=True)
+    found = [rows[0] for rows in rough.generate(prompts, 1, Sampling(max_tokens=40), seeds_for(prompts))]
+    again = exact.score(prompts, [completion.token_ids for completion in found])
+    for completion, scores in zip(found, again, strict=True):
+        error = torch.tensor(completion.logprobs) - torch.tensor(scores.logprobs)
+        assert 0 < error.abs().max() < 0.5, "bf16 keeps 8 bits: near, and not the same, or nothing was tested"
+        assert error.abs().mean() < 0.05
+    assert {p.dtype for p in smollm2.module.parameters()} == {torch.float32}
+    assert not any("forward" in layer.__dict__ for layer in smollm2.module.modules())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_model_is_told_what_to_compute_in(smollm2, tmp_path, precision) -> None:
+    model = load_model(smollm2.save(tmp_path), precision=precision)
+    assert model.bf16 is (precision == "bf16")
+    assert model.module.dtype == torch.float32  # on a CPU the weights stay fp32 and can be trained
 
 
 def test_too_long_a_prompt_is_named(tiny) -> None:

@@ -21,22 +21,30 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from biddable.models.weights import cache_folder
 
 SOURCE = Path(__file__).with_name("decode_attention.c")
 FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp", "-fPIC"]
+TYPES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("-DCACHE_BF16",)}
 COMPILE_SECONDS = 120
 POINTER, INT = ctypes.c_void_p, ctypes.c_int64
 
 
 @functools.cache
-def decode_attention() -> Callable[..., None] | None:
-    """The compiled function (its arguments are in the C file), or None where it cannot be had."""
+def decode_attention(cache: torch.dtype = torch.float32) -> Callable[..., None] | None:
+    """The function compiled for a cache of that type (its arguments are in the C file).
+
+    None where it cannot be had.
+    """
+    if cache not in TYPES:
+        return None
     compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
     if compiler is None or platform.system() != "Linux" or os.environ.get("BIDDABLE_NO_KERNELS"):
         return None
     try:
-        library = ctypes.CDLL(str(_compiled(compiler)))
+        library = ctypes.CDLL(str(_compiled(compiler, TYPES[cache])))
     except (OSError, subprocess.SubprocessError):
         return None
     function = library.decode_attention
@@ -45,9 +53,9 @@ def decode_attention() -> Callable[..., None] | None:
     return function
 
 
-def _compiled(compiler: str) -> Path:
+def _compiled(compiler: str, options: tuple[str, ...]) -> Path:
     # -march=native code must not be carried to another processor through a shared home folder.
-    identity = SOURCE.read_bytes() + _processor().encode() + compiler.encode()
+    identity = SOURCE.read_bytes() + "|".join((_processor(), compiler, *options)).encode()
     target = cache_folder() / "kernels" / f"decode_attention-{hashlib.sha256(identity).hexdigest()[:16]}.so"
     if target.exists():
         return target
@@ -55,7 +63,7 @@ def _compiled(compiler: str) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
         for command in (
-            [compiler, *FLAGS, "-c", str(SOURCE), "-o", str(built)],
+            [compiler, *FLAGS, *options, "-c", str(SOURCE), "-o", str(built)],
             [compiler, "-shared", "-nostdlib", str(built), "-o", str(library), "-lc"],
         ):
             subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)

@@ -5,14 +5,24 @@
  * three rows; this loop reads every key and value once, at memory speed, and takes ragged lengths as
  * they are instead of padding and masking them.
  *
- * Shapes (row-major, float): out, query [rows, kv_heads * group, dim]; prompt_* [slots, kv_heads,
+ * Shapes (row-major; out, query and scratch are float, the cache is float, or bfloat16 where compiled with
+ * CACHE_BF16): out, query [rows, kv_heads * group, dim]; prompt_* [slots, kv_heads,
  * prompt_capacity, dim]; suffix_* [rows, kv_heads, suffix_capacity, dim]. A row attends to the last
  * `window` positions only, when window > 0.
  */
 #include <stddef.h>
 #include <stdint.h>
 
-#define MAX_GROUP 16
+#ifdef CACHE_BF16
+typedef uint16_t kept;
+static inline float value_of(kept x) {
+    union { uint32_t i; float f; } wide = {.i = (uint32_t)x << 16};
+    return wide.f;
+}
+#else
+typedef float kept;
+static inline float value_of(kept x) { return x; }
+#endif
 
 /* exp for x <= 0, relative error below 2e-7: 2^n times a polynomial, which the compiler vectorises. */
 static inline float exp_negative(float x) {
@@ -31,29 +41,29 @@ static inline float exp_negative(float x) {
 }
 
 static inline __attribute__((always_inline)) void scores_of(
-    const float *query, const float *keys, int64_t count, int group, int dim, float scale,
+    const float *query, const kept *keys, int64_t count, int group, int dim, float scale,
     float *scores, int64_t stride) {
     for (int64_t t = 0; t < count; t++) {
-        const float *key = keys + t * dim;
+        const kept *key = keys + t * dim;
         for (int g = 0; g < group; g++) {
             const float *q = query + g * dim;
             float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
-            for (int d = 0; d < dim; d++) sum += q[d] * key[d];
+            for (int d = 0; d < dim; d++) sum += q[d] * value_of(key[d]);
             scores[g * stride + t] = sum * scale;
         }
     }
 }
 
 static inline __attribute__((always_inline)) void add_values(
-    float *out, const float *values, int64_t count, int group, int dim, const float *weights, int64_t stride) {
+    float *out, const kept *values, int64_t count, int group, int dim, const float *weights, int64_t stride) {
     for (int64_t t = 0; t < count; t++) {
-        const float *value = values + t * dim;
+        const kept *value = values + t * dim;
         for (int g = 0; g < group; g++) {
             float w = weights[g * stride + t];
             float *o = out + g * dim;
 #pragma omp simd
-            for (int d = 0; d < dim; d++) o[d] += w * value[d];
+            for (int d = 0; d < dim; d++) o[d] += w * value_of(value[d]);
         }
     }
 }
@@ -73,8 +83,8 @@ static void softmax(float *scores, int64_t count) {
 }
 
 static inline __attribute__((always_inline)) void one_head(
-    float *out, const float *query, const float *prompt_key, const float *prompt_value, int64_t prompt_count,
-    const float *suffix_key, const float *suffix_value, int64_t suffix_count, int group, int dim, float scale,
+    float *out, const float *query, const kept *prompt_key, const kept *prompt_value, int64_t prompt_count,
+    const kept *suffix_key, const kept *suffix_value, int64_t suffix_count, int group, int dim, float scale,
     float *scores, int64_t stride) {
     scores_of(query, prompt_key, prompt_count, group, dim, scale, scores, stride);
     scores_of(query, suffix_key, suffix_count, group, dim, scale, scores + prompt_count, stride);
@@ -85,8 +95,8 @@ static inline __attribute__((always_inline)) void one_head(
 }
 
 void decode_attention(
-    float *out, const float *query, const float *prompt_key, const float *prompt_value,
-    const float *suffix_key, const float *suffix_value, const int64_t *slot_of_row,
+    float *out, const float *query, const kept *prompt_key, const kept *prompt_value,
+    const kept *suffix_key, const kept *suffix_value, const int64_t *slot_of_row,
     const int64_t *prompt_length, const int64_t *suffix_length, float *scratch, int64_t rows, int64_t kv_heads,
     int64_t group, int64_t dim, int64_t prompt_capacity, int64_t suffix_capacity, int64_t window, float scale,
     int64_t threads) {

@@ -32,7 +32,9 @@ Departures from the paper, and why:
 * *Prompts* are composed from hand-written requests and 25 rule types, not evolved from Infinity-Instruct.
 * *Learning rates* are those of a small model: 5e-5 for the actor, over three epochs (the paper, for 8B:
   2e-7 and one), tuned on the validation split, alike for all arms.
-* *RFT* goes on from the previous refiner, and only the last turn carries loss (the paper leaves both open).
+* *RFT* goes on from the previous refiner, and only the last turn carries loss (the paper leaves both open);
+  the rate falls to zero (the paper's stays). Where rules judge, it learns repairs only: nobody asks it to
+  judge.
 * A tree in which no repair could be made is a failure like any other; the official script skips it.
 """
 

@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass
 from biddable.errors import InputError
 from biddable.methods.base import CONFIG
 from biddable.search.tree import SearchSettings
-from biddable.tasks.compose import SHORT_TYPES
 
 Arm = Literal[
     "independent",
@@ -26,6 +25,18 @@ Arm = Literal[
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+
+TYPES = (
+    "change_case:english_lowercase",
+    "change_case:english_capital",
+    "startend:quotation",
+    "startend:end_checker",
+    "punctuation:no_comma",
+    "detectable_content:number_placeholders",
+    "detectable_format:number_highlighted_sections",
+    "keywords:existence",
+)
+"""Rules that two sentences can be repaired for, most of which the untrained model rarely follows."""
 
 HELD_OUT = (
     "detectable_format:title",
@@ -52,20 +63,20 @@ class SparConfig:
     """Rounds of self-play (paper: 3)."""
     prompts: Count = 80
     """New training tasks per iteration (paper: 10,000)."""
-    rules: Annotated[int, Field(ge=1, le=3)] = 2
+    rules: Annotated[int, Field(ge=1, le=3)] = 1
     """The most rules a composed task has."""
     brief: bool = True
     """Ask for answers of two sentences, so that they are whole within ``max_tokens``."""
-    types: tuple[str, ...] = SHORT_TYPES
+    types: tuple[str, ...] = TYPES
     """The rule types that tasks are composed of."""
     held_out_types: tuple[str, ...] = HELD_OUT
     """Rule types that training never sees."""
 
-    bootstrap: Count = 90
-    """Tasks whose failed answers, repaired by rule, teach the first refiner."""
+    bootstrap: Count = 220
+    """Tasks whose failed answers, repaired by rule, teach the first refiner, the same for all seeds."""
     bootstrap_samples: Count = 1
     """Answers to each of them."""
-    bootstrap_epochs: Count = 2
+    bootstrap_epochs: Count = 1
     """How often the first refiner sees the repairs."""
 
     samples: Annotated[int, Field(ge=2)] = 5
@@ -108,8 +119,8 @@ class SparConfig:
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
     actor_epochs: Count = 3
     """Epochs over the pairs (paper: 1)."""
-    refiner_lr: Annotated[float, Field(gt=0)] = 3e-4
-    """Learning rate of the refiner (paper: 2e-6)."""
+    refiner_lr: Annotated[float, Field(gt=0)] = 5e-4
+    """Highest learning rate of the refiner (paper: 2e-6)."""
     refiner_epochs: Count = 1
     """Epochs over the refiner's data of one iteration (paper: 5)."""
     batch_size: Count = 8

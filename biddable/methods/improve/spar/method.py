@@ -20,6 +20,7 @@ from biddable.methods.improve.spar.selfplay import SelfPlay, Weights
 from biddable.runs.compare import compare
 from biddable.runs.results import Results
 from biddable.runs.run import Run
+from biddable.tasks.compose import SHORT_TYPES
 from biddable.types import Comparison, Preference
 
 BASE = "base"
@@ -28,7 +29,8 @@ Scores = dict[str, dict[str, list[Scored]]]
 
 NOTES = (
     "The first refiner is taught rule-made repairs of the model's own failures on training tasks; the "
-    "paper's teacher is a strong language model, and none is at hand here.",
+    "paper's teacher is a strong language model, and none is at hand here. It is the same for all seeds, "
+    "so the intervals do not cover how it came out.",
     "With judge=rules the tasks' own checks say what passes, in training and in the search at inference; "
     "the paper lets the refiner judge by vote.",
     "Held-out requests and wordings, and the held-out rule types, are seen by no training; settings were "
@@ -60,6 +62,8 @@ class Spar(Method):
             "prompts": 8,
             "samples": 3,
             "bootstrap": 16,
+            "bootstrap_epochs": 2,
+            "refiner_lr": 3e-4,
             "branch": 8,
             "max_depth": 1,
             "max_tokens": 32,
@@ -69,6 +73,7 @@ class Spar(Method):
             "inference_search": 0,
         },
         "gpu": {
+            "types": SHORT_TYPES,
             "brief": False,
             "iterations": 3,
             "prompts": 1000,
@@ -96,7 +101,9 @@ class Spar(Method):
         suites = evaluate.suites(config)
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         scores: Scores = {suite.name: defaultdict(list) for suite in suites}
-        played = [self._one_seed(run, SelfPlay(run, config, seed), suites, scores) for seed in seeds]
+        plays = [SelfPlay(run, config, seed) for seed in seeds]
+        refiner = plays[0].bootstrap()
+        played = [self._one_seed(run, play, refiner, suites, scores) for play in plays]
 
         comparisons = list(_comparisons(suites, scores, seeds, played))
         drawn = figures.report(suites, scores, played)
@@ -113,8 +120,9 @@ class Spar(Method):
         self._leave_artifacts(run, played[-1])
         return run.finish(comparisons, metrics=metrics, notes=NOTES)
 
-    def _one_seed(self, run: Run, play: SelfPlay, suites: Sequence[Suite], scores: Scores) -> Played:
-        refiner = play.bootstrap()
+    def _one_seed(
+        self, run: Run, play: SelfPlay, refiner: Path, suites: Sequence[Suite], scores: Scores
+    ) -> Played:
         iterations = list(_iterate(play, refiner))
         start = Start(refiner, iterations[0])
         actors: dict[str, Path] = {}

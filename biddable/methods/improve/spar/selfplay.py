@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -69,19 +69,11 @@ class SelfPlay:
     def __init__(self, run: Run, config: SparConfig, seed: int):
         self.run, self.config, self.seed = run, config, seed
         self.name = f"seed{seed}"
-        supply = Composer(
-            "train",
-            types=config.types,
-            exclude_types=config.held_out_types,
-            rules=(1, config.rules),
-            brief=config.brief,
-            seed=seed,
-        )
-        self.tasks = supply.sample(config.bootstrap + config.iterations * config.prompts)
+        self.tasks = _training_tasks(config, seed, config.iterations * config.prompts)
 
     def slice(self, iteration: int) -> list[Task]:
         """The training tasks of an iteration (from 1), none of which another iteration sees."""
-        start = self.config.bootstrap + (iteration - 1) * self.config.prompts
+        start = (iteration - 1) * self.config.prompts
         return self.tasks[start : start + self.config.prompts]
 
     # Step 2: bootstrap
@@ -89,19 +81,17 @@ class SelfPlay:
     def bootstrap(self) -> Path:
         """The first refiner: taught rule-made repairs of what the model really got wrong.
 
-        In the paper a strong teacher writes them. Rules are a teacher too, and the only one here.
+        In the paper a strong teacher writes them. Rules are a teacher too, and the only one here. As there,
+        one first refiner serves all seeds; so this is called once in a run.
         """
-        tasks = self.tasks[: self.config.bootstrap]
-        lessons = self.run.stage(f"{self.name}-lessons", partial(self._lessons, tasks), list[Chat])
-        return self.train_refiner(
-            f"{self.name}-refiner0", self.config.model, lessons, epochs=self.config.bootstrap_epochs
-        )
+        tasks = _training_tasks(self.config, self.run.seed("bootstrap"), self.config.bootstrap)
+        lessons = self.run.stage("lessons", partial(self._lessons, tasks), list[Chat])
+        return self.train_refiner("refiner0", self.config.model, lessons, epochs=self.config.bootstrap_epochs)
 
     def _lessons(self, tasks: list[Task]) -> list[Chat]:
-        answers = self.answer(
-            f"{self.name}-bootstrap", self.config.model, tasks, samples=self.config.bootstrap_samples
-        )
-        rng = self.run.rng(self.name, "lessons")
+        samples = self.config.bootstrap_samples
+        answers = self.answer("bootstrap", self.config.model, tasks, samples=samples)
+        rng = self.run.rng("lessons")
         judge, lessons = RuleJudge(), []
         for task, text, _ in answers.flat():
             verdict = judge([task], [Response(text)])[0]
@@ -210,6 +200,8 @@ class SelfPlay:
     ) -> list[Chat]:
         """Step 6: what the refiner learns from this iteration."""
         caps = Caps().scaled(self.config.prompts) if self.config.prompts >= 10_000 else Caps()
+        if self.config.judge == "rules":  # nobody asks the refiner for a judgement
+            caps = replace(caps, tree_positive=0, tree_negative=0)
         return build_refiner_data(negatives, results, answers.flat(), caps, self.run.rng(name, "rft"))
 
     def train_refiner(self, name: str, start: Weights, chats: Sequence[Chat], *, epochs: int) -> Path:
@@ -218,7 +210,6 @@ class SelfPlay:
 
         settings = SftConfig(
             lr=self.config.refiner_lr,
-            schedule="constant",
             epochs=epochs,
             batch_size=self.config.refiner_batch_size,
             lora_rank=self.config.lora_rank,
@@ -244,6 +235,18 @@ class SelfPlay:
     def judge(self, refiner: Weights) -> Judge:
         """Who says whether an answer does what was asked: the rules, or the refiner itself by vote."""
         return _by_rules if self.config.judge == "rules" else _by_vote(Lazy(refiner), self.config.votes)
+
+
+def _training_tasks(config: SparConfig, seed: int, count: int) -> list[Task]:
+    composer = Composer(
+        "train",
+        types=config.types,
+        exclude_types=config.held_out_types,
+        rules=(1, config.rules),
+        brief=config.brief,
+        seed=seed,
+    )
+    return composer.sample(count)
 
 
 class Lazy:
