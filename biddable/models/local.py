@@ -16,6 +16,7 @@ from biddable.models.engine import Completion, Engine
 from biddable.models.memory import keep_freed_memory
 from biddable.models.precision import Precision, computes_in_bf16
 from biddable.models.seeds import require_one_each, row_seeds
+from biddable.models.weights import storing_weights
 from biddable.runs.environment import rank
 from biddable.runs.progress import progress
 from biddable.types import Chat, Response
@@ -117,11 +118,15 @@ class LocalModel:
         """Write weights (safetensors; an adapter when there is one), config and tokenizer into ``folder``.
 
         Under ``torchrun`` all processes hold the same weights, and only the first one writes them.
+
+        Raises:
+            StorageError: the disk is full, or may not be written.
         """
         if rank() > 0:
             return folder
-        self.module.save_pretrained(folder, safe_serialization=True)
-        self.tokenizer.save_pretrained(folder)
+        with storing_weights(folder):
+            self.module.save_pretrained(folder, safe_serialization=True)
+            self.tokenizer.save_pretrained(folder)
         return folder
 
     def _engine(self) -> Engine:

@@ -28,7 +28,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from safetensors import SafetensorError
+
 from biddable.errors import ModelError, StorageError
+from biddable.runs.files import storing
 
 CHUNK_BYTES = 1 << 20
 
@@ -141,6 +144,16 @@ def _converted(key: str, write_gguf: Callable[[Path], object], expected: str | N
     return final
 
 
+@contextmanager
+def storing_weights(place: Path) -> Iterator[None]:
+    """Turn what safetensors makes of a full disk, and the system's own refusals, into a StorageError."""
+    try:
+        with storing(place):
+            yield
+    except SafetensorError as error:
+        raise StorageError(f"cannot write {place}: {error}") from error
+
+
 def _install(folder: Path, final: Path) -> None:
     try:
         folder.rename(final)
@@ -176,8 +189,9 @@ def _convert(gguf: Path, folder: Path) -> None:
     config._name_or_path = ""
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(module.state_dict())
-    plain.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with storing_weights(folder):
+        plain.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 @contextmanager

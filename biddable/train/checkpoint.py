@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from biddable.errors import FileError, RunError, StorageError
+from biddable.errors import FileError, RunError
+from biddable.models.weights import storing_weights
 from biddable.runs.files import read_json, remove_temporaries, replacing, write_json
 
 
@@ -53,11 +54,9 @@ def save_checkpoint(
     place = folder / f"step-{state['step']:06d}"
     with replacing(place) as work:
         work.mkdir()
-        try:
+        with storing_weights(place):
             save_file(weights, work / "model.safetensors")
             save_file(moments, work / "optimizer.safetensors")
-        except SafetensorError as error:  # what it makes of a full disk
-            raise StorageError(f"cannot write {place}: {error}") from error
         write_json(work / "state.json", state)
     for older in _checkpoints(folder)[:-1]:
         shutil.rmtree(older)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -220,6 +221,17 @@ def test_a_pickle_is_never_loaded(tmp_path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ModelError, match="no model in it"):
         load_model(tmp_path)
+
+
+def test_a_model_that_does_not_fit_on_the_disk_is_one_clear_line(smollm2, tmp_path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # the full disk that anybody may have
+    try:
+        with pytest.raises(StorageError, match=rf"cannot write {tmp_path}.*File too large") as caught:
+            smollm2.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_leaves_nothing(cache, tmp_path, monkeypatch) -> None:
