@@ -23,8 +23,8 @@ from biddable.types import Response, Task
 SUITES = ("ifeval", "composed")
 
 COMPOSED_TASKS = 200
-BATCH = 32
-"""Responses between two entries of the journal: what an interruption can lose."""
+BATCH = 128
+"""Responses between two entries of the journal: what an interruption can lose, decoded side by side."""
 
 IFEVAL_FILE = (
     "the benchmark's input_data.jsonl (folder instruction_following_eval/data of the GitHub repository "

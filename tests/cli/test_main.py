@@ -99,15 +99,15 @@ def test_a_defect_of_ours_is_not_hidden(biddable: Command, monkeypatch: pytest.M
 
 def test_ctrl_c_says_how_to_go_on(biddable: Command, parrot: Parrot) -> None:
     parrot.interrupt_after = 1
-    arguments = ("eval", "parrot", "--suite", "composed", "--limit", "40", "--json")
+    arguments = ("eval", "parrot", "--suite", "composed", "--limit", "140", "--json")
     result = biddable(*arguments)
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.splitlines()[-1] == "interrupted; the same command goes on where it stopped"
-    assert len(parrot.chats) == 32
+    assert len(parrot.chats) == 128
 
     parrot.interrupt_after = -1
     assert biddable(*arguments).exit_code == 0
-    assert len(parrot.chats) == 40
+    assert len(parrot.chats) == 140
 
 
 def test_ctrl_c_promises_nothing_where_nothing_is_kept(biddable: Command, parrot: Parrot) -> None:
