@@ -11,6 +11,7 @@ from biddable.models.base import LanguageModel
 from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
 if TYPE_CHECKING:
+    from biddable.models.local import LocalModel
     from biddable.models.precision import Precision
 
 FORMS = "smollm2, gemma3-270m, a folder, a .gguf file, a hub name, openai:NAME@URL or vllm:NAME"
@@ -47,6 +48,9 @@ def load_model(
     from biddable.models.local import LocalModel
 
     folder, source = locate(name)
+    if (folder / "adapter_config.json").is_file():
+        base = _base_of(folder, device=device, precision=precision)
+        return base.with_adapter(folder, name=name, source=source)
     return LocalModel.from_folder(folder, name=name, source=source, device=device, precision=precision)
 
 
@@ -67,6 +71,22 @@ def locate(name: str) -> tuple[Path, str]:
             return folder, f"hub:{name}"
         raise ModelError(f"model {name}: no such folder, and the hub did not deliver it")
     raise InputError("model", name, FORMS)
+
+
+def _base_of(adapter: Path, *, device: str | None, precision: Precision) -> LocalModel:
+    """The model that an adapter says it belongs on."""
+    from peft import PeftConfig
+
+    from biddable.models.local import LocalModel, reading
+
+    with reading(adapter, "an adapter"):
+        name = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
+    if not name:
+        raise ModelError(f"{adapter}: adapter_config.json does not name its base model")
+    base = load_model(name, device=device, precision=precision)
+    if not isinstance(base, LocalModel):
+        raise ModelError(f"{adapter}: an adapter needs a local base model, not {name}")
+    return base
 
 
 def _model_folder(path: Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class LocalModel:
         device: str | None = None,
         precision: Precision = "auto",
     ) -> LocalModel:
-        """Read a folder of safetensors, or a PEFT adapter (its base model is loaded as it names it)."""
+        """Read a folder of safetensors."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         where = torch.device(device or _default_device())
@@ -68,17 +69,22 @@ class LocalModel:
         if where.type == "cpu":
             keep_freed_memory()
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-        try:
-            if (folder / "adapter_config.json").is_file():
-                return _with_adapter(folder, name=name, source=source, device=device, precision=precision)
+        with reading(folder, "a language model"):
             module: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, **options
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder}: cannot be read as a language model: {_first_line(error)}") from error
         module.to(where)
         return cls(module.eval(), tokenizer, name=name, source=source, precision=precision)
+
+    def with_adapter(self, folder: Path, *, name: str, source: str) -> LocalModel:
+        """This model with a PEFT adapter put on it; this object is not to be used any more."""
+        from peft import PeftModel
+
+        with reading(folder, "an adapter"):
+            module = PeftModel.from_pretrained(self.module, str(folder))
+        precision: Precision = "bf16" if self.bf16 else "fp32"
+        return LocalModel(module.eval(), self.tokenizer, name=name, source=source, precision=precision)
 
     @property
     def end_id(self) -> int:
@@ -162,22 +168,11 @@ def _end_ids(module: Any, tokenizer: Any) -> set[int]:
     return {int(token) for token in (*listed, tokenizer.eos_token_id) if token is not None}
 
 
-def _with_adapter(
-    folder: Path, *, name: str, source: str, device: str | None, precision: Precision
-) -> LocalModel:
-    from peft import PeftConfig, PeftModel
-
-    from biddable.models.load import load_model
-
-    base_name = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
-    if not base_name:
-        raise ModelError(f"{folder}: adapter_config.json does not name its base model")
-    base = load_model(base_name, device=device, precision=precision)
-    if not isinstance(base, LocalModel):
-        raise ModelError(f"{folder}: an adapter needs a local base model, not {base_name}")
-    module = PeftModel.from_pretrained(base.module, str(folder))
-    return LocalModel(module.eval(), base.tokenizer, name=name, source=source, precision=precision)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+@contextmanager
+def reading(folder: Path, what: str) -> Iterator[None]:
+    """Turn what the readers of ``transformers`` and PEFT raise into a ModelError of one line."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        problem = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"{folder}: cannot be read as {what}: {problem}") from error

@@ -266,8 +266,8 @@ def test_an_adapter_goes_on_its_base(tmp_path, tiny, monkeypatch, smollm2) -> No
     adapted = get_peft_model(tiny, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
     adapted.peft_config["default"].base_model_name_or_path = "tiny"
     adapted.save_pretrained(tmp_path)
-    monkeypatch.setattr("biddable.models.load.load_model", lambda *_, **__: base)
-    model = LocalModel.from_folder(tmp_path, name="a", source="b")
+    monkeypatch.setattr("biddable.models.load._base_of", lambda *_, **__: base)
+    model = load_model(tmp_path)
     assert model.module.active_adapter == "default"
     chosen = [[5, 6, 7]]
     from biddable.models.engine import Engine
@@ -277,3 +277,14 @@ def test_an_adapter_goes_on_its_base(tmp_path, tiny, monkeypatch, smollm2) -> No
     with model.module.disable_adapter():
         off = Engine(model.module, [-1], str).generate(chosen, 1, greedy, [[0]])
     assert on != off
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [("{", "cannot be read as an adapter"), ('{"peft_type": "LORA"}', "does not name its base model")],
+)
+def test_a_broken_adapter_is_one_clear_line(tmp_path, content, problem) -> None:
+    (tmp_path / "adapter_config.json").write_text(content)
+    with pytest.raises(ModelError, match=problem) as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)

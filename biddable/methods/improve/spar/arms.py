@@ -7,46 +7,24 @@ final. All start from the same model, see the same tasks and use the same traini
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from biddable.errors import BiddableError
 from biddable.methods.improve.spar.data import (
-    Negative,
     best_against_worst,
     build_dpo_pairs,
     independent_pairs,
 )
-from biddable.methods.improve.spar.selfplay import Answers, Lazy, SelfPlay, Weights
+from biddable.methods.improve.spar.records import Start
+from biddable.methods.improve.spar.selfplay import Lazy, SelfPlay, Weights
 from biddable.models.base import GREEDY, Sampling
-from biddable.search.nodes import SearchResult
 from biddable.search.tree import SearchSettings
-from biddable.types import Chat, Message, Preference, user
+from biddable.types import Chat, Message, user
 
 BACKTRANSLATE = (
     "Below is a text that somebody wrote on request. Write the request, in one or two sentences, "
     "with everything it must have asked for.\n\n<text>\n{text}\n</text>"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Iteration:
-    """One round of self-play and what came of it."""
-
-    answers: Answers
-    negatives: list[Negative]
-    results: list[SearchResult]
-    pairs: list[Preference]
-    actor: Path
-    refiner: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What the arms share with SPaR: the first refiner and the first iteration."""
-
-    refiner: Path
-    first: Iteration
 
 
 Arm = Callable[[SelfPlay, Start], dict[str, Path]]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biddable.judges.ifeval import RuleJudge
 from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
+from biddable.methods.improve.spar.records import Played
 from biddable.runs.compare import mean_interval
 from biddable.runs.figures import Bars, Curves, DiffPair, Diffs, Figure, Point, Table, Tree, TreeNode, Trees
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.types import Preference, Response, Task
-
-if TYPE_CHECKING:
-    from biddable.methods.improve.spar.method import Played
 
 SHOWN = 12  # trees, and pairs of each kind
 

@@ -12,10 +12,11 @@ import numpy as np
 from biddable.judges.ifeval import sentence_splitter_name
 from biddable.methods.base import About, Method, show
 from biddable.methods.improve.spar import evaluate, figures
-from biddable.methods.improve.spar.arms import ARMS, Iteration, Start, require
+from biddable.methods.improve.spar.arms import ARMS, require
 from biddable.methods.improve.spar.config import SparConfig
 from biddable.methods.improve.spar.data import build_dpo_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import Scored, Suite
+from biddable.methods.improve.spar.records import Iteration, Played, Start
 from biddable.methods.improve.spar.selfplay import SelfPlay, Weights
 from biddable.runs.compare import compare
 from biddable.runs.results import Results
@@ -168,16 +169,6 @@ class Spar(Method):
         run.publish(last.refiner, "refiner")
         pairs = [pair for iteration in played.iterations for pair in iteration.pairs]
         write_parquet(run.artifact("data", "pairs.parquet"), pairs, Preference)
-
-
-class Played:
-    """What one seed came to."""
-
-    def __init__(self, play: SelfPlay, refiner: Path, iterations: list[Iteration]):
-        self.play, self.refiner, self.iterations = play, refiner, iterations
-        self.repaired: dict[str, list[float]] = {}
-        self.searched: dict[str, list[float]] = {}
-        self.curve: dict[str, list[list[float]]] = {}
 
 
 def _iterate(play: SelfPlay, refiner: Path) -> Iterator[Iteration]:
