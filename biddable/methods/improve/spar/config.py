@@ -61,7 +61,7 @@ class SparConfig:
 
     iterations: Count = 1
     """Rounds of self-play (paper: 3)."""
-    prompts: Count = 80
+    prompts: Count = 70
     """New training tasks per iteration (paper: 10,000)."""
     rules: Annotated[int, Field(ge=1, le=3)] = 1
     """The most rules a composed task has."""
@@ -72,7 +72,7 @@ class SparConfig:
     held_out_types: tuple[str, ...] = HELD_OUT
     """Rule types that training never sees."""
 
-    bootstrap: Count = 220
+    bootstrap: Count = 200
     """Tasks whose failed answers, repaired by rule, teach the first refiner, the same for all seeds."""
     bootstrap_samples: Count = 1
     """Answers to each of them."""
