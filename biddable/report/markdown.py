@@ -1,0 +1,73 @@
+"""Results as Markdown, for the manual and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from biddable.report.formats import duration, number, plain, signed
+from biddable.report.verdicts import summary, verdict_rows
+from biddable.runs.results import Results
+
+WHERE = ("cpu", "cores", "torch", "commit")
+COMMIT_LETTERS = 10
+
+
+def results_markdown(results: Results) -> str:
+    """What was compared and what came of it, when and where, and what a reader must know."""
+    rows = [
+        (
+            one.metric,
+            f"{one.method_name}: {number(one.method, row.places)}",
+            f"{one.baseline_name}: {number(one.baseline, row.places)}",
+            f"{signed(one.difference, row.places)} "
+            f"[{', '.join(signed(end, row.places) for end in one.interval)}]",
+            f"{one.n} × {len(one.seeds)}",
+            f"{one.verdict} (predicted {one.predicted})",
+        )
+        for row in verdict_rows(results.comparisons)
+        for one in (row.comparison,)
+    ]
+    columns = ("metric", "method", "against", "difference [95 %]", "cases × seeds", "claim")
+    made = f"**{summary(results.comparisons)}.** {_cell(_made(results))}"
+    notes = "\n".join(f"- {_cell(note)}" for note in results.notes)
+    return "\n\n".join(filter(None, (made, _table(columns, rows), notes)))
+
+
+def accuracy_markdown(results: Results) -> str:
+    """Models by task suite: share of tasks with every rule followed.
+
+    It is read from ``metrics["accuracy"][suite][model]["prompt_strict"]``.
+    """
+    accuracy: dict[str, dict[str, Any]] = results.metrics["accuracy"]
+    models = dict.fromkeys(model for suite in accuracy.values() for model in suite)
+    rows = [(model, *(_percent(suite.get(model)) for suite in accuracy.values())) for model in models]
+    return f"{_table(('every rule followed', *accuracy), rows)}\n\n{_cell(_made(results))}"
+
+
+def _made(results: Results) -> str:
+    """``2026-11-25; 1 h 05 min; AMD EPYC, …``."""
+    facts = {name: plain(results.environment[name]) for name in WHERE if name in results.environment}
+    if "commit" in facts:
+        facts["commit"] = facts["commit"][:COMMIT_LETTERS]
+    where = ", ".join(f"{name} {value}" for name, value in facts.items())
+    date = str(results.timing.get("started", ""))[:10]
+    took = duration(results.timing["seconds"]) if "seconds" in results.timing else ""
+    return "; ".join(filter(None, (date, took, where)))
+
+
+def _percent(model: dict[str, Any] | None) -> str:
+    return "–" if model is None else f"{100 * model['prompt_strict']:.1f} %"
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(columns), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Text in which nothing is taken for a column or for mark-up."""
+    for mark in "\\|*_`":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("<", "&lt;")
