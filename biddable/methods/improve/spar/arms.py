@@ -96,7 +96,7 @@ def _rewarding(play: SelfPlay, start: Start, arm: str, *, train_judge: bool) -> 
         actor = trained[f"{arm}-{iteration}"] = play.train_actor(name, actor, pairs)
         lessons = play.refiner_data(name, [], [], answers) if train_judge else []
         if lessons and iteration < play.config.iterations:
-            judge = play.train_refiner(f"{name}-judge", judge, lessons, epochs=play.config.refiner_epochs)
+            judge = play.train_refiner(f"{name}-judge", judge, lessons)
     return trained
 
 
@@ -138,7 +138,10 @@ def humpback(play: SelfPlay, start: Start) -> dict[str, Path]:
 
 
 def _finetuned(play: SelfPlay, arm: str, chats: Sequence[Chat]) -> Path:
-    return play.train_refiner(f"{play.name}-{arm}", play.config.model, chats, epochs=play.config.actor_epochs)
+    config = play.config
+    return play.finetune(
+        f"{play.name}-{arm}", config.model, chats, lr=config.actor_lr, epochs=config.actor_epochs
+    )
 
 
 def require(found: Sequence[object], what: str) -> None:

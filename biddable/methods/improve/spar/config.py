@@ -78,6 +78,8 @@ class SparConfig:
     """Answers to each of them."""
     bootstrap_epochs: Count = 1
     """How often the first refiner sees the repairs."""
+    bootstrap_lr: Annotated[float, Field(gt=0)] = 5e-4
+    """Highest learning rate of the first refiner."""
 
     samples: Annotated[int, Field(ge=2)] = 5
     """Answers the actor gives to each training task (paper: 5)."""
@@ -119,8 +121,8 @@ class SparConfig:
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
     actor_epochs: Count = 3
     """Epochs over the pairs (paper: 1)."""
-    refiner_lr: Annotated[float, Field(gt=0)] = 5e-4
-    """Highest learning rate of the refiner (paper: 2e-6)."""
+    refiner_lr: Annotated[float, Field(gt=0)] = 5e-5
+    """Highest learning rate of the refiner in an iteration (paper: 2e-6)."""
     refiner_epochs: Count = 1
     """Epochs over the refiner's data of one iteration (paper: 5)."""
     batch_size: Count = 8

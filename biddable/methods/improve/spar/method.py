@@ -64,7 +64,7 @@ class Spar(Method):
             "samples": 3,
             "bootstrap": 16,
             "bootstrap_epochs": 2,
-            "refiner_lr": 3e-4,
+            "bootstrap_lr": 3e-4,
             "branch": 8,
             "max_depth": 1,
             "max_tokens": 32,
@@ -185,7 +185,7 @@ def _iterate(play: SelfPlay, refiner: Path) -> Iterator[Iteration]:
         require(pairs, f"refined pairs in iteration {number}")
         actor = play.train_actor(f"{name}-actor", actor, pairs)
         lessons = play.refiner_data(name, negatives, results, answers)
-        refiner = play.train_refiner(f"{name}-refiner", refiner, lessons, epochs=config.refiner_epochs)
+        refiner = play.train_refiner(f"{name}-refiner", refiner, lessons)
         yield Iteration(answers, negatives, results, pairs, Path(actor), refiner)
 
 

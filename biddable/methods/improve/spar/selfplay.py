@@ -86,7 +86,10 @@ class SelfPlay:
         """
         tasks = _training_tasks(self.config, self.run.seed("bootstrap"), self.config.bootstrap)
         lessons = self.run.stage("lessons", partial(self._lessons, tasks), list[Chat])
-        return self.train_refiner("refiner0", self.config.model, lessons, epochs=self.config.bootstrap_epochs)
+        config = self.config
+        return self.finetune(
+            "refiner0", config.model, lessons, lr=config.bootstrap_lr, epochs=config.bootstrap_epochs
+        )
 
     def _lessons(self, tasks: list[Task]) -> list[Chat]:
         samples = self.config.bootstrap_samples
@@ -178,6 +181,11 @@ class SelfPlay:
         rounds = count(1)
         return lambda requests: self.run.stage(f"{name}{next(rounds)}", lambda: ask(requests), type)
 
+    def train_refiner(self, name: str, start: Weights, chats: Sequence[Chat]) -> Path:
+        """Step 6: rejection-sampling fine-tuning."""
+        config = self.config
+        return self.finetune(name, start, chats, lr=config.refiner_lr, epochs=config.refiner_epochs)
+
     def train_actor(self, name: str, start: Weights, pairs: Sequence[Preference]) -> Path:
         """Step 5: DPO with the likelihood term; the reference is the actor it starts from."""
         from biddable.train.dpo import DpoConfig, train_dpo
@@ -204,12 +212,12 @@ class SelfPlay:
             caps = replace(caps, tree_positive=0, tree_negative=0)
         return build_refiner_data(negatives, results, answers.flat(), caps, self.run.rng(name, "rft"))
 
-    def train_refiner(self, name: str, start: Weights, chats: Sequence[Chat], *, epochs: int) -> Path:
-        """Step 6: rejection-sampling fine-tuning."""
+    def finetune(self, name: str, start: Weights, chats: Sequence[Chat], *, lr: float, epochs: int) -> Path:
+        """Supervised fine-tuning: of a refiner (steps 2 and 6), or of an actor in an arm without pairs."""
         from biddable.train.sft import SftConfig, train_sft
 
         settings = SftConfig(
-            lr=self.config.refiner_lr,
+            lr=lr,
             epochs=epochs,
             batch_size=self.config.refiner_batch_size,
             lora_rank=self.config.lora_rank,
