@@ -16,7 +16,11 @@ from biddable.report.markdown import accuracy_markdown, results_markdown
 from biddable.runs.results import read_results
 
 ROOT = Path(__file__).parents[1]
-PLACE = re.compile(r"<!-- (results|accuracy): ([a-z0-9-]+) -->\n(?:.*?<!-- end -->\n)?", re.DOTALL)
+# What was filled in before reaches to the first end with no other place on the way: that is another one's.
+PLACE = re.compile(
+    r"<!-- (results|accuracy): ([a-z0-9-]+) -->\n(?:(?:(?!<!-- (?:results|accuracy): ).)*?<!-- end -->\n)?",
+    re.DOTALL,
+)
 WRITERS = {"results": results_markdown, "accuracy": accuracy_markdown}
 
 

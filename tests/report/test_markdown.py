@@ -75,3 +75,9 @@ def test_filling_twice_is_filling_once(hooks) -> None:
     assert once.startswith("before\n<!-- results: spar -->\n**")
     assert once.endswith("<!-- end -->\nafter\n")
     assert hooks.fill(once) == once
+
+
+def test_a_place_not_filled_yet_swallows_nothing_up_to_the_next(hooks) -> None:
+    filled = hooks.fill("<!-- results: spar -->\nkept\n" + hooks.fill("<!-- accuracy: spar -->\n"))
+    assert "\n<!-- end -->\nkept\n<!-- accuracy: spar -->\n" in filled
+    assert filled.count("<!-- end -->") == 2
