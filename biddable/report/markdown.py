@@ -11,6 +11,7 @@ from biddable.runs.results import Results
 
 WHERE = ("cpu", "cores", "torch", "commit")
 COMMIT_LETTERS = 10
+SHARES = ("passed", "degenerate")
 
 
 def results_markdown(results: Results) -> str:
@@ -35,14 +36,18 @@ def results_markdown(results: Results) -> str:
 
 
 def accuracy_markdown(results: Results) -> str:
-    """Models by task suite: share of tasks with every rule followed.
+    """Models by task suite: share of tasks that count as done, and of texts that are no answers.
 
-    It is read from ``metrics["accuracy"][suite][model]["prompt_strict"]``.
+    They are read from ``metrics["accuracy"][suite][model]``, ``passed`` and ``degenerate``.
     """
     accuracy: dict[str, dict[str, Any]] = results.metrics["accuracy"]
     models = dict.fromkeys(model for suite in accuracy.values() for model in suite)
-    rows = [(model, *(_percent(suite.get(model)) for suite in accuracy.values())) for model in models]
-    return f"{_table(('every rule followed', *accuracy), rows)}\n\n{_cell(_made(results))}"
+    rows = [
+        (model, *(_percent(suite.get(model), what) for suite in accuracy.values() for what in SHARES))
+        for model in models
+    ]
+    columns = ("", *(name for suite in accuracy for name in (suite, "degenerate")))
+    return f"{_table(columns, rows)}\n\n{_cell(_made(results))}"
 
 
 def _made(results: Results) -> str:
@@ -56,8 +61,8 @@ def _made(results: Results) -> str:
     return "; ".join(filter(None, (date, took, where)))
 
 
-def _percent(model: dict[str, Any] | None) -> str:
-    return "–" if model is None else f"{100 * model['prompt_strict']:.1f} %"
+def _percent(model: dict[str, Any] | None, what: str) -> str:
+    return "–" if model is None else f"{100 * model[what]:.1f} %"
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

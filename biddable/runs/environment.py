@@ -16,12 +16,13 @@ LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "nltk")
 
 def environment() -> dict[str, Any]:
     """Python, machine and library versions, and the commit when this is a source tree."""
+    cpu = _cpuinfo()
     facts: dict[str, Any] = {
         "biddable": biddable.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
-        "cpu_bf16": any(flag in _cpuinfo("flags").split() for flag in ("avx512_bf16", "amx_bf16")),
+        "cpu": cpu.get("model name") or platform.processor() or platform.machine(),
+        "cpu_bf16": not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu.get("flags", "").split()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
     for library in LIBRARIES:
@@ -39,13 +40,14 @@ def rank() -> int:
     return int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0
 
 
-def _cpuinfo(name: str) -> str:
-    """What Linux says of the first core under that name; empty elsewhere."""
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; empty elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        first_core = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+        return {}
+    lines = (line.partition(":") for line in first_core.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _commit() -> str | None:

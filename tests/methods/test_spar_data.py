@@ -139,20 +139,20 @@ def test_a_rule_judges_verdict_reads_as_a_judgement() -> None:
 
 def test_the_bias_of_a_judge_is_counted_against_the_rules():
     no_comma = Check("punctuation:no_comma", {})
-    task = Task("t", user("No commas."), checks=(no_comma,))
-    good, bad = "fine", "a, b"
+    task = Task("t", user("How was it? No commas."), checks=(no_comma,))
+    good, bad = "We had a fine day out.", "We had a fine, long day out."
     answers = Answers(
         [task, task], [[good, bad, bad], [good, bad, good]], [[PASS, PASS, FAIL], [FAIL, PASS, TIE]]
     )
     # Five verdicts: two on passing answers (one called failing), three on failing ones (two called passing).
     assert judge_bias(answers) == {
         "judged_passing": pytest.approx(3 / 5),
-        "rules_passing": pytest.approx(2 / 5),
+        "checks_passing": pytest.approx(2 / 5),
         "passes_failures": pytest.approx(2 / 3),
         "fails_passes": pytest.approx(1 / 2),
     }
 
 
 def test_a_judge_without_a_verdict_has_no_bias():
-    task = Task("t", user("No commas."), checks=(Check("punctuation:no_comma", {}),))
+    task = Task("t", user("How was it? No commas."), checks=(Check("punctuation:no_comma", {}),))
     assert set(judge_bias(Answers([task], [["fine"]], [[TIE]])).values()) == {0.0}

@@ -26,8 +26,11 @@ def results() -> Results:
         timing={"started": "2026-01-02T03:04:05+00:00", "seconds": 125.0},
         metrics={
             "accuracy": {
-                "held-out": {"base": {"prompt_strict": 0.25}, "spar": {"prompt_strict": 0.5}},
-                "IFEval": {"base": {"prompt_strict": 0.171}},
+                "held-out": {
+                    "base": {"passed": 0.25, "degenerate": 0.0},
+                    "spar": {"passed": 0.5, "degenerate": 0.125},
+                },
+                "IFEval": {"base": {"passed": 0.171, "degenerate": 0.01}},
             }
         },
         notes=["the <b> teacher"],
@@ -49,10 +52,10 @@ def test_comparisons_are_a_table_with_where_they_come_from_and_notes() -> None:
 
 def test_models_by_suite_with_a_dash_where_one_was_not_scored() -> None:
     assert accuracy_markdown(results()).splitlines()[:4] == [
-        "| every rule followed | held-out | IFEval |",
-        "| --- | --- | --- |",
-        "| base | 25.0 % | 17.1 % |",
-        "| spar | 50.0 % | – |",
+        "|  | held-out | degenerate | IFEval | degenerate |",
+        "| --- | --- | --- | --- | --- |",
+        "| base | 25.0 % | 0.0 % | 17.1 % | 1.0 % |",
+        "| spar | 50.0 % | 12.5 % | – | – |",
     ]
 
 

@@ -28,10 +28,14 @@ Departures from the paper, and why:
   failures on training tasks. The actor gets no supervised stage (as the paper's 70B model).
 * *Judge.* A model of 135M parameters cannot judge in prose, so by default the tasks' rules are the
   judge (value 1 when all are met, else half the share that is, so that a tree prefers what is nearer;
-  the gate at 0.5 lets none of these pass). ``judge=self`` is the paper's: the refiner, by vote.
+  the gate at 0.5 lets none of these pass). ``judge=self`` is the paper's: the refiner, by vote. That a text
+  is an answer is one of the rules (``judges/degenerate``): a judge that reads would see that
+  ``"*this*"`` is none, and self-play on rules alone ends in such texts.
 * *Prompts* are composed from hand-written requests and 25 rule types, not evolved from Infinity-Instruct.
-* *Learning rates* are those of a small model: 5e-5 for the actor, over three epochs (the paper, for 8B:
-  2e-7 and one), tuned on the validation split, alike for all arms.
+* *DPO's settings* are those of a small model, and alike for all arms: 1e-4 over three epochs (the paper, for
+  8B: 2e-7 and one), and a likelihood term of weight 2 (the paper: 0.1). With 0.1 the actor soon loops: both
+  sides of a refined pair share most of their text, and DPO then lowers the likelihood of both. They were
+  tuned on the validation split (see the manual's page).
 * *RFT* goes on from the previous refiner, and only the last turn carries loss (the paper leaves both open);
   the rate falls to zero (the paper's stays). Where rules judge, it learns repairs only: nobody asks it to
   judge.

@@ -115,9 +115,9 @@ class SparConfig:
 
     beta: Annotated[float, Field(gt=0)] = 0.1
     """DPO: how strongly the actor is held to where it started (paper: 0.1)."""
-    alpha: Annotated[float, Field(ge=0)] = 0.1
+    alpha: Annotated[float, Field(ge=0)] = 2.0
     """DPO: weight of the chosen answer's negative log-likelihood (paper: 0.1)."""
-    actor_lr: Annotated[float, Field(gt=0)] = 5e-5
+    actor_lr: Annotated[float, Field(gt=0)] = 1e-4
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
     actor_epochs: Count = 3
     """Epochs over the pairs (paper: 1)."""

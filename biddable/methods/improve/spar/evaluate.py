@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from biddable.judges.ifeval import RuleJudge
+from biddable.judges.degenerate import NOT_DEGENERATE, AnswerJudge
 from biddable.methods.improve.spar.config import SparConfig
 from biddable.methods.improve.spar.data import Negative, critique_of
 from biddable.methods.improve.spar.selfplay import BATCH, Answers, Lazy, SelfPlay, Weights
@@ -28,30 +28,56 @@ GENERATIONS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Held-out tasks of one kind."""
+    """Held-out tasks of one kind.
+
+    ``official`` suites are scored by their rules alone, so that the numbers compare with published ones.
+    """
 
     name: str
     title: str
     tasks: list[Task]
     max_tokens: int
+    official: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One model's greedy answers to a suite, and the rules' verdicts."""
+    """One model's greedy answers to a suite; the verdicts hold the rules and that the text is an answer."""
 
     texts: list[str]
     verdicts: list[Verdict]
+    official: bool = False
 
     @property
     def passed(self) -> list[float]:
-        """Per task: 1 where every rule was followed (strict prompt accuracy)."""
+        """Per task: 1 where it counts, by every rule and, unless ``official``, as an answer."""
+        if self.official:
+            return self.strict
         return [float(bool(verdict.passed)) for verdict in self.verdicts]
 
     @property
+    def strict(self) -> list[float]:
+        """Per task: 1 where every rule was followed, whatever the text is otherwise (prompt, strict)."""
+        return [float(all(met)) for met in self._rules()]
+
+    @property
     def followed(self) -> list[float]:
-        """Per task: the share of its rules that was followed."""
-        return [verdict.score or 0.0 for verdict in self.verdicts]
+        """Per task: the share of its rules that was followed, whatever the text is otherwise."""
+        return [float(np.mean(met)) for met in self._rules()]
+
+    @property
+    def degenerate(self) -> list[float]:
+        """Per task: 1 where the text is no answer (see ``biddable.judges.degenerate``)."""
+        return [
+            float(any(check.id == NOT_DEGENERATE and not check.passed for check in verdict.checks))
+            for verdict in self.verdicts
+        ]
+
+    def _rules(self) -> list[list[bool]]:
+        return [
+            [check.passed for check in verdict.checks if check.id != NOT_DEGENERATE]
+            for verdict in self.verdicts
+        ]
 
 
 def suites(config: SparConfig) -> list[Suite]:
@@ -69,12 +95,14 @@ def suites(config: SparConfig) -> list[Suite]:
     if config.ifeval is not None:
         from biddable.tasks.ifeval import load_ifeval
 
-        found.append(Suite("ifeval", "IFEval", load_ifeval(config.ifeval), config.ifeval_tokens))
+        found.append(
+            Suite("ifeval", "IFEval", load_ifeval(config.ifeval), config.ifeval_tokens, official=True)
+        )
     return found
 
 
 def score(run: Run, name: str, weights: Weights, suite: Suite) -> Scored:
-    """Greedy answers of a model to a suite, judged by the rules, strictly."""
+    """Greedy answers of a model to a suite, judged."""
     model = Lazy(weights)
     how = Sampling(max_tokens=suite.max_tokens, temperature=0)
 
@@ -82,8 +110,8 @@ def score(run: Run, name: str, weights: Weights, suite: Suite) -> Scored:
         return [samples[0].text for samples in model().generate([t.prompt for t in batch], sampling=how)]
 
     texts = run.map(f"{name}-on-{suite.name}", suite.tasks, answer, str, 4 * BATCH)
-    verdicts = RuleJudge()(suite.tasks, [Response(text) for text in texts])
-    return Scored(texts, verdicts)
+    verdicts = AnswerJudge()(suite.tasks, [Response(text) for text in texts])
+    return Scored(texts, verdicts, suite.official)
 
 
 def failures(suite: Suite, scored: Scored, limit: int) -> list[Negative]:
@@ -97,7 +125,7 @@ def failures(suite: Suite, scored: Scored, limit: int) -> list[Negative]:
 
 
 def repaired_once(play: SelfPlay, name: str, refiner: Weights, negatives: Sequence[Negative]) -> list[float]:
-    """Per failed answer: 1 where a single repair passes the rules (the paper's refinement accuracy)."""
+    """Per failed answer: 1 where a single repair passes the checks (the paper's refinement accuracy)."""
     settings = SearchSettings(branch=1, keep=1, max_depth=1, refine_tries=1)
     results = play.search(name, refiner, negatives, settings)
     return _passing([n.task for n in negatives], results)
@@ -112,7 +140,7 @@ def searched(
     """
     count = min(limit, len(suite.tasks))
     head = Suite(suite.name, suite.title, suite.tasks[:count], suite.max_tokens)
-    greedy = Scored(scored.texts[:count], scored.verdicts[:count])
+    greedy = Scored(scored.texts[:count], scored.verdicts[:count], scored.official)
     negatives = failures(head, greedy, count)
     trees = play.search(f"{name}-tree", refiner, negatives, play.config.search_settings())
     widest = max((tree.expansions for tree in trees), default=1)
@@ -131,15 +159,15 @@ def searched(
 
 
 def judge_bias(answers: Answers) -> dict[str, float]:
-    """How the judge's verdicts on the actor's answers differ from the rules' (judge=self: its bias).
+    """How the judge's verdicts on the actor's answers differ from the checks' (judge=self: its bias).
 
     Returns:
-        ``judged_passing`` and ``rules_passing``, the shares that pass, over the answers on which the judge
+        ``judged_passing`` and ``checks_passing``, the shares that pass, over the answers on which the judge
         came to a verdict; ``passes_failures``, the share it passes of those that fail the rules, and
         ``fails_passes`` the other way round; 0 where there are none.
     """
     rows = [(task, text, note.label) for task, text, note in answers.flat() if note.label is not None]
-    verdicts = RuleJudge()([task for task, _, _ in rows], [Response(text) for _, text, _ in rows])
+    verdicts = AnswerJudge()([task for task, _, _ in rows], [Response(text) for _, text, _ in rows])
     judged = np.array([label == 1 for _, _, label in rows], dtype=bool)
     right = np.array([bool(verdict.passed) for verdict in verdicts], dtype=bool)
 
@@ -148,7 +176,7 @@ def judge_bias(answers: Answers) -> dict[str, float]:
 
     return {
         "judged_passing": share(judged),
-        "rules_passing": share(right),
+        "checks_passing": share(right),
         "passes_failures": share(judged[~right]),
         "fails_passes": share(~judged[right]),
     }
@@ -188,7 +216,7 @@ def first_success(result: SearchResult, gate: float) -> float:
 
 
 def _passing(tasks: Sequence[Task], results: Sequence[SearchResult]) -> list[float]:
-    verdicts = RuleJudge()(tasks, [Response(result.best.response) for result in results])
+    verdicts = AnswerJudge()(tasks, [Response(result.best.response) for result in results])
     return [float(bool(v.passed) and r.refined) for v, r in zip(verdicts, results, strict=True)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from biddable.judges.ifeval import RuleJudge
+from biddable.judges.degenerate import AnswerJudge
 from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
 from biddable.methods.improve.spar.records import Played
@@ -45,7 +45,7 @@ def _by_rule(suite: Suite, models: Mapping[str, list[Scored]], last: str) -> Bar
         title=f"Rules followed, by type: {suite.title}",
         categories=tuple(rule.partition(":")[2].replace("_", " ") for rule in rules),
         series={name: tuple(rates[name][rule] for rule in rules) for name in shown},
-        unit="share of instructions followed (strict)",
+        unit="share followed" if suite.official else "share followed in a proper answer",
     )
 
 
@@ -53,8 +53,9 @@ def _rates(suite: Suite, per_seed: Sequence[Scored]) -> dict[str, float]:
     passed: dict[str, list[bool]] = defaultdict(list)
     for scored in per_seed:
         for verdict in scored.verdicts:
+            counts = scored.official or verdict.checks[-1].passed  # the last one: that it is an answer
             for check in verdict.checks:
-                passed[check.id].append(check.passed)
+                passed[check.id].append(check.passed and counts)
     return {rule: float(np.mean(values)) for rule, values in passed.items()}
 
 
@@ -65,14 +66,23 @@ def _models(suites: Sequence[Suite], scores: Mapping[str, Mapping[str, list[Scor
         cells: list[str] = [name]
         for suite in suites:
             per_seed = scores[suite.name].get(name)
-            cells.append(_with_interval([s.passed for s in per_seed]) if per_seed else "–")
+            cells += (
+                [_with_interval([s.passed for s in per_seed]), _percent([s.degenerate for s in per_seed])]
+                if per_seed
+                else ["–", "–"]
+            )
         rows.append(tuple(cells))
     return Table(
         title="All models: share of tasks on which every rule is followed",
-        columns=("model", *(suite.title for suite in suites)),
+        columns=("model", *(column for suite in suites for column in (suite.title, "degenerate"))),
         rows=tuple(rows),
-        note="Greedy answers, strict; 95 % intervals by bootstrap over seeds and tasks.",
+        note="Greedy answers, strict; 95 % intervals by bootstrap over seeds and tasks. Degenerate "
+        "texts loop, copy the request or say nothing; they count on IFEval only, scored as published.",
     )
+
+
+def _percent(shares: Sequence[Sequence[float]]) -> str:
+    return f"{100 * np.mean(shares):.0f} %"
 
 
 def _with_interval(passed: Sequence[Sequence[float]]) -> str:
@@ -144,8 +154,8 @@ def _judge(played: Sequence[Played]) -> Table:
         for i, iteration in enumerate(p.iterations, 1)
     ]
     return Table(
-        title="The model as its own judge, beside the rules",
-        columns=("seed", "iteration", "it passes", "rules pass", "failures it passes", "passes it fails"),
+        title="The model as its own judge, beside the checks",
+        columns=("seed", "iteration", "it passes", "checks pass", "failures it passes", "passes it fails"),
         rows=tuple(rows),
         note="Of the actor's answers on which the votes came to a verdict; shares.",
     )
@@ -168,7 +178,7 @@ def _trees(played: Played) -> Trees:
 
 
 def _tree(task: Task, result: SearchResult) -> Tree:
-    judge = RuleJudge()
+    judge = AnswerJudge()
 
     def node(at: RefinementNode) -> TreeNode:
         checks = judge([task], [Response(at.response)])[0].checks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -34,6 +34,9 @@ NOTES = (
     "so the intervals do not cover how it came out.",
     "With judge=rules the tasks' own checks say what passes, in training and in the search at inference; "
     "the paper lets the refiner judge by vote.",
+    "A text counts only if it is an answer: without it, this model learns to follow the rules in texts that "
+    "loop, echo the request or say nothing (see biddable.judges.degenerate). IFEval is scored as published, "
+    "by its rules alone.",
     "Held-out requests and wordings, and the held-out rule types, are seen by no training; settings were "
     "chosen on the validation split.",
 )
@@ -206,21 +209,48 @@ def _comparisons(
         ]
         for baseline, method in pairs:
             if baseline in models and method in models:
-                yield _against(
-                    f"{suite.title}: all rules followed", models, baseline, method, seeds, "passed"
-                )
+                yield _against(f"{suite.title}: {_passing(suite)}", models, baseline, method, seeds, "passed")
         if last in models:
-            yield _against(f"{suite.title}: share of rules followed", models, BASE, last, seeds, "followed")
+            yield from _besides(suite, models, last, seeds)
     if played[0].searched:
         yield from _searches(played, seeds)
 
 
+def _passing(suite: Suite) -> str:
+    return "all rules followed" if suite.official else "all rules followed in a proper answer"
+
+
+def _besides(
+    suite: Suite, models: Mapping[str, list[Scored]], last: str, seeds: list[int]
+) -> Iterator[Comparison]:
+    """What else can be said of untrained and last model: by rules alone, and how often no answer comes."""
+    if suite.official:
+        yield _against(f"{suite.title}: share of rules followed", models, BASE, last, seeds, "followed")
+    else:
+        whatever = f"{suite.title}: all rules followed, in whatever text"
+        yield _against(whatever, models, BASE, last, seeds, "strict")
+    no_answer = f"{suite.title}: degenerate texts"
+    yield _against(no_answer, models, BASE, last, seeds, "degenerate", predicted="lower")
+
+
 def _against(
-    metric: str, models: Mapping[str, list[Scored]], baseline: str, method: str, seeds: list[int], what: str
+    metric: str,
+    models: Mapping[str, list[Scored]],
+    baseline: str,
+    method: str,
+    seeds: list[int],
+    what: str,
+    predicted: Literal["higher", "lower"] = "higher",
 ) -> Comparison:
     rows = {name: np.array([getattr(scored, what) for scored in models[name]]) for name in (baseline, method)}
     return compare(
-        metric, rows[baseline], rows[method], seeds=seeds, baseline_name=baseline, method_name=method
+        metric,
+        rows[baseline],
+        rows[method],
+        seeds=seeds,
+        predicted=predicted,
+        baseline_name=baseline,
+        method_name=method,
     )
 
 
@@ -228,7 +258,7 @@ def _searches(played: Sequence[Played], seeds: list[int]) -> Iterator[Comparison
     arms = {name: np.array([p.searched[name] for p in played]) for name in played[0].searched}
     for baseline in ("greedy", "best of as many"):
         yield compare(
-            "held-out tasks, search at inference: all rules followed",
+            "held-out tasks, search at inference: all rules followed in a proper answer",
             arms[baseline],
             arms["tree search"],
             seeds=seeds,
@@ -253,7 +283,9 @@ def _metrics(suites: Sequence[Suite], scores: Scores, played: Sequence[Played]) 
     accuracy = {
         suite.name: {
             name: {
-                "prompt_strict": float(np.mean([s.passed for s in per_seed])),
+                "passed": float(np.mean([s.passed for s in per_seed])),
+                "prompt_strict": float(np.mean([s.strict for s in per_seed])),
+                "degenerate": float(np.mean([s.degenerate for s in per_seed])),
                 "share_followed": float(np.mean([s.followed for s in per_seed])),
                 "per_seed": [float(np.mean(s.passed)) for s in per_seed],
             }

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from biddable.judges.ifeval import RuleJudge
+from biddable.judges.degenerate import NOT_DEGENERATE, AnswerJudge
 from biddable.judges.lm_judge import (
     END,
     JUDGE_SAMPLING,
@@ -95,10 +95,10 @@ class SelfPlay:
         samples = self.config.bootstrap_samples
         answers = self.answer("bootstrap", self.config.model, tasks, samples=samples)
         rng = self.run.rng("lessons")
-        judge, lessons = RuleJudge(), []
+        judge, lessons = AnswerJudge(), []
         for task, text, _ in answers.flat():
             verdict = judge([task], [Response(text)])[0]
-            missed = [check for check in verdict.checks if not check.passed]
+            missed = [check for check in verdict.checks if not check.passed and check.id != NOT_DEGENERATE]
             repaired = repair(task, text, {check.id for check in missed}, rng) if missed else None
             if repaired is None or not judge([task], [Response(repaired)])[0].passed:
                 continue
@@ -109,7 +109,7 @@ class SelfPlay:
             lessons += [self._judging_lesson(judge, task, text) for task, text, _ in answers.flat()]
         return lessons
 
-    def _judging_lesson(self, judge: RuleJudge, task: Task, text: str) -> Chat:
+    def _judging_lesson(self, judge: AnswerJudge, task: Task, text: str) -> Chat:
         critique = critique_of(judge([task], [Response(text)])[0])
         return (*judge_chat(task, text), Message("assistant", critique))
 
@@ -272,8 +272,11 @@ class Lazy:
 
 
 def _by_rules(tasks: Sequence[Task], texts: Sequence[str], seeds: Sequence[int]) -> list[Assessment]:
-    """The checks themselves as judge: 1 when all are met, else half the share that is."""
-    verdicts = RuleJudge()(tasks, [Response(text) for text in texts])
+    """The checks themselves as judge: 1 when all are met, else half the share that is.
+
+    That the text is an answer is one of them, or self-play would learn to follow the rules and say nothing.
+    """
+    verdicts = AnswerJudge()(tasks, [Response(text) for text in texts])
     return [
         Assessment(int(bool(v.passed)), 1.0 if v.passed else (v.score or 0.0) / 2, critique_of(v))
         for v in verdicts
