@@ -65,6 +65,10 @@ def accuracy_table(title: str, report: IFEvalReport) -> Table:
         table.add_row(label, *cells, str(n), style="bold")
     for name, found in report.per_type.items():
         table.add_row(f"  {name}", f"{found.strict:.3f}", f"{found.loose:.3f}", str(found.n))
+    table.caption = (
+        f"{report.degenerate:.1%} of the responses repeat themselves, copy the prompt or say nothing."
+    )
+    table.caption_justify = "left"
     return table
 
 

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
-from biddable.judges.base import Judge
-from biddable.judges.ifeval import RuleJudge
-from biddable.types import CheckResult, Response, Task, Verdict
+from biddable.types import Task
 
-NOT_DEGENERATE = "answer:not_degenerate"
-"""The check's name in a verdict."""
 MAY_COPY = {"combination:repeat_prompt", "detectable_format:constrained_response"}
 """Rules that ask for words of the request, or for hardly any."""
 RUN = 4
@@ -64,31 +59,10 @@ def degeneracy(request: str, text: str, *, may_copy: bool = False) -> str:
     return "The answer says nothing." if own < FEWEST_OWN_WORDS else ""
 
 
-@dataclass(frozen=True)
-class AnswerJudge:
-    """Another judge's verdict, and that the text is an answer: one more check, ``answer:not_degenerate``."""
-
-    judge: Judge = field(default_factory=RuleJudge)
-
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
-        """As the other judge; a degenerate text does not pass, and its score is that of one check more."""
-        verdicts = self.judge(tasks, responses)
-        return [_with_answer(*row) for row in zip(tasks, responses, verdicts, strict=True)]
-
-
-def _with_answer(task: Task, response: Response, verdict: Verdict) -> Verdict:
-    may_copy = any(check.id in MAY_COPY for check in task.checks)
-    fault = degeneracy(request_of(task), response.text, may_copy=may_copy)
-    found = CheckResult(NOT_DEGENERATE, not fault, fault or "It is an answer of its own.")
-    checks = (*verdict.checks, found)
-    score = sum(check.passed for check in checks) / len(checks)
-    reason = f"{verdict.reason} {fault}".strip()
-    return replace(verdict, score=score, passed=verdict.passed and not fault, reason=reason, checks=checks)
-
-
-def request_of(task: Task) -> str:
-    """What the user said."""
-    return "\n".join(message.content for message in task.prompt if message.role == "user")
+def task_degeneracy(task: Task, text: str) -> str:
+    """``degeneracy`` of a response to a task, as far as the task's rules let it be told."""
+    request = "\n".join(message.content for message in task.prompt if message.role == "user")
+    return degeneracy(request, text, may_copy=any(check.id in MAY_COPY for check in task.checks))
 
 
 def _grams(tokens: Sequence[str]) -> list[tuple[str, ...]]:

@@ -67,7 +67,7 @@ def evaluate(
         report = score(suite_tasks, texts)
         save_figures(run.folder / "figures.json", [_by_type(report)])
         run.describe(sentence_splitter=report.sentence_splitter)
-        run.finish([], metrics=summarize(report))
+        run.finish([], metrics={**summarize(report), "degenerate": report.degenerate})
     return report
 
 

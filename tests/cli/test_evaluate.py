@@ -60,10 +60,12 @@ def test_judge_prints_one_object_with_these_keys(biddable: Command, files: tuple
 
 
 def test_judge_prints_a_table(biddable: Command, files: tuple[str, ...]) -> None:
-    lines = [line.split() for line in biddable("judge", "ifeval", *files).stdout.splitlines()]
+    table = biddable("judge", "ifeval", *files).stdout
+    lines = [line.split() for line in table.splitlines()]
     assert [NO_COMMA, "1.000", "1.000", "2"] in lines
     [prompts] = [line for line in lines if line[:1] == ["prompts"]]
     assert prompts[1] == "0.500"
+    assert "50.0% of the responses repeat themselves" in table
 
 
 def test_fixed_rules_are_those_that_mean_what_they_say(biddable: Command) -> None:
@@ -139,7 +141,7 @@ def test_eval_answers_scores_and_keeps_the_answers(biddable: Command, parrot: Pa
     result = biddable(*arguments, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert found.keys() == KEYS | {"model", "suite", "folder", "report"}
+    assert found.keys() == KEYS | {"model", "suite", "folder", "report", "degenerate"}
     assert (found["n_prompts"], found["prompt_strict"]) == (3, pytest.approx(1 / 3))
     assert {how.temperature for how in parrot.samplings} == {0.0}
     assert {how.max_tokens for how in parrot.samplings} == {7}

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biddable.judges.degenerate import NOT_DEGENERATE, AnswerJudge, degeneracy, own_words, repetition
+from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
+from biddable.judges.degenerate import degeneracy, own_words, repetition
 from biddable.types import Check, Response, Task, user
 
 REQUEST = "Write a review of a museum of buttons. Two sentences at the most. No commas, please."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from biddable.errors import InputError
+from biddable.judges.degenerate import task_degeneracy
 from biddable.judges.ifeval.judge import as_text, bind, loose_finding, strict_finding
 from biddable.judges.ifeval.punkt import sentence_splitter_name
 from biddable.types import Task
@@ -18,11 +19,15 @@ Metric = Literal["prompt_strict", "inst_strict", "prompt_loose", "inst_loose"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Which of a task's instructions were followed, in order, read strictly and loosely."""
+    """Which of a task's instructions were followed, in order, read strictly and loosely.
+
+    ``degenerate``: the response is no answer, whatever it follows (see ``biddable.judges.degenerate``).
+    """
 
     task_id: str
     strict: tuple[bool, ...]
     loose: tuple[bool, ...]
+    degenerate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class IFEvalReport:
 
     ``prompt_*`` counts prompts all of whose instructions were followed, ``inst_*`` instructions; the latter
     is the larger unless prompts with many instructions go much worse than those with few. ``per_type`` is by
-    instruction id, ``per_group`` by its part before the colon. ``sentence_splitter`` says which Punkt
+    instruction id, ``per_group`` by its part before the colon. ``degenerate``, the share of responses that
+    are no answers, is ours and changes none of the other numbers. ``sentence_splitter`` says which Punkt
     parameters counted the sentences.
     """
 
@@ -52,6 +58,7 @@ class IFEvalReport:
     per_type: dict[str, Accuracy]
     n_prompts: int
     n_instructions: int
+    degenerate: float
     sentence_splitter: str
     outcomes: tuple[Outcome, ...] = field(repr=False)
 
@@ -96,6 +103,7 @@ def evaluate(tasks: Sequence[Task], responses: Mapping[str, str], *, fixed: bool
         per_type=_by_name(ids, strict, loose),
         n_prompts=len(tasks),
         n_instructions=len(ids),
+        degenerate=_mean(outcome.degenerate for outcome in outcomes),
         sentence_splitter=sentence_splitter_name(),
         outcomes=outcomes,
     )
@@ -113,7 +121,12 @@ def _outcome(task: Task, response: str, fixed: bool) -> Outcome:
     bound = bind(task, fixed=fixed)
     strict = [strict_finding(check, text) for check in bound]
     loose = [loose_finding(check, text, found) for check, found in zip(bound, strict, strict=True)]
-    return Outcome(task.id, tuple(found.passed for found in strict), tuple(found.passed for found in loose))
+    return Outcome(
+        task.id,
+        tuple(found.passed for found in strict),
+        tuple(found.passed for found in loose),
+        bool(task_degeneracy(task, response)),
+    )
 
 
 def _mean(values: Iterable[bool]) -> float:

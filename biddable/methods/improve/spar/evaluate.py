@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from biddable.judges.degenerate import NOT_DEGENERATE, AnswerJudge
+from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
 from biddable.methods.improve.spar.config import SparConfig
 from biddable.methods.improve.spar.data import Negative, critique_of
 from biddable.methods.improve.spar.selfplay import BATCH, Answers, Lazy, SelfPlay, Weights

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from biddable.judges.degenerate import AnswerJudge
+from biddable.judges.answer import AnswerJudge
 from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
 from biddable.methods.improve.spar.records import Played

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from biddable.judges.degenerate import NOT_DEGENERATE, AnswerJudge
+from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
 from biddable.judges.lm_judge import (
     END,
     JUDGE_SAMPLING,
