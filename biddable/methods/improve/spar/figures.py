@@ -26,6 +26,7 @@ def report(
     last = f"spar-{len(played[0].iterations)}"
     found: list[Figure] = [_by_rule(suite, scores[suite.name], last) for suite in suites]
     found.append(_models(suites, scores))
+    found += [_answers(suite, scores[suite.name], last) for suite in suites if last in scores[suite.name]]
     found.append(_over_iterations(suites, scores, len(played[0].iterations)))
     if played[0].curve:
         found.append(_generations(played))
@@ -83,6 +84,30 @@ def _models(suites: Sequence[Suite], scores: Mapping[str, Mapping[str, list[Scor
 
 def _percent(shares: Sequence[Sequence[float]]) -> str:
     return f"{100 * np.mean(shares):.0f} %"
+
+
+def _answers(suite: Suite, models: Mapping[str, list[Scored]], last: str) -> Trees:
+    """The texts themselves: what a rule cannot see, a reader does."""
+    before, after = models["base"][0], models[last][0]
+
+    def node(scored: Scored, at: int, *children: TreeNode) -> TreeNode:
+        verdict = scored.verdicts[at]
+        return TreeNode(
+            text=scored.texts[at],
+            value=verdict.score or 0.0,
+            failed=tuple(check.id for check in verdict.checks if not check.passed),
+            children=children,
+            best=not children,
+        )
+
+    return Trees(
+        title=f"Answers to read: {suite.title}",
+        trees=tuple(
+            Tree(task.prompt[-1].content, node(before, i, node(after, i)))
+            for i, task in enumerate(suite.tasks[:SHOWN])
+        ),
+        note=f"The untrained model's answer and, below it, that of {last} (first seed); {SHOWN} tasks.",
+    )
 
 
 def _with_interval(passed: Sequence[Sequence[float]]) -> str:
