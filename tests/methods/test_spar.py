@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from biddable.errors import InputError
+from biddable.judges.degenerate import degeneracy
 from biddable.methods.base import configure
 from biddable.methods.improve.spar import Spar
 from biddable.runs.figures import load_figures
@@ -61,9 +62,12 @@ def test_a_killed_run_ends_with_everything_a_run_leaves(folder) -> None:
     assert all(c.n == 12 for c in results.comparisons)
     pairs = read_parquet(folder / "artifacts" / "data" / "pairs.parquet", Preference)
     assert len(pairs) == results.metrics["seeds"]["seed3"]["iterations"][0]["pairs"] > 0
+    assert not any(degeneracy(pair.prompt[-1].content, pair.chosen) for pair in pairs)
     assert (folder / "artifacts" / "model" / "model.safetensors").is_file()
-    kinds = {figure.kind for figure in load_figures(folder / "figures.json")}
-    assert {"bars", "table", "curves", "trees", "diffs"} <= kinds
+    figures = load_figures(folder / "figures.json")
+    assert {"bars", "table", "curves", "trees", "diffs"} <= {figure.kind for figure in figures}
+    [answers] = [figure for figure in figures if figure.title.startswith("Answers to read")]
+    assert len(answers.trees) == 12
     assert (folder / "report.html").is_file()
 
 

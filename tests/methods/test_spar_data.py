@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from biddable.errors import InputError
+from biddable.judges.answer import AnswerJudge
 from biddable.judges.lm_judge import Votes, judge_chat, parse_judgement, refine_chat
 from biddable.methods.improve.spar.data import (
     Assessment,
@@ -19,10 +20,10 @@ from biddable.methods.improve.spar.data import (
     independent_pairs,
     pair_similarity,
 )
-from biddable.methods.improve.spar.evaluate import judge_bias
+from biddable.methods.improve.spar.evaluate import Scored, judge_bias
 from biddable.methods.improve.spar.selfplay import Answers
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.types import Check, CheckResult, Preference, Task, Verdict, user
+from biddable.types import Check, CheckResult, Preference, Response, Task, Verdict, user
 
 TASKS = [Task(f"t{i}", user(f"Do thing {i}.")) for i in range(3)]
 PASS, FAIL, TIE = Assessment(1, 1.0, "good"), Assessment(0, 0.25, "bad"), Assessment(None, 0.5, "")
@@ -151,6 +152,16 @@ def test_the_bias_of_a_judge_is_counted_against_the_rules():
         "passes_failures": pytest.approx(2 / 3),
         "fails_passes": pytest.approx(1 / 2),
     }
+
+
+def test_a_text_that_answers_nothing_counts_by_the_rules_alone() -> None:
+    task = Task("t", user("How was it? No commas."), checks=(Check("punctuation:no_comma"),))
+    texts = ["We had a fine day out.", "Fine!", "We had a fine, long day out."]
+    verdicts = AnswerJudge()([task] * 3, [Response(text) for text in texts])
+    ours, published = Scored(texts, verdicts), Scored(texts, verdicts, official=True)
+    assert (ours.passed, ours.strict, ours.followed) == ([1, 0, 0], [1, 1, 0], [1, 1, 0])
+    assert ours.degenerate == [0, 1, 0]
+    assert published.passed == [1, 1, 0]
 
 
 def test_a_judge_without_a_verdict_has_no_bias():
