@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from biddable.errors import InputError
+from biddable.judges.answer import AnswerJudge
 from biddable.judges.ifeval.judge import bind
 from biddable.judges.ifeval.report import IFEvalReport
 from biddable.judges.ifeval.report import evaluate as score
+from biddable.methods.answers import SHOWN, answers_to_read
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.load import load_model
-from biddable.runs.figures import Bars, save_figures
+from biddable.runs.figures import Bars, Trees, save_figures
 from biddable.runs.files import write_atomic
 from biddable.runs.run import Run
 from biddable.types import Response, Task
@@ -65,7 +67,7 @@ def evaluate(
         lines = [json.dumps({"prompt": prompt, "response": text}) + "\n" for prompt, text in texts.items()]
         write_atomic(run.artifact("data", "responses.jsonl"), "".join(lines))
         report = score(suite_tasks, texts)
-        save_figures(run.folder / "figures.json", [_by_type(report)])
+        save_figures(run.folder / "figures.json", [_by_type(report), _to_read(suite_tasks, texts)])
         run.describe(sentence_splitter=report.sentence_splitter)
         run.finish([], metrics={**summarize(report), "degenerate": report.degenerate})
     return report
@@ -141,3 +143,10 @@ def _by_type(report: IFEvalReport) -> Bars:
         },
         unit="share followed",
     )
+
+
+def _to_read(tasks: Sequence[Task], texts: Mapping[str, str]) -> Trees:
+    shown = tasks[:SHOWN]
+    answers = [texts[task.prompt[-1].content] for task in shown]
+    verdicts = AnswerJudge()(shown, [Response(text) for text in answers])
+    return answers_to_read("Answers to read", shown, (answers, verdicts))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from biddable.runs.figures import load_figures
+
 from .conftest import Command
 from .fakes import Parrot, assert_one_line
 
@@ -153,6 +155,9 @@ def test_eval_answers_scores_and_keeps_the_answers(biddable: Command, parrot: Pa
     assert environment["model_source"] == "parrot"
     assert environment["sentence_splitter"] in ("punkt_tab", "built-in")
     assert Path("run/report.html").exists()
+    [shown] = [figure for figure in load_figures(Path("run/figures.json")) if figure.kind == "trees"]
+    assert [tree.prompt for tree in shown.trees] == ["no commas", "one, two", "ABC"]
+    assert shown.trees[1].root.failed == (NO_COMMA, "answer:not_degenerate")
     assert biddable("compare", "run", "run").exit_code == 0
 
 

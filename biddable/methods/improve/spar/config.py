@@ -72,7 +72,7 @@ class SparConfig:
     held_out_types: tuple[str, ...] = HELD_OUT
     """Rule types that training never sees."""
 
-    bootstrap: Count = 200
+    bootstrap: Count = 240
     """Tasks whose failed answers, repaired by rule, teach the first refiner, the same for all seeds."""
     bootstrap_samples: Count = 1
     """Answers to each of them."""

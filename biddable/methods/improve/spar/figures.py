@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from biddable.judges.answer import AnswerJudge
+from biddable.methods.answers import answers_to_read
 from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
 from biddable.methods.improve.spar.records import Played
@@ -87,26 +88,13 @@ def _percent(shares: Sequence[Sequence[float]]) -> str:
 
 
 def _answers(suite: Suite, models: Mapping[str, list[Scored]], last: str) -> Trees:
-    """The texts themselves: what a rule cannot see, a reader does."""
     before, after = models["base"][0], models[last][0]
-
-    def node(scored: Scored, at: int, *children: TreeNode) -> TreeNode:
-        verdict = scored.verdicts[at]
-        return TreeNode(
-            text=scored.texts[at],
-            value=verdict.score or 0.0,
-            failed=tuple(check.id for check in verdict.checks if not check.passed),
-            children=children,
-            best=not children,
-        )
-
-    return Trees(
-        title=f"Answers to read: {suite.title}",
-        trees=tuple(
-            Tree(task.prompt[-1].content, node(before, i, node(after, i)))
-            for i, task in enumerate(suite.tasks[:SHOWN])
-        ),
-        note=f"The untrained model's answer and, below it, that of {last} (first seed); {SHOWN} tasks.",
+    return answers_to_read(
+        f"Answers to read: {suite.title}",
+        suite.tasks,
+        (before.texts, before.verdicts),
+        (after.texts, after.verdicts),
+        note=f"The untrained model's answer and, below it, that of {last} (first seed).",
     )
 
 
