@@ -54,7 +54,7 @@ class Spar(Method):
             "(LLaMA3-8B-Instruct, IFEval average: 77.9 to 81.8; with tree search at inference 83.7)."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "2 (2 cores)", "default": "10 (2 cores with bf16)", "gpu": "not measured"},
+        minutes={"smoke": "2 (2 cores)", "default": "11 (2 cores with bf16)", "gpu": "not measured"},
     )
     Config = SparConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
