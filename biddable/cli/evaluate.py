@@ -64,7 +64,7 @@ def evaluate(
         )
     page = write_report(folder)
     if as_json:
-        scores = {**evaluation.summarize(report), "degenerate": report.degenerate}
+        scores = evaluation.measured(report)
         print_json({"model": model, "suite": suite, "folder": folder, "report": str(page), **scores})
     else:
         print_table(accuracy_table(f"{model} on {suite}", report))

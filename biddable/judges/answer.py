@@ -30,6 +30,7 @@ def _with_answer(task: Task, response: Response, verdict: Verdict) -> Verdict:
     fault = task_degeneracy(task, response.text)
     found = CheckResult(NOT_DEGENERATE, not fault, fault or "It is an answer of its own.")
     checks = (*verdict.checks, found)
-    score = sum(check.passed for check in checks) / len(checks)
+    weight = max(1, len(verdict.checks))  # a judge without checks gives one score for the whole
+    score = None if verdict.score is None else (verdict.score * weight + found.passed) / (weight + 1)
     reason = f"{verdict.reason} {fault}".strip()
     return replace(verdict, score=score, passed=verdict.passed and not fault, reason=reason, checks=checks)

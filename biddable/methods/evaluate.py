@@ -69,7 +69,7 @@ def evaluate(
         report = score(suite_tasks, texts)
         save_figures(run.folder / "figures.json", [_by_type(report), _to_read(suite_tasks, texts)])
         run.describe(sentence_splitter=report.sentence_splitter)
-        run.finish([], metrics={**summarize(report), "degenerate": report.degenerate})
+        run.finish([], metrics=measured(report))
     return report
 
 
@@ -97,6 +97,11 @@ def load_suite(suite: str, path: str | Path | None, limit: int | None) -> list[T
     for task in tasks:  # before the model answers for an hour
         bind(task)
     return tasks
+
+
+def measured(report: IFEvalReport) -> dict[str, Any]:
+    """``summarize``, and the share of degenerate responses, which is no part of the benchmark."""
+    return {**summarize(report), "degenerate": report.degenerate}
 
 
 def summarize(report: IFEvalReport) -> dict[str, Any]:

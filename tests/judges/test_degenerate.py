@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
 from biddable.judges.degenerate import degeneracy, own_words, repetition
-from biddable.types import Check, Response, Task, user
+from biddable.types import Check, Response, Task, Verdict, user
 
 REQUEST = "Write a review of a museum of buttons. Two sentences at the most. No commas, please."
 ANSWER = "I came for ten minutes and stayed for three hours. Every drawer holds another small wonder."
@@ -66,6 +66,20 @@ def test_a_judge_that_asks_for_an_answer_too() -> None:
     assert empty.checks[-1].id == NOT_DEGENERATE
     assert not empty.checks[-1].passed
     assert "says nothing" in empty.reason
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "expected"),
+    [
+        (Verdict(0.6, True), ANSWER, (0.8, True)),
+        (Verdict(0.6, True), "*this*", (0.3, False)),
+        (Verdict(None, None), ANSWER, (None, None)),
+    ],
+)
+def test_a_judge_without_checks_keeps_its_score(given: Verdict, text: str, expected: tuple) -> None:
+    judge = AnswerJudge(lambda tasks, responses: [given] * len(tasks))
+    [found] = judge([Task("t", user(REQUEST))], [Response(text)])
+    assert (found.score, found.passed) == expected
 
 
 def test_rules_that_ask_for_the_requests_words_are_left_alone() -> None:

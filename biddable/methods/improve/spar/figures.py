@@ -54,10 +54,9 @@ def _by_rule(suite: Suite, models: Mapping[str, list[Scored]], last: str) -> Bar
 def _rates(suite: Suite, per_seed: Sequence[Scored]) -> dict[str, float]:
     passed: dict[str, list[bool]] = defaultdict(list)
     for scored in per_seed:
-        for verdict in scored.verdicts:
-            counts = scored.official or verdict.checks[-1].passed  # the last one: that it is an answer
+        for verdict, degenerate in zip(scored.verdicts, scored.degenerate, strict=True):
             for check in verdict.checks:
-                passed[check.id].append(check.passed and counts)
+                passed[check.id].append(check.passed and (scored.official or not degenerate))
     return {rule: float(np.mean(values)) for rule, values in passed.items()}
 
 
