@@ -20,6 +20,7 @@ Kind = Literal["methods", "suites", "judges", "envs"]
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
         "spar": "biddable.methods.improve.spar:Spar",
+        "spar-controlled": "biddable.methods.improve.spar.controlled:SparControlled",
     },
     "suites": {
         "ifeval": "biddable.tasks.ifeval:load_ifeval",

@@ -8,6 +8,7 @@ from biddable.runs.figures import Tree, TreeNode, Trees
 from biddable.types import Task, Verdict
 
 SHOWN = 12
+"""As many of anything as a reader will look through in a report."""
 
 Judged = tuple[Sequence[str], Sequence[Verdict]]
 """One model's answers to the tasks, and what a judge made of each."""

@@ -309,7 +309,7 @@ class _Batch:
     def _step(self, linears: PackedLinears) -> None:
         """One more token for every active row."""
         rows, count = self.rows, self.rows.active
-        level = linears.prepare(count)
+        level = linears.padded(count)
         before = rows.drawn[:count] - 1
         tokens = torch.zeros(level, dtype=torch.long, device=rows.device)
         positions = torch.zeros(level, dtype=torch.long, device=rows.device)

@@ -1,11 +1,9 @@
 """Linear layers with their weights laid out for speed, while decoding on CPU.
 
 A plain ``F.linear`` re-arranges the whole weight matrix at every call, which costs as much as the
-product itself when there are few rows. Where the processor multiplies bfloat16, oneDNN keeps one
-arranged bf16 copy, which serves any number of rows and gives a row the same result whatever else is in
-the batch. Elsewhere MKL keeps an fp32 copy arranged for an exact number of rows, made anew whenever that
-number changes. Arranging SmolLM2 takes about 0.1 s, so it is also done at the start of every
-``generate``: the weights may have been trained meanwhile.
+product itself when there are few rows. oneDNN keeps one arranged copy, in bfloat16 where the processor
+multiplies that, else in fp32; it serves any number of rows. Arranging SmolLM2 takes about 0.1 s, and is
+done at the start of every ``generate``: the weights may have been trained meanwhile.
 """
 
 from __future__ import annotations
@@ -14,22 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEVELS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 
 
-def level_of(rows: int) -> int:
-    """The number of rows that a step of ``rows`` rows is padded to: each new number has to be set up."""
-    return next((level for level in LEVELS if level >= rows), -(-rows // LEVELS[-1]) * LEVELS[-1])
-
-
 class PackedLinears:
-    """Gives the linear layers of ``module`` a fast forward.
+    """Gives the linear layers of ``module`` a fast forward, while it is used as a context manager.
 
-    Use as a context manager and call ``prepare(rows)`` before each step. Does nothing where there is
-    nothing to gain (GPU, no MKL).
+    Does nothing where there is nothing to gain (GPU, no oneDNN).
 
     Args:
         module: its ``nn.Linear`` layers are meant; their weights are not changed.
@@ -38,59 +29,36 @@ class PackedLinears:
 
     def __init__(self, module: nn.Module, *, bf16: bool = False):
         self._layers = [layer for layer in module.modules() if _can_pack(layer, bf16)]
-        self._bf16 = bf16
-        self._rows = 0
+        self._dtype = torch.bfloat16 if bf16 else torch.float32
 
     def __enter__(self) -> PackedLinears:
-        if self._bf16:
-            for layer in self._layers:
-                layer.__dict__["forward"] = _onednn(layer)
+        for layer in self._layers:
+            layer.__dict__["forward"] = _packed(layer, self._dtype)
         return self
 
     def __exit__(self, *error: object) -> None:
         for layer in self._layers:
             layer.__dict__.pop("forward", None)
-        self._rows = 0
 
-    def prepare(self, rows: int) -> int:
-        """Arrange what steps of ``rows`` rows need; returns the number to pad a step to."""
+    def padded(self, rows: int) -> int:
+        """The number of rows to pad a step of ``rows`` to: oneDNN has to set up each new number."""
         if not self._layers:
             return rows
-        level = level_of(rows)
-        if level != self._rows and not self._bf16:
-            for layer in self._layers:
-                layer.__dict__["forward"] = _mkl(layer, level)
-        self._rows = level
-        return level
+        return next((level for level in LEVELS if level >= rows), -(-rows // LEVELS[-1]) * LEVELS[-1])
 
 
 def _can_pack(layer: nn.Module, bf16: bool) -> bool:
     if type(layer) is not nn.Linear or layer.weight.device.type != "cpu":
         return False
-    if bf16:
-        return torch.backends.mkldnn.is_available()
-    return layer.weight.dtype == torch.float32 and torch.backends.mkl.is_available()
+    return torch.backends.mkldnn.is_available() and (bf16 or layer.weight.dtype == torch.float32)
 
 
-def _mkl(layer: Any, rows: int) -> Callable[[Tensor], Tensor]:
-    ops: Any = torch.ops.mkl
-    weight = layer.weight.detach()
-    packed = ops._mkl_reorder_linear_weight(weight, rows)
-
-    def forward(x: Tensor) -> Tensor:
-        if x.numel() != rows * weight.shape[1]:
-            return F.linear(x, weight, layer.bias)
-        return ops._mkl_linear(x, packed, weight, layer.bias, rows)
-
-    return forward
-
-
-def _onednn(layer: Any) -> Callable[[Tensor], Tensor]:
+def _packed(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     ops: Any = torch.ops.mkldnn
-    packed = ops._reorder_linear_weight(layer.weight.detach().bfloat16())
-    bias = None if layer.bias is None else layer.bias.detach().bfloat16()
+    weight = ops._reorder_linear_weight(layer.weight.detach().to(dtype))
+    bias = None if layer.bias is None else layer.bias.detach().to(dtype)
 
     def forward(x: Tensor) -> Tensor:
-        return ops._linear_pointwise(x.bfloat16(), packed, bias, "none", [], "").to(x.dtype)
+        return ops._linear_pointwise(x.to(dtype), weight, bias, "none", [], "").to(x.dtype)
 
     return forward

@@ -16,7 +16,7 @@ LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "nltk")
 
 def environment() -> dict[str, Any]:
     """Python, machine and library versions, and the commit when this is a source tree."""
-    cpu = _cpuinfo()
+    cpu = cpuinfo()
     facts: dict[str, Any] = {
         "biddable": biddable.__version__,
         "python": platform.python_version(),
@@ -40,7 +40,7 @@ def rank() -> int:
     return int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0
 
 
-def _cpuinfo() -> dict[str, str]:
+def cpuinfo() -> dict[str, str]:
     """What Linux says of the first core; empty elsewhere."""
     try:
         first_core = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]

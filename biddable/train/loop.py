@@ -154,6 +154,7 @@ class Training:
         self._opening = shared_prefix([example.prompt for example in examples])
         self._sizes = [example.tokens - self._opening for example in examples]
         self._batches = batch_order(len(examples), config.batch_size, config.epochs, config.seed)
+        self._start = _fingerprint(model)
         self.step = self.skipped = self._in_a_row = 0
         self._accelerator = Accelerator(device_placement=False)
         if self._accelerator.num_processes > 1:
@@ -241,7 +242,19 @@ class Training:
         for example in self._examples:
             for ids in (example.prompt, *example.completions):
                 digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
-        return {**config, "data": digest.hexdigest()[:16]}
+        return {**config, "data": digest.hexdigest()[:16], "starting_weights": self._start}
+
+
+def _fingerprint(model: nn.Module) -> str:
+    """Tells the weights that a training starts from: a frozen base, or DPO's reference, is in no checkpoint.
+
+    A few values of each parameter will do: training moves all of them.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        some = parameter.detach().flatten()[:64].float().cpu().numpy()
+        digest.update(name.encode() + some.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _adamw(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:

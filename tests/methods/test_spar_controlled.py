@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import biddable
 from biddable.errors import InputError
-from biddable.methods.improve.spar.controlled import FOR_LETTERS, FOR_STORIES, characters, stories
+from biddable.methods.base import configure
+from biddable.methods.improve.spar.controlled import ControlledConfig, SparControlled
 from biddable.methods.improve.spar.controlled.exercise import split
 from biddable.methods.improve.spar.controlled.letters import LETTERS
+from biddable.methods.improve.spar.controlled.method import characters, stories
 from biddable.methods.improve.spar.controlled.narration import STORIES
 from biddable.runs.run import Run
 from biddable.types import Task, user
@@ -69,7 +72,7 @@ def test_no_given_sentence_stands_in_two_splits():
 def test_letters_are_measured(text, expected):
     scores = LETTERS.measure(letters("a", 3), text)
     assert tuple(scores.values()) == pytest.approx(expected)
-    assert list(scores) == ["exact length", "length error", "upper-case letters"]
+    assert list(scores) == ["exact number", "miscounted by", "upper case"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_stories_are_measured(text, expected):
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda each: each.name)
 def test_the_two_kinds_of_pairs_differ_in_the_nuisance_alone(exercise):
-    constraint = {"characters": "exact length", "stories": "both sentences"}[exercise.name]
+    constraint = {"characters": "exact number", "stories": "both sentences"}[exercise.name]
     for seed, task in enumerate(exercise.tasks("train")[::40]):
         refined = exercise.pair(task, "refined", rng(seed))
         interfering = exercise.pair(task, "interfering", rng(seed))
@@ -104,7 +107,7 @@ def test_the_two_kinds_of_pairs_differ_in_the_nuisance_alone(exercise):
 def test_refined_letters_keep_their_case_and_interfering_ones_change_it():
     for seed, task in enumerate(LETTERS.tasks("train")[::7]):
         cases = {
-            kind: LETTERS.measure(task, LETTERS.pair(task, kind, rng(seed)).chosen)["upper-case letters"]
+            kind: LETTERS.measure(task, LETTERS.pair(task, kind, rng(seed)).chosen)["upper case"]
             for kind in ("refined", "interfering")
         }
         assert cases == {"refined": 0, "interfering": 1}
@@ -113,36 +116,67 @@ def test_refined_letters_keep_their_case_and_interfering_ones_change_it():
 @pytest.mark.parametrize("field", ["demonstrations", "pairs", "cases"])
 def test_a_size_of_none_is_refused(field):
     with pytest.raises(InputError, match=f"{field} is 0, expected an integer of at least 1"):
-        replace(FOR_LETTERS, **{field: 0})
+        replace(ControlledConfig().settings("characters"), **{field: 0})
 
 
 def test_more_cases_than_there_are_instructions_are_refused(tmp_path):
+    too_many = replace(ControlledConfig().settings("characters"), cases=10_000)
     with (
-        Run.open(tmp_path / "run", "spar", {}, 0) as run,
+        Run.open(tmp_path / "run", "spar-controlled", {}, 0) as run,
         pytest.raises(InputError, match="held-out instructions is 10000, expected at most"),
     ):
-        characters(run, "smollm2", replace(FOR_LETTERS, cases=10_000))
+        characters(run, "smollm2", too_many, [0])
 
 
 def test_no_seed_is_refused(tmp_path):
-    with Run.open(tmp_path / "run", "spar", {}, 0) as run, pytest.raises(InputError, match="seeds is"):
-        stories(run, "smollm2", seeds=())
+    with (
+        Run.open(tmp_path / "run", "spar-controlled", {}, 0) as run,
+        pytest.raises(InputError, match="seeds is"),
+    ):
+        stories(run, "smollm2", ControlledConfig().settings("stories"), [])
 
 
-def test_an_experiment_runs_on_real_weights_and_is_read_back(smollm2, tmp_path):
-    tiny = replace(FOR_STORIES, demonstrations=2, pairs=2, cases=3)
-    outcomes = []
-    for _ in range(2):
-        with Run.open(tmp_path / "run", "spar", {}, 0) as run:
-            outcomes.append(stories(run, "smollm2", tiny, seeds=(0,)))
-    first, again = outcomes
-    assert [c.metric for c in first.comparisons] == ["both sentences"] * 3
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size is 0, expected greater than 0"),
+        ({"size": 1.5}, "size is 1.5, expected less than or equal to 1"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"experiments": ()}, "experiments is ()"),
+        ({"experiments": ("figures",)}, "experiments is 'figures', expected 'characters' or 'stories'"),
+        ({"split": "test"}, "split is 'test', expected 'train', 'validation' or 'held-out'"),
+        ({"alpha": -1}, "alpha is -1"),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_names_it(options, message):
+    with pytest.raises(InputError) as caught:
+        configure(SparControlled, options=options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", ["default", *SparControlled.presets])
+def test_every_preset_is_sound(preset):
+    config = configure(SparControlled, preset)
+    assert all(config.settings(name).pairs >= 1 for name in config.experiments)
+
+
+def test_a_run_on_real_weights_is_read_back(smollm2, tmp_path):
+    results = [
+        biddable.run(
+            "spar-controlled", preset="smoke", out=tmp_path / "run", experiments=("stories",), size=0.04
+        )
+        for _ in range(2)
+    ]
+    first, again = results
+    assert [c.metric for c in first.comparisons] == ["stories: both sentences"] * 3
     assert {(c.baseline_name, c.method_name) for c in first.comparisons} == {
         ("untrained", "refined"),
         ("interfering", "refined"),
         ("untrained", "interfering"),
     }
-    assert all(c.n == 3 for c in first.comparisons)
-    assert set(first.metrics["means"]) == {"untrained", "interfering", "refined"}
-    assert first.metrics["pair similarity"]["refined"] > first.metrics["pair similarity"]["interfering"]
-    assert first == again
+    assert all(c.n == 2 for c in first.comparisons)
+    measured = first.metrics["stories"]
+    assert set(measured["means"]) == {"untrained", "interfering", "refined"}
+    assert measured["pair similarity"]["refined"] > measured["pair similarity"]["interfering"]
+    assert first.model_copy(update={"timing": {}}) == again.model_copy(update={"timing": {}})

@@ -288,8 +288,21 @@ def test_other_data_does_not_go_on(tmp_path: Path, data: list[Example]) -> None:
 
 def test_another_model_does_not_go_on(tmp_path: Path) -> None:
     trained(checkpoint_dir=tmp_path)
-    with pytest.raises(RunError, match="step-000006 is of another model"):
-        train(llama(intermediate_size=40), EXAMPLES, nll, CONFIG, checkpoint_dir=tmp_path)
+    other = llama()
+    with torch.no_grad():
+        other.model.norm.weight.mul_(1.001)
+    for module in (other, llama(intermediate_size=40)):
+        with pytest.raises(RunError, match="step-000006 is of another training: starting_weights is '"):
+            train(module, EXAMPLES, nll, CONFIG, checkpoint_dir=tmp_path)
+
+
+def test_another_frozen_base_does_not_go_on(tmp_path: Path) -> None:
+    train(starting(2), EXAMPLES, nll, CONFIG, checkpoint_dir=tmp_path)
+    other = starting(2)
+    with torch.no_grad():
+        next(p for p in other.parameters() if not p.requires_grad).mul_(1.001)
+    with pytest.raises(RunError, match="starting_weights is '"):
+        train(other, EXAMPLES, nll, CONFIG, checkpoint_dir=tmp_path)
 
 
 def test_a_damaged_checkpoint_does_not_go_on(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from biddable.models.weights import cache_folder
+from biddable.runs.environment import cpuinfo
 
 SOURCE = Path(__file__).with_name("decode_attention.c")
 FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp", "-fPIC"]
@@ -72,5 +73,4 @@ def _compiled(compiler: str, options: tuple[str, ...]) -> Path:
 
 
 def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line for line in lines if line.startswith("flags")), platform.machine())
+    return cpuinfo().get("flags") or platform.machine()

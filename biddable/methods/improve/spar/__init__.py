@@ -19,8 +19,8 @@ The steps, and where they are:
 6. refiner: fine-tuning on winning repairs and disputed judgements (``data``, ``train/sft``);
 7. three times over; the same search at inference (``method``, ``evaluate``).
 
-``arms`` holds the baselines of Table 1 and the ablations of Table 4, ``controlled`` the experiments of
-figure 4, ``evaluate.curve`` figure 5.
+``arms`` holds the baselines of Table 1 and the ablations of Table 4, ``evaluate.curve`` figure 5. The
+experiments of figure 4 are a method of their own, ``spar-controlled``.
 
 Departures from the paper, and why:
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from biddable.judges.answer import AnswerJudge
-from biddable.methods.answers import answers_to_read
+from biddable.methods.answers import SHOWN, answers_to_read
 from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
 from biddable.methods.improve.spar.records import Played
@@ -16,8 +16,6 @@ from biddable.runs.compare import mean_interval
 from biddable.runs.figures import Bars, Curves, DiffPair, Diffs, Figure, Point, Table, Tree, TreeNode, Trees
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.types import Preference, Response, Task
-
-SHOWN = 12  # trees, and pairs of each kind
 
 
 def report(

@@ -166,6 +166,7 @@ def _trainable(weights: str | Path) -> TrainableModel:
 
 
 def compared(
+    exercise: str,
     scores: ScoresByArm,
     seeds: Sequence[int],
     metric: str,
@@ -176,7 +177,7 @@ def compared(
 ) -> Comparison:
     """Two arms on one metric, over all seeds and cases."""
     return compare(
-        metric,
+        f"{exercise}: {metric}",
         scores[baseline][metric],
         scores[method][metric],
         seeds=seeds,

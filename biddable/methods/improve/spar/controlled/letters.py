@@ -55,9 +55,9 @@ def measure(task: Task, text: str) -> Scores:
     found = sum(piece.lower() == task.meta["letter"] for piece in pieces)
     cased = [char for char in text if char.isalpha()]
     return {
-        "exact length": float(found == len(pieces) == task.meta["count"]),
-        "length error": float(abs(found - task.meta["count"])),
-        "upper-case letters": sum(char.isupper() for char in cased) / max(1, len(cased)),
+        "exact number": float(found == len(pieces) == task.meta["count"]),
+        "miscounted by": float(abs(found - task.meta["count"])),
+        "upper case": sum(char.isupper() for char in cased) / max(1, len(cased)),
     }
 
 

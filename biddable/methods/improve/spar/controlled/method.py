@@ -1,0 +1,165 @@
+"""The two experiments of figure 4 as one method: its settings, its comparisons, its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from biddable.methods.base import CONFIG, About, Method, show
+from biddable.methods.improve.spar.controlled.exercise import Split
+from biddable.methods.improve.spar.controlled.experiment import (
+    Experiment,
+    Outcome,
+    Settings,
+    bars,
+    compared,
+)
+from biddable.methods.improve.spar.controlled.letters import CASE_MARGIN, LETTERS
+from biddable.methods.improve.spar.controlled.narration import STORIES
+from biddable.runs.results import Results
+from biddable.runs.run import Run
+from biddable.train.dpo import DpoConfig
+from biddable.train.sft import SftConfig
+
+Name = Literal["characters", "stories"]
+
+DEMONSTRATIONS: Mapping[Name, int] = {"characters": 96, "stories": 32}
+PAIRS: Mapping[Name, int] = {"characters": 128, "stories": 64}
+CASES: Mapping[Name, int] = {"characters": 80, "stories": 48}
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class ControlledConfig:
+    """Settings of SPaR's controlled experiments, the same for both kinds of pairs."""
+
+    model: str = "smollm2"
+    """The model to start from."""
+    experiments: Annotated[tuple[Name, ...], Field(min_length=1)] = ("characters", "stories")
+    """Which of the two."""
+    seeds: Annotated[int, Field(ge=1)] = 1
+    """Repetitions, each with other demonstrations and pairs."""
+    size: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share to take of the demonstrations, pairs and cases (all: 96, 128, 80 and 32, 64, 48)."""
+    warm_up_lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Highest learning rate on the demonstrations."""
+    lr: Annotated[float, Field(gt=0)] = 2e-4
+    """Highest learning rate on the pairs (paper: 2e-7, for 8B parameters and all weights)."""
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """DPO: how strongly the model is held to where it started (paper: 0.1)."""
+    alpha: Annotated[float, Field(ge=0)] = 0.1
+    """DPO: weight of the chosen answer's negative log-likelihood (paper: 0.1)."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Demonstrations or pairs in an optimizer step."""
+    lora_rank: Annotated[int, Field(ge=0)] = 16
+    """Rank of LoRA adapters; 0 trains all weights (the paper)."""
+    split: Split = "held-out"
+    """Where the cases come from; the settings above were chosen on "validation"."""
+
+    def settings(self, name: Name) -> Settings:
+        """Sizes and training of one experiment."""
+        batch_size, rank = self.batch_size, self.lora_rank
+        return Settings(
+            demonstrations=self._some(DEMONSTRATIONS[name]),
+            pairs=self._some(PAIRS[name]),
+            cases=self._some(CASES[name]),
+            warmup=SftConfig(lr=self.warm_up_lr, epochs=1, batch_size=batch_size, lora_rank=rank),
+            dpo=DpoConfig(
+                lr=self.lr, beta=self.beta, alpha=self.alpha, batch_size=batch_size, lora_rank=rank
+            ),
+            split=self.split,
+        )
+
+    def _some(self, count: int) -> int:
+        return max(1, round(self.size * count))
+
+
+class SparControlled(Method):
+    """SPaR's controlled experiments (see ``biddable.methods.improve.spar.controlled``)."""
+
+    about = About(
+        title="SPaR, figure 4: what else a preference pair teaches",
+        citation="Cheng et al., ICLR 2025, arXiv 2412.11605",
+        claim=(
+            "Where the two sides of a pair differ in something besides the constraint, the model learns that "
+            "instead: the case of letters, not their number; stories get worse than untrained. Pairs that "
+            "differ in the constraint alone teach it."
+        ),
+        needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
+        minutes={"smoke": "1 (2 cores)", "default": "10 (2 cores)"},
+    )
+    Config = ControlledConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"size": 0.06},
+        "full": {"seeds": 3},
+        "gpu": {"seeds": 10, "lora_rank": 0},
+    }
+    config: ControlledConfig
+
+    def run(self, run: Run) -> Results:
+        """See ``Method.run``."""
+        config = self.config
+        seeds = list(range(run.root_seed, run.root_seed + config.seeds))
+        outcomes = {
+            name: EXPERIMENTS[name](run, config.model, config.settings(name), seeds)
+            for name in config.experiments
+        }
+        run.describe(model=config.model)
+        show(run, [figure for outcome in outcomes.values() for figure in outcome.figures])
+        comparisons = [each for outcome in outcomes.values() for each in outcome.comparisons]
+        return run.finish(comparisons, metrics={name: one.metrics for name, one in outcomes.items()})
+
+
+def characters(run: Run, model: str, settings: Settings, seeds: Sequence[int]) -> Outcome:
+    """Figure 4 (a): exact numbers of letters, with the case as nuisance.
+
+    Args:
+        run: where every step is kept.
+        model: what ``load_model`` takes; the model to start from.
+        settings: sizes and training.
+        seeds: one warm-up and one training of each arm for each.
+
+    Raises:
+        InputError: no seeds, or more demonstrations, pairs or cases than there are instructions.
+    """
+    scores, metrics, examples = Experiment(run, model, LETTERS, settings, seeds).run()
+    comparison = partial(compared, "letters", scores, seeds)
+    comparisons = [
+        comparison("exact number", "untrained", "refined", "higher"),
+        comparison("exact number", "interfering", "refined", "higher"),
+        comparison("upper case", "untrained", "refined", "equal", margin=CASE_MARGIN),
+        comparison("upper case", "untrained", "interfering", "higher"),
+    ]
+    drawn = bars(
+        "Exact number of letters: the constraint and the nuisance", scores, ("exact number", "upper case")
+    )
+    return Outcome(comparisons, [drawn, examples], metrics)
+
+
+def stories(run: Run, model: str, settings: Settings, seeds: Sequence[int]) -> Outcome:
+    """Figure 4 (b): stories with a given first and last sentence.
+
+    Arguments and errors are those of ``characters``.
+    """
+    scores, metrics, examples = Experiment(run, model, STORIES, settings, seeds).run()
+    comparison = partial(compared, "stories", scores, seeds)
+    comparisons = [
+        comparison("both sentences", "untrained", "refined", "higher"),
+        comparison("both sentences", "interfering", "refined", "higher"),
+        comparison("both sentences", "untrained", "interfering", "lower"),
+    ]
+    drawn = bars(
+        "Stories with a given first and last sentence",
+        scores,
+        ("first sentence", "last sentence", "both sentences"),
+    )
+    return Outcome(comparisons, [drawn, examples], metrics)
+
+
+EXPERIMENTS: Mapping[Name, Callable[[Run, str, Settings, Sequence[int]], Outcome]] = {
+    "characters": characters,
+    "stories": stories,
+}
