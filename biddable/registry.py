@@ -33,7 +33,9 @@ BUILTIN: dict[str, dict[str, str]] = {
         "followbench": "biddable.judges.followbench:FollowBenchJudge",
         "lm": "biddable.judges.lm_judge:LMJudge",
     },
-    "envs": {},
+    "envs": {
+        "minigrid": "biddable.envs.minigrid:GridEnv",
+    },
 }
 
 

@@ -1,0 +1,65 @@
+"""One call for every environment: an instruction in the observation, success in the info.
+
+An environment is a Gymnasium one whose observation is a dictionary with the text ``instruction`` beside what
+else there is to see, and whose ``info`` says after every step, under ``success``, whether the instruction has
+been followed. A family of them is a class that takes a name, found by its own name in ``registry``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import string
+from functools import partial
+from typing import Any
+
+from biddable import registry
+from biddable.errors import InputError
+
+
+def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = False, **options: Any) -> Any:
+    """An environment, or several of its kind side by side.
+
+    Args:
+        id: ``family:name``: ``minigrid:BabyAI-GoToLocal-v0``, ``miniwob:click-test-2`` …
+        num_envs: 1 for a ``gymnasium.Env``; more for a ``gymnasium.vector.VectorEnv`` that starts an
+            environment anew in the step that ended its episode (the last observation is in
+            ``info["final_obs"]``).
+        seed: of the first reset without one; the environments side by side have the ones after it.
+        processes: step those side by side in a process each. Pays where a step takes milliseconds.
+        options: what the family's class takes.
+
+    Raises:
+        InputError: an unknown family or name, a number below 1, or a package that is missing.
+    """
+    if num_envs < 1:
+        raise InputError("num_envs", num_envs, "an integer of at least 1")
+    if importlib.util.find_spec("gymnasium") is None:
+        raise InputError("env", id, 'the environments\' packages: pip install "biddable[envs]"')
+    family, colon, name = id.partition(":")
+    if not (colon and name):
+        raise InputError("env", id, "FAMILY:NAME, with a family of " + ", ".join(registry.names("envs")))
+    try:
+        kind = registry.find("envs", family)
+    except ModuleNotFoundError as missing:
+        raise InputError("env", id, f'{missing.name}, which pip install "biddable[envs]" brings') from None
+    single = partial(_seeded, kind, name, options)
+    if num_envs == 1:
+        return single(seed)
+    from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+    side_by_side = AsyncVectorEnv if processes else SyncVectorEnv
+    makers = [partial(single, seed + i) for i in range(num_envs)]
+    return side_by_side(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def instruction_space() -> Any:
+    """Any printable text."""
+    from gymnasium.spaces import Text
+
+    return Text(max_length=2000, min_length=0, charset=string.printable)
+
+
+def _seeded(kind: Any, name: str, options: dict[str, Any], seed: int) -> Any:
+    env = kind(name, **options)
+    env.reset(seed=seed)
+    return env

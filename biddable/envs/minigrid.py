@@ -1,0 +1,117 @@
+"""MiniGrid and BabyAI: grid worlds with an instruction (the packages' levels, by their names)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from minigrid.minigrid_env import MiniGridEnv
+from minigrid.utils.baby_ai_bot import BabyAIBot
+
+from biddable.envs.base import instruction_space
+from biddable.envs.minigrid_view import WIDEST, View
+from biddable.errors import InputError
+
+PREFIXES = ("MiniGrid-", "BabyAI-")
+
+
+def names() -> list[str]:
+    """Every level."""
+    return sorted(name for name in gym.registry if name.startswith(PREFIXES))
+
+
+class GridEnv(gym.Env[dict[str, Any], int]):
+    """A level of MiniGrid or BabyAI.
+
+    Observation: ``image`` [7, 7, 3] uint8 (object, colour and state of each cell in view; the column comes
+    first and the agent stands at [3, 6], looking at [3, 5]), ``direction`` (0 east, 1 south, 2 west, 3 north)
+    and ``instruction``. ``info["success"]`` is whether the episode ended with what was asked for.
+
+    Args:
+        name: ``BabyAI-GoToLocal-v0`` …
+        options: what the level's class takes (``render_mode``, say).
+
+    Raises:
+        InputError: there is no such level.
+    """
+
+    def __init__(self, name: str, **options: Any):
+        if name not in gym.registry or not name.startswith(PREFIXES):
+            raise InputError("env", f"minigrid:{name}", f"minigrid: and a level, such as {names()[0]}")
+        options = {"render_mode": "rgb_array", **options}
+        with _silence():
+            level = gym.make(name, disable_env_checker=True, **options).unwrapped
+        assert isinstance(level, MiniGridEnv)
+        self.level = level
+        if level.agent_view_size <= WIDEST:
+            level.gen_obs = View(level)  # type: ignore[method-assign]
+        self.action_space = level.action_space
+        self.render_mode, self.metadata = level.render_mode, level.metadata
+        image, direction = (level.observation_space[key] for key in ("image", "direction"))
+        self.observation_space = spaces.Dict(
+            {"image": image, "direction": direction, "instruction": instruction_space()}
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """See ``gymnasium.Env.reset``."""
+        with _silence():
+            seen, _ = self.level.reset(seed=seed, options=options)
+        return _observation(seen), {"success": False}
+
+    def step(self, action: int) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
+        """See ``gymnasium.Env.step``."""
+        seen, reward, terminated, truncated, _ = self.level.step(action)
+        return (
+            _observation(seen),
+            float(reward),
+            terminated,
+            truncated,
+            {"success": terminated and float(reward) > 0},
+        )
+
+    def render(self) -> Any:
+        """See ``gymnasium.Env.render``."""
+        return self.level.render()
+
+    def close(self) -> None:
+        """See ``gymnasium.Env.close``."""
+        self.level.close()
+
+
+class Bot:
+    """BabyAI's own planner as a demonstrator; it sees the whole level. Make a new one after each reset.
+
+    Args:
+        env: a BabyAI level.
+    """
+
+    def __init__(self, env: GridEnv):
+        self._bot = BabyAIBot(env.level)
+        self._last: Any = None
+
+    def act(self) -> int:
+        """The next action; it must be the one that is then taken."""
+        self._last = self._bot.replan(self._last)
+        return int(self._last)
+
+
+def _observation(seen: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "image": seen["image"],
+        "direction": np.int64(seen["direction"]),
+        "instruction": seen["mission"],
+    }
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Levels print how often they drew anew; standard output is the caller's."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,110 @@
+"""What a MiniGrid agent sees, computed several times faster than by MiniGrid itself.
+
+MiniGrid copies the part of the world in view and turns it, cell by cell, up to four times. Here the cells in
+view are looked up by where the agent stands and how it is turned, and what hides what is looked up row by
+row: seven cells are seven bits, and what a row lets through to the next is a table over them.
+"""
+
+from __future__ import annotations
+
+import functools
+from itertools import product
+from typing import Any
+
+import numpy as np
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
+from minigrid.core.world_object import Wall, WorldObj
+from minigrid.minigrid_env import MiniGridEnv
+
+WIDEST = 7
+"""The widest view there are tables for: they have 4**width entries."""
+
+# A cell's code is (object, colour, state) as one number; ``TRIPLES`` [codes, 3] gives them back.
+SHAPE = (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3)
+TRIPLES = np.stack(np.unravel_index(np.arange(np.prod(SHAPE)), SHAPE), axis=-1).astype(np.uint8)
+CODES = {
+    (kind, color): int(np.ravel_multi_index((i, j, 0), SHAPE))
+    for (kind, i), (color, j) in product(OBJECT_TO_IDX.items(), COLOR_TO_IDX.items())
+}
+UNSEEN, EMPTY = CODES["unseen", "red"], CODES["empty", "red"]
+SEE_BEHIND = (TRIPLES[:, 0] != OBJECT_TO_IDX["wall"]) & (
+    (TRIPLES[:, 0] != OBJECT_TO_IDX["door"]) | (TRIPLES[:, 2] == 0)
+)
+OUTSIDE = Wall()  # what lies beyond the edge of the world
+
+
+class View:
+    """``env.gen_obs``, faster; the same observation, cell by cell.
+
+    Args:
+        env: a MiniGrid whose view is at most ``WIDEST`` cells wide.
+    """
+
+    def __init__(self, env: MiniGridEnv):
+        self._env, self._size = env, env.agent_view_size
+        self._rows = _rows(self._size)
+        self._masks = np.unpackbits(
+            np.arange(1 << self._size, dtype=np.uint8)[:, None], axis=1, count=self._size, bitorder="little"
+        ).astype(bool)
+
+    def __call__(self) -> dict[str, Any]:
+        """The observation at this moment."""
+        env, size = self._env, self._size
+        x, y = env.agent_pos
+        places = _in_view(env.grid.width, env.grid.height, size, int(x), int(y), env.agent_dir)
+        cells = [*env.grid.grid, OUTSIDE]
+        codes = np.array([EMPTY if (cell := cells[place]) is None else _code(cell) for place in places])
+        codes = codes.reshape(size, size)
+        seen = None if env.see_through_walls else self._visible(codes)
+        codes[-1, size // 2] = EMPTY if env.carrying is None else _code(env.carrying)
+        if seen is not None:
+            codes *= seen  # UNSEEN is 0
+        # The image has the column first.
+        return {"image": TRIPLES[codes.T], "direction": env.agent_dir, "mission": env.mission}
+
+    def _visible(self, codes: np.ndarray) -> np.ndarray:
+        """[row, column] whether a cell is seen, from the agent's row, the last one, to the farthest."""
+        clear = np.packbits(SEE_BEHIND[codes], axis=1, bitorder="little")[:, 0].tolist()
+        masks, above = [], 1 << (self._size // 2)
+        for row in reversed(clear):
+            mask, above = self._rows[above, row]
+            masks.append(mask)
+        return self._masks[masks[::-1]]
+
+
+def _code(cell: WorldObj) -> int:
+    code = CODES[cell.type, cell.color]
+    if cell.type == "door":
+        return code + (0 if cell.is_open else 2 if cell.is_locked else 1)
+    return code
+
+
+@functools.cache
+def _in_view(width: int, height: int, size: int, x: int, y: int, direction: int) -> list[int]:
+    """Places in ``grid.grid`` of the cells in view, farthest row first; -1 beyond the edge."""
+    fx, fy = ((1, 0), (0, 1), (-1, 0), (0, -1))[direction]
+    rx, ry = -fy, fx  # to the agent's right; y grows downwards
+    cells = (
+        (x + fx * ahead + rx * aside, y + fy * ahead + ry * aside)
+        for ahead in reversed(range(size))
+        for aside in range(-(size // 2), size // 2 + 1)
+    )
+    return [j * width + i if 0 <= i < width and 0 <= j < height else -1 for i, j in cells]
+
+
+@functools.cache
+def _rows(size: int) -> dict[tuple[int, int], tuple[int, int]]:
+    """What is seen of a row, and known to be seen of the one above, by what was known and what is clear."""
+    every = range(1 << size)
+    return {(known, clear): _row(size, known, clear) for known in every for clear in every}
+
+
+def _row(size: int, mask: int, clear: int) -> tuple[int, int]:
+    """Sight spreads from clear cells along the row, first to the right, then to the left, and upwards."""
+    above = 0
+    for places, step in ((range(size - 1), 1), (range(size - 1, 0, -1), -1)):
+        for i in places:
+            if mask >> i & clear >> i & 1:
+                mask |= 1 << (i + step)
+                above |= 1 << i | 1 << (i + step)
+    return mask, above
