@@ -34,6 +34,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "lm": "biddable.judges.lm_judge:LMJudge",
     },
     "envs": {
+        "form": "biddable.envs.forms:FormEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",
     },
 }
