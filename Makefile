@@ -49,11 +49,12 @@ bench: .venv/tools
 clean:
 	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-# What the tests need besides Python: a browser for the report, a C compiler for the decoder.
+# What the tests need besides Python: a browser for the report and for web tasks, a C compiler for the decoder.
 system:
 	@missing=""; \
 	for each in $(BROWSERS) none; do command -v $$each >/dev/null && break; done; \
 	[ $$each != none ] || missing="chromium fonts-dejavu-core"; \
+	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
 	for each in $(COMPILERS) none; do command -v $$each >/dev/null && break; done; \
 	[ $$each != none ] || missing="$$missing gcc libc6-dev"; \
 	[ -n "$$missing" ] || exit 0; \
@@ -80,7 +81,7 @@ system:
 
 .venv/tools: .venv/installed
 	@echo "Installing the tests' tools and the peers to compare with."
-	$(PIP_INSTALL) -e '.[dev,peers]'
+	$(PIP_INSTALL) -e '.[dev,envs,peers]'
 	@touch $@
 
 .venv/manual: .venv/installed

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "load_model": "biddable.models.load",
+    "make_env": "biddable.envs.base",
     "Sampling": "biddable.models.base",
     "run": "biddable.methods.base",
     "evaluate": "biddable.methods.evaluate",

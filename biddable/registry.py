@@ -36,6 +36,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",
+        "miniwob": "biddable.envs.miniwob:MiniWoBEnv",
     },
 }
 

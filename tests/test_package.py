@@ -28,6 +28,8 @@ HEAVY = {
     "matplotlib",
     "pyarrow",
     "datasets",
+    "gymnasium",
+    "selenium",
 }
 IMPORT_SECONDS = 0.3
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from biddable.models.load import load_model
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.figures import Bars, DiffPair, Diffs, Figure
 from biddable.runs.run import Run
-from biddable.train.dpo import DpoConfig, train_dpo
-from biddable.train.loop import StepReport
-from biddable.train.sft import SftConfig, train_sft
 from biddable.types import Comparison, Message, Preference, Task
+
+if TYPE_CHECKING:
+    from biddable.train.dpo import DpoConfig
+    from biddable.train.loop import StepReport
+    from biddable.train.sft import SftConfig
 
 Arm = Literal["untrained", "interfering", "refined"]
 
@@ -106,6 +108,8 @@ class Experiment:
         }
 
     def _warm_up(self, seed: int, folder: Path) -> None:
+        from biddable.train.sft import train_sft
+
         demonstrations, rng = self._training_tasks(seed)[0], self._rng(seed, "demonstrations")
         chats = [
             (*task.prompt, Message("assistant", self._exercise.demonstrate(task, rng)))
@@ -116,6 +120,8 @@ class Experiment:
         model.save(folder)
 
     def _prefer(self, stage: str, start: Path, seed: int, pairing: Pairing, folder: Path) -> None:
+        from biddable.train.dpo import train_dpo
+
         def log(report: StepReport) -> None:
             self._run.log(stage, report.step, loss=report.loss, **report.metrics)
 

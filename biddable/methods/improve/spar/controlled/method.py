@@ -22,8 +22,6 @@ from biddable.methods.improve.spar.controlled.letters import CASE_MARGIN, LETTER
 from biddable.methods.improve.spar.controlled.narration import STORIES
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.train.dpo import DpoConfig
-from biddable.train.sft import SftConfig
 
 Name = Literal["characters", "stories"]
 
@@ -61,6 +59,9 @@ class ControlledConfig:
 
     def settings(self, name: Name) -> Settings:
         """Sizes and training of one experiment."""
+        from biddable.train.dpo import DpoConfig
+        from biddable.train.sft import SftConfig
+
         batch_size, rank = self.batch_size, self.lora_rank
         return Settings(
             demonstrations=self._some(DEMONSTRATIONS[name]),

@@ -1,0 +1,221 @@
+"""MiniWoB++: web tasks in a real Chromium, one browser to an environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gymnasium as gym
+import miniwob
+import numpy as np
+from gymnasium import spaces
+from miniwob.action import ActionSpaceConfig, ActionTypes
+from selenium.common.exceptions import WebDriverException
+from urllib3.exceptions import HTTPError
+
+from biddable.envs.base import instruction_space
+from biddable.envs.web import Element, Field, WebAction
+from biddable.errors import BiddableError, InputError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PAGE_SECONDS = 15
+"""How long a browser may take to answer before it is taken to hang."""
+RESTARTS = 3
+"""How often in a row a browser is started anew before giving up."""
+
+_BROKEN = (WebDriverException, HTTPError, OSError, RuntimeError)
+_ACTIONS = ActionSpaceConfig(
+    action_types=(ActionTypes.CLICK_ELEMENT, ActionTypes.FOCUS_ELEMENT_AND_TYPE_FIELD)
+)
+_PREFIX = "miniwob/"
+_log = logging.getLogger(__name__)
+gym.register_envs(miniwob)
+
+T = TypeVar("T")
+
+
+def names() -> list[str]:
+    """Every task, without its version."""
+    return sorted(
+        id.removeprefix(_PREFIX).rpartition("-v")[0] for id in gym.registry if id.startswith(_PREFIX)
+    )
+
+
+class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
+    """A task of MiniWoB++ in a browser.
+
+    Observation: ``instruction``, ``fields`` (what MiniWoB++ extracts from it, as a tuple of ``Field``),
+    ``dom`` (a tuple of ``Element``, in tree order) and, where asked for, ``screenshot`` [210, 160, 3] uint8.
+    Action: a ``WebAction``. The reward is the task's own, which does not fall with time; success is a reward
+    above 0.
+
+    A browser that dies or hangs is started anew, and what was done in the episode is done again;
+    ``info["restarts"]`` counts how often.
+
+    Args:
+        name: the task, without version: ``click-test-2`` …
+        max_steps: an episode is cut after so many.
+        screenshots: take them; they cost half of a step.
+
+    Raises:
+        InputError: no such task, or no browser on this machine.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    render_mode = "rgb_array"
+
+    def __init__(self, name: str, *, max_steps: int = 20, screenshots: bool = False):
+        if name not in names():
+            raise InputError("env", f"miniwob:{name}", f"miniwob: and a task, such as {names()[0]}")
+        if max_steps < 1:
+            raise InputError("max_steps", max_steps, "an integer of at least 1")
+        _find_browser()
+        self._id, self._max_steps, self._screenshots = f"{_PREFIX}{name}-v1", max_steps, screenshots
+        self._web: Any = None
+        self._episode: list[WebAction] = []
+        self._page: dict[str, Any] = {}
+        self._seed = 0
+        self.restarts = 0
+        parts: dict[str, spaces.Space[Any]] = {
+            "instruction": instruction_space(),
+            "fields": spaces.Sequence(instruction_space()),
+            "dom": spaces.Sequence(spaces.Dict({"ref": spaces.Discrete(1000), "text": instruction_space()})),
+        }
+        if screenshots:
+            parts["screenshot"] = spaces.Box(0, 255, (210, 160, 3), np.uint8)
+        self.observation_space = spaces.Dict(parts)
+        self.action_space = spaces.MultiDiscrete([2, 1000, 20])
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A new instance of the task; the same seed makes the same one.
+
+        Raises:
+            BiddableError: the browser died or hung too often.
+        """
+        super().reset(seed=seed)
+        self._seed = int(self.np_random.integers(2**31)) if seed is None else seed
+        self._episode = []
+        self._page, info = self._surviving(self._open)
+        return self._observation(), {"success": False, "restarts": self.restarts, **info}
+
+    def step(self, action: WebAction) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Click or type.
+
+        Raises:
+            InputError: no such element or field.
+            BiddableError: the browser died or hung too often.
+        """
+        self._check(action)
+        self._episode.append(action)
+        page, reward, done, info = self._surviving(lambda: self._do(action), again=self._replay)
+        if not done:  # the last page is blank
+            self._page = page
+        late = not done and len(self._episode) >= self._max_steps
+        return (
+            self._observation(),
+            reward if done else 0.0,
+            done,
+            late,
+            {"success": done and reward > 0, "restarts": self.restarts, **info},
+        )
+
+    def render(self) -> Any:
+        """The screen. Raises BiddableError: screenshots are not taken."""
+        if not self._screenshots:
+            raise BiddableError("no picture: make the environment with screenshots=True")
+        return self._page.get("screenshot")
+
+    def close(self) -> None:
+        """Close the browser."""
+        if self._web is not None:
+            try:
+                self._web.unwrapped.instance.driver.quit()
+            except _BROKEN as error:
+                _log.info("the browser was gone already: %s", error)
+            self._web = None
+
+    def _open(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The start of the episode, in a new browser where there is none."""
+        if self._web is None:
+            self._web = gym.make(self._id, action_space_config=_ACTIONS, disable_env_checker=True)
+            instance = self._web.unwrapped.instance
+            instance.record_screenshots = self._screenshots
+            instance.driver.set_script_timeout(PAGE_SECONDS)
+            instance.driver.set_page_load_timeout(PAGE_SECONDS)
+            instance.driver.command_executor.client_config.timeout = PAGE_SECONDS
+        page, info = self._web.reset(seed=self._seed)
+        return page, _facts(info)
+
+    def _do(self, action: WebAction) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
+        made = self._web.unwrapped.create_action(
+            _ACTIONS.action_types[0 if action.kind == "click" else 1], ref=action.ref
+        )
+        if action.kind == "type":
+            made["field"] = action.field
+        page, _, done, _, info = self._web.unwrapped.step(made)
+        return page, float(info["raw_reward"]), bool(done), _facts(info)
+
+    def _replay(self) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
+        """The episode from its start, in a new browser."""
+        self._open()
+        for action in self._episode[:-1]:
+            self._do(action)
+        return self._do(self._episode[-1])
+
+    def _surviving(self, attempt: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """What ``attempt`` gives; if the browser breaks, what ``again`` gives in a new one."""
+        for _ in range(RESTARTS):
+            try:
+                return attempt()
+            except _BROKEN as error:
+                _log.warning("%s: the browser is started anew: %s", self._id, str(error).splitlines()[0])
+                self.close()
+                self.restarts += 1
+                attempt = again or attempt
+        raise BiddableError(f"{self._id}: the browser died or hung {RESTARTS} times in a row")
+
+    def _check(self, action: WebAction) -> None:
+        if action.ref not in (element["ref"] for element in self._page["dom_elements"]):
+            raise InputError(
+                "ref", action.ref, f"one of the page's {len(self._page['dom_elements'])} elements"
+            )
+        fields = len(self._page["fields"])
+        if action.kind == "type" and not 0 <= action.field < fields:
+            raise InputError("field", action.field, f"one of the instruction's {fields} fields")
+
+    def _observation(self) -> dict[str, Any]:
+        page = self._page
+        seen = {
+            "instruction": page["utterance"],
+            "fields": tuple(Field(key, value) for key, value in page["fields"]),
+            "dom": tuple(map(_element, page["dom_elements"])),
+        }
+        return {**seen, "screenshot": page["screenshot"]} if self._screenshots else seen
+
+
+def _element(node: dict[str, Any]) -> Element:
+    left, top, width, height = (float(node[side][0]) for side in ("left", "top", "width", "height"))
+    focused, tampered = (bool(flag) for flag in node["flags"][:2])
+    names = ("ref", "parent", "tag", "text", "value", "id", "classes")
+    return Element(*(node[name] for name in names), left, top, width, height, focused, tampered)
+
+
+def _facts(info: dict[str, Any]) -> dict[str, Any]:
+    return {"reason": info["reason"]} if info.get("reason") else {}
+
+
+def _find_browser() -> None:
+    """Tell MiniWoB++ where the browser and its driver are; left to itself it asks hosts on the net."""
+    driver = shutil.which("chromedriver")
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not (driver and browser):
+        raise InputError(
+            "env", "miniwob", "Chromium and its driver: apt-get install chromium chromium-driver"
+        )
+    os.environ.setdefault("MINIWOB_CHROME_BINARY", browser)
+    os.environ.setdefault("MINIWOB_CHROMEDRIVER", driver)
