@@ -61,7 +61,7 @@ ROW = 14  # pixels
 SPARE_STEPS = 4
 
 
-class FormEnv(gym.Env[dict[str, Any], WebAction]):
+class FormEnv(gym.Env[dict[str, Any], Any]):
     """A form to be filled in and sent.
 
     Observation: ``instruction`` (text), ``fields`` (the same as a tuple of ``Field``) and ``dom`` (a tuple of
@@ -118,12 +118,15 @@ class FormEnv(gym.Env[dict[str, Any], WebAction]):
         self._steps = 0
         return self._observation(), {"success": False}
 
-    def step(self, action: WebAction) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: WebAction | Sequence[int]
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Click or type.
 
         Raises:
             InputError: no such element or field, or typing into what takes no text; nothing was changed.
         """
+        action = WebAction.of(action)
         element = self._dom.get(action.ref)
         if element is None:
             raise InputError("ref", action.ref, f"one of the page's elements, 1 to {len(self._dom)}")

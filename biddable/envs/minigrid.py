@@ -52,7 +52,8 @@ class GridEnv(gym.Env[dict[str, Any], int]):
             level.gen_obs = View(level)  # type: ignore[method-assign]
         self.action_space = level.action_space
         self.render_mode, self.metadata = level.render_mode, level.metadata
-        image, direction = (level.observation_space[key] for key in ("image", "direction"))
+        parts: Any = level.observation_space
+        image, direction = parts["image"], parts["direction"]
         self.observation_space = spaces.Dict(
             {"image": image, "direction": direction, "instruction": instruction_space()}
         )
@@ -61,6 +62,7 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """See ``gymnasium.Env.reset``."""
+        super().reset(seed=seed)
         with _silence():
             seen, _ = self.level.reset(seed=seed, options=options)
         return _observation(seen), {"success": False}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
-from minigrid.core.world_object import Wall, WorldObj
+from minigrid.core.world_object import Door, Wall, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 
 WIDEST = 7
@@ -74,7 +74,7 @@ class View:
 
 def _code(cell: WorldObj) -> int:
     code = CODES[cell.type, cell.color]
-    if cell.type == "door":
+    if isinstance(cell, Door):
         return code + (0 if cell.is_open else 2 if cell.is_locked else 1)
     return code
 

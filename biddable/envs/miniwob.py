@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import gymnasium as gym
 import miniwob
 import numpy as np
+import psutil
 from gymnasium import spaces
 from miniwob.action import ActionSpaceConfig, ActionTypes
 from selenium.common.exceptions import WebDriverException
@@ -44,7 +46,7 @@ def names() -> list[str]:
     )
 
 
-class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
+class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
     """A task of MiniWoB++ in a browser.
 
     Observation: ``instruction``, ``fields`` (what MiniWoB++ extracts from it, as a tuple of ``Field``),
@@ -75,6 +77,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
         _find_browser()
         self._id, self._max_steps, self._screenshots = f"{_PREFIX}{name}-v1", max_steps, screenshots
         self._web: Any = None
+        self._processes: list[psutil.Process] = []
         self._episode: list[WebAction] = []
         self._page: dict[str, Any] = {}
         self._seed = 0
@@ -103,16 +106,19 @@ class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
         self._page, info = self._surviving(self._open)
         return self._observation(), {"success": False, "restarts": self.restarts, **info}
 
-    def step(self, action: WebAction) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: WebAction | Sequence[int]
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Click or type.
 
         Raises:
             InputError: no such element or field.
             BiddableError: the browser died or hung too often.
         """
-        self._check(action)
-        self._episode.append(action)
-        page, reward, done, info = self._surviving(lambda: self._do(action), again=self._replay)
+        made = WebAction.of(action)
+        self._check(made)
+        self._episode.append(made)
+        page, reward, done, info = self._surviving(lambda: self._do(made), again=self._replay)
         if not done:  # the last page is blank
             self._page = page
         late = not done and len(self._episode) >= self._max_steps
@@ -133,17 +139,17 @@ class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
     def close(self) -> None:
         """Close the browser."""
         if self._web is not None:
-            try:
+            with contextlib.suppress(*_BROKEN):
                 self._web.unwrapped.instance.driver.quit()
-            except _BROKEN as error:
-                _log.info("the browser was gone already: %s", error)
-            self._web = None
+        self._kill()
 
     def _open(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The start of the episode, in a new browser where there is none."""
         if self._web is None:
             self._web = gym.make(self._id, action_space_config=_ACTIONS, disable_env_checker=True)
             instance = self._web.unwrapped.instance
+            driver = psutil.Process(instance.driver.service.process.pid)
+            self._processes = [driver, *driver.children(recursive=True)]
             instance.record_screenshots = self._screenshots
             instance.driver.set_script_timeout(PAGE_SECONDS)
             instance.driver.set_page_load_timeout(PAGE_SECONDS)
@@ -174,10 +180,18 @@ class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
                 return attempt()
             except _BROKEN as error:
                 _log.warning("%s: the browser is started anew: %s", self._id, str(error).splitlines()[0])
-                self.close()
+                self._kill()
                 self.restarts += 1
                 attempt = again or attempt
         raise BiddableError(f"{self._id}: the browser died or hung {RESTARTS} times in a row")
+
+    def _kill(self) -> None:
+        """End the browser without asking it: one that hangs would not answer."""
+        for process in self._processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(self._processes, timeout=PAGE_SECONDS)
+        self._processes, self._web = [], None
 
     def _check(self, action: WebAction) -> None:
         if action.ref not in (element["ref"] for element in self._page["dom_elements"]):
@@ -199,10 +213,10 @@ class MiniWoBEnv(gym.Env[dict[str, Any], WebAction]):
 
 
 def _element(node: dict[str, Any]) -> Element:
-    left, top, width, height = (float(node[side][0]) for side in ("left", "top", "width", "height"))
+    same = {name: node[name] for name in ("ref", "parent", "tag", "text", "value", "id", "classes")}
+    sides: Any = {side: float(node[side][0]) for side in ("left", "top", "width", "height")}
     focused, tampered = (bool(flag) for flag in node["flags"][:2])
-    names = ("ref", "parent", "tag", "text", "value", "id", "classes")
-    return Element(*(node[name] for name in names), left, top, width, height, focused, tampered)
+    return Element(**same, **sides, focused=focused, tampered=tampered)
 
 
 def _facts(info: dict[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,9 @@ class Field:
     value: str
 
 
+KINDS: tuple[Kind, ...] = ("click", "type")
+
+
 @dataclass(frozen=True, slots=True)
 class WebAction:
     """Click an element, or type the value of a field (its place among the instruction's) into it."""
@@ -67,6 +70,14 @@ class WebAction:
     kind: Kind
     ref: int
     field: int = 0
+
+    @classmethod
+    def of(cls, action: WebAction | Sequence[int]) -> WebAction:
+        """An action, or one as three numbers: 0 to click and 1 to type, the ref, the field."""
+        if isinstance(action, WebAction):
+            return action
+        kind, ref, field = map(int, action)
+        return cls(KINDS[kind], ref, field)
 
 
 def check_fields(fields: Sequence[Field]) -> None:

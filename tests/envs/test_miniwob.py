@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 pytest.importorskip("miniwob", reason='miniwob is not installed: pip install "biddable[envs]"')
@@ -97,12 +98,12 @@ def test_a_browser_that_hangs_costs_nothing(monkeypatch) -> None:
     observation = fill_in(env, observation)
     pid = env._web.unwrapped.instance.driver.service.process.pid
     os.kill(pid, signal.SIGSTOP)
-    try:
-        *_, reward, _, _, info = env.step(WebAction("click", element(observation, tag="button").ref))
-    finally:
-        os.kill(pid, signal.SIGKILL)
+    *_, reward, _, _, info = env.step(WebAction("click", element(observation, tag="button").ref))
+    assert not psutil.pid_exists(pid)
     assert (reward, info["success"], info["restarts"]) == (1, True, 1)
+    browser = env._processes
     env.close()
+    assert not any(process.is_running() for process in browser)
 
 
 def test_one_that_breaks_every_time_is_given_up(monkeypatch) -> None:
