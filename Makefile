@@ -29,8 +29,9 @@ demo: .venv/installed
 
 install: .venv/installed
 
+# By file, so that what the tests of one share (a run, a browser) is made once.
 test: lint system
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup -rs --durations 15
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -rs --durations 15
 
 lint: .venv/tools
 	$(BIN)/ruff check .

@@ -20,8 +20,6 @@ from biddable.envs.miniwob import MiniWoBEnv, names
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture(scope="module")
 def typing() -> Iterator[MiniWoBEnv]:

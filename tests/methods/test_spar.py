@@ -23,8 +23,6 @@ from biddable.runs.results import read_results
 from biddable.runs.tables import read_parquet
 from biddable.types import Preference
 
-pytestmark = pytest.mark.xdist_group("spar")  # one process makes the run that most tests here look at
-
 MAIN = "from biddable.cli import main; main()"
 SMOKE = [sys.executable, "-c", MAIN, "run", "spar", "--preset", "smoke", "--seed", "3", "--out"]
 
@@ -148,7 +146,7 @@ def test_a_bad_setting_is_one_line_that_names_it(options, message) -> None:
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="preset is 'huge', expected one of default, smoke, gpu"):
+    with pytest.raises(InputError, match="preset is 'huge', expected one of default, smoke, full, gpu"):
         configure(Spar, "huge")
 
 

@@ -83,7 +83,6 @@ def gemma() -> LocalModel:
 
 
 @pytest.mark.timeout(900)  # the first time on a machine, the file is converted
-@pytest.mark.xdist_group("gemma")
 class TestGemma:
     """The base model of the extra ``gemma``."""
 
