@@ -7,7 +7,6 @@ been followed. A family of them is a class that takes a name, found by its own n
 
 from __future__ import annotations
 
-import importlib.util
 import string
 from functools import partial
 from typing import Any
@@ -33,8 +32,6 @@ def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = Fal
     """
     if num_envs < 1:
         raise InputError("num_envs", num_envs, "an integer of at least 1")
-    if importlib.util.find_spec("gymnasium") is None:
-        raise InputError("env", id, 'the environments\' packages: pip install "biddable[envs]"')
     family, colon, name = id.partition(":")
     if not (colon and name):
         raise InputError("env", id, "FAMILY:NAME, with a family of " + ", ".join(registry.names("envs")))

@@ -17,14 +17,21 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from biddable.envs.base import instruction_space
-from biddable.envs.web import Element, Field, WebAction, check_fields
+from biddable.envs.web import (
+    Element,
+    Field,
+    WebAction,
+    action_space,
+    check_fields,
+    check_place,
+    page_spaces,
+)
 from biddable.errors import InputError
 from biddable.runs.files import read_json
 
 Split = Literal["train", "held-out"]
 
-_VALUES = read_json(Path(str(files("biddable.envs") / "forms.json")))
+_VALUES = read_json(Path(str(files(__package__) / "forms.json")))
 CHOICES: Mapping[str, Sequence[str]] = _VALUES["choices"]
 TEXTS: Mapping[str, Sequence[str]] = {
     key: _VALUES["texts"][kind]
@@ -88,15 +95,8 @@ class FormEnv(gym.Env[dict[str, Any], Any]):
         if split not in ("train", "held-out"):
             raise InputError("split", split, "train or held-out")
         self.form, self.split = FORMS[name], split
-        element = spaces.Dict({"ref": spaces.Discrete(1000), "text": instruction_space()})
-        self.observation_space = spaces.Dict(
-            {
-                "instruction": instruction_space(),
-                "fields": spaces.Sequence(instruction_space()),
-                "dom": spaces.Sequence(element),
-            }
-        )
-        self.action_space = spaces.MultiDiscrete([2, 1000, len(self.form.keys)])
+        self.observation_space = spaces.Dict(page_spaces())
+        self.action_space = action_space(len(self.form.keys))
         self.fields: tuple[Field, ...] = ()
         self.goal: dict[int, str] = {}
         self._dom: dict[int, Element] = {}
@@ -225,8 +225,7 @@ class FormEnv(gym.Env[dict[str, Any], Any]):
             raise InputError(
                 "ref", element.ref, f"an element that takes text, which a {element.tag} does not"
             )
-        if not 0 <= place < len(self.fields):
-            raise InputError("field", place, f"one of the instruction's {len(self.fields)} fields")
+        check_place(place, self.fields)
         self._set(element.ref, self.fields[place].value)
 
     def _click(self, element: Element) -> None:

@@ -26,7 +26,7 @@ CODES = {
     (kind, color): int(np.ravel_multi_index((i, j, 0), SHAPE))
     for (kind, i), (color, j) in product(OBJECT_TO_IDX.items(), COLOR_TO_IDX.items())
 }
-UNSEEN, EMPTY = CODES["unseen", "red"], CODES["empty", "red"]
+EMPTY = CODES["empty", "red"]
 SEE_BEHIND = (TRIPLES[:, 0] != OBJECT_TO_IDX["wall"]) & (
     (TRIPLES[:, 0] != OBJECT_TO_IDX["door"]) | (TRIPLES[:, 2] == 0)
 )
@@ -55,10 +55,9 @@ class View:
         cells = [*env.grid.grid, OUTSIDE]
         codes = np.array([EMPTY if (cell := cells[place]) is None else _code(cell) for place in places])
         codes = codes.reshape(size, size)
-        seen = None if env.see_through_walls else self._visible(codes)
+        seen = 1 if env.see_through_walls else self._visible(codes)
         codes[-1, size // 2] = EMPTY if env.carrying is None else _code(env.carrying)
-        if seen is not None:
-            codes *= seen  # UNSEEN is 0
+        codes *= seen  # 0 is the code of an unseen cell
         # The image has the column first.
         return {"image": TRIPLES[codes.T], "direction": env.agent_dir, "mission": env.mission}
 

@@ -18,8 +18,7 @@ from miniwob.action import ActionSpaceConfig, ActionTypes
 from selenium.common.exceptions import WebDriverException
 from urllib3.exceptions import HTTPError
 
-from biddable.envs.base import instruction_space
-from biddable.envs.web import Element, Field, WebAction
+from biddable.envs.web import KINDS, Element, Field, WebAction, action_space, check_place, page_spaces
 from biddable.errors import BiddableError, InputError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -28,8 +27,10 @@ PAGE_SECONDS = 15
 RESTARTS = 3
 """How often in a row a browser is started anew before giving up."""
 
+MOST_FIELDS = 20
+
 _BROKEN = (WebDriverException, HTTPError, OSError, RuntimeError)
-_ACTIONS = ActionSpaceConfig(
+_ACTIONS = ActionSpaceConfig(  # in the order of KINDS
     action_types=(ActionTypes.CLICK_ELEMENT, ActionTypes.FOCUS_ELEMENT_AND_TYPE_FIELD)
 )
 _PREFIX = "miniwob/"
@@ -82,15 +83,11 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         self._page: dict[str, Any] = {}
         self._seed = 0
         self.restarts = 0
-        parts: dict[str, spaces.Space[Any]] = {
-            "instruction": instruction_space(),
-            "fields": spaces.Sequence(instruction_space()),
-            "dom": spaces.Sequence(spaces.Dict({"ref": spaces.Discrete(1000), "text": instruction_space()})),
-        }
+        parts = page_spaces()
         if screenshots:
             parts["screenshot"] = spaces.Box(0, 255, (210, 160, 3), np.uint8)
         self.observation_space = spaces.Dict(parts)
-        self.action_space = spaces.MultiDiscrete([2, 1000, 20])
+        self.action_space = action_space(MOST_FIELDS)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -158,9 +155,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         return page, _facts(info)
 
     def _do(self, action: WebAction) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
-        made = self._web.unwrapped.create_action(
-            _ACTIONS.action_types[0 if action.kind == "click" else 1], ref=action.ref
-        )
+        made = self._web.unwrapped.create_action(KINDS.index(action.kind), ref=action.ref)
         if action.kind == "type":
             made["field"] = action.field
         page, _, done, _, info = self._web.unwrapped.step(made)
@@ -198,9 +193,8 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
             raise InputError(
                 "ref", action.ref, f"one of the page's {len(self._page['dom_elements'])} elements"
             )
-        fields = len(self._page["fields"])
-        if action.kind == "type" and not 0 <= action.field < fields:
-            raise InputError("field", action.field, f"one of the instruction's {fields} fields")
+        if action.kind == "type":
+            check_place(action.field, self._page["fields"])
 
     def _observation(self) -> dict[str, Any]:
         page = self._page

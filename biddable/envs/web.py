@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from gymnasium import spaces
+
+from biddable.envs.base import instruction_space
 from biddable.errors import InputError
 
 Kind = Literal["click", "type"]
@@ -78,6 +81,27 @@ class WebAction:
             return action
         kind, ref, field = map(int, action)
         return cls(KINDS[kind], ref, field)
+
+
+def page_spaces() -> dict[str, spaces.Space[Any]]:
+    """What an observation of a page holds, by name."""
+    element = spaces.Dict({"ref": spaces.Discrete(1000), "text": instruction_space()})
+    return {
+        "instruction": instruction_space(),
+        "fields": spaces.Sequence(instruction_space()),
+        "dom": spaces.Sequence(element),
+    }
+
+
+def action_space(fields: int) -> spaces.MultiDiscrete:
+    """Actions as three numbers (see ``WebAction.of``), where an instruction has at most so many fields."""
+    return spaces.MultiDiscrete([len(KINDS), 1000, fields])
+
+
+def check_place(place: int, fields: Sequence[Any]) -> None:
+    """Raise InputError unless there is a field at that place of the instruction."""
+    if not 0 <= place < len(fields):
+        raise InputError("field", place, f"one of the instruction's {len(fields)} fields")
 
 
 def check_fields(fields: Sequence[Field]) -> None:

@@ -90,7 +90,12 @@ class SparControlled(Method):
             "differ in the constraint alone teach it."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "7 (2 cores)", "full": "19 (2 cores)"},
+        minutes={
+            "smoke": "1 (2 cores)",
+            "default": "7 (2 cores)",
+            "full": "19 (2 cores)",
+            "gpu": "not measured",
+        },
     )
     Config = ControlledConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
