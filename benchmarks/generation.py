@@ -2,8 +2,10 @@
 
 SmolLM2-135M answers the same prompts on the same cores, with temperature 1 and no end token, so that
 every side makes the same number of tokens. llama.cpp serves the packaged Q4_1 file with 16 slots; ours
-and transformers use the fp32 weights. The ceiling is what the floating-point work alone would take:
-0.27 GFLOP a token at the machine's own speed on a large fp32 matrix product.
+and transformers use the same weights. The ceiling is what the floating-point work alone would take:
+0.27 GFLOP a token at the machine's own speed on a large matrix product.
+
+On a GPU ours and transformers compute in bf16 and there are more rows; llama.cpp's wheel is for CPUs.
 """
 
 from __future__ import annotations
@@ -46,37 +48,53 @@ FORMS = (
 )
 PROMPTS = [form.format(topic) for form in FORMS for topic in TOPICS]
 SLOTS = 16
+SHAPES = {  # prompts, and samples of each
+    "cpu": ((PROMPTS, 1), (PROMPTS[:16], 8)),
+    "cuda": ((PROMPTS, 1), (PROMPTS * 4, 1), (PROMPTS, 16)),
+}
 
 
 def ceiling(module: Any) -> float:
     """Tokens a second if nothing but the matrix products cost time."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    weight = next(module.parameters())
+    size = 2048 if weight.device.type == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=weight.device, dtype=weight.dtype) for _ in range(2))
     best = float("inf")
-    for _ in range(5):
+    for _ in range(8):
         start = time.perf_counter()
-        a @ b
+        finished(a @ b)
         best = min(best, time.perf_counter() - start)
-    return (2 * 2048**3 / best) / (2 * sum(p.numel() for p in module.parameters()))
+    return (2 * size**3 / best) / (2 * sum(p.numel() for p in module.parameters()))
+
+
+def finished(result: Any) -> Any:
+    """``result``, once the GPU is done with it."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return result
 
 
 def ours(model: Any, prompts: Sequence[list[int]], n: int, tokens: int) -> Callable[[], object]:
     """Our engine, told of no token that ends a response."""
     engine = Engine(model.module, [-1], lambda ids: "")
     seeds = [[100 * i + j for j in range(n)] for i in range(len(prompts))]
-    return lambda: engine.generate(prompts, n, Sampling(max_tokens=tokens), seeds)
+    return lambda: finished(engine.generate(prompts, n, Sampling(max_tokens=tokens), seeds))
 
 
 def by_transformers(model: Any, prompts: Sequence[list[int]], n: int, tokens: int) -> Callable[[], object]:
     """The library everybody uses, in one padded batch."""
     width = max(map(len, prompts))
-    ids = torch.tensor([[2] * (width - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    device = model.module.device
+    ids = torch.tensor([[2] * (width - len(p)) + p for p in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
     settings = {"do_sample": True, "top_k": 0, "max_new_tokens": tokens, "min_new_tokens": tokens}
 
     def run() -> object:
         with torch.inference_mode():
-            return model.module.generate(
-                input_ids=ids, attention_mask=mask, num_return_sequences=n, pad_token_id=2, **settings
+            return finished(
+                model.module.generate(
+                    input_ids=ids, attention_mask=mask, num_return_sequences=n, pad_token_id=2, **settings
+                )
             )
 
     return run
@@ -130,14 +148,14 @@ def main() -> None:
     model = load_model("smollm2")
     bound = ceiling(model.module)  # type: ignore[attr-defined]
     rows = []
-    for prompts, n in ((PROMPTS, 1), (PROMPTS[:16], 8)):
+    for prompts, n in SHAPES[model.module.device.type]:  # type: ignore[attr-defined]
         ids = [model.encode_prompt(user(text)) for text in prompts]  # type: ignore[attr-defined]
         made = len(prompts) * n * options.tokens
         what = f"{len(prompts)} prompts" + (f" x {n} samples" if n > 1 else "")
-        for name, peer in (
-            ("transformers", by_transformers(model, ids, n, options.tokens)),
-            ("llama.cpp Q4_1", by_llamacpp(prompts, n, options.tokens)),
-        ):
+        peers = {"transformers": by_transformers(model, ids, n, options.tokens)}
+        if not torch.cuda.is_available():
+            peers["llama.cpp Q4_1"] = by_llamacpp(prompts, n, options.tokens)
+        for name, peer in peers.items():
             mine, theirs = time_both(ours(model, ids, n, options.tokens), peer, rounds=options.rounds)
             rows.append(
                 Row.of_rates(f"{what}, beside {name}", made / mine, made / theirs, "tokens/s", ceiling=bound)

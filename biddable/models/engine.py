@@ -18,12 +18,13 @@ from torch import Tensor
 from biddable.errors import InputError
 from biddable.models.attention import Plan, TreePlan, planned_attention
 from biddable.models.base import Sampling, TokenScores
-from biddable.models.kv_cache import DecodePlan, KVCache, PrefillPlan, Shape
+from biddable.models.graphs import StepGraphs
+from biddable.models.kv_cache import DecodePlan, KVCache, PrefillPlan, Shape, uses_kernel
 from biddable.models.packed_linear import PackedLinears
 from biddable.models.prefix_tree import prefix_tree
 from biddable.models.sampling import draw, uniforms
 
-PREFILL_TOKENS = 2048  # packed tokens in one pass: bounds memory, and is plenty to keep the cores busy
+CPU_TOKENS, GPU_TOKENS = 2048, 16384  # packed tokens in one pass: bounds memory, keeps the processor busy
 REFILL = 8  # new prompts enter when this fraction (one in REFILL) of the rows is free
 CPU_ROWS, GPU_ROWS = 256, 1024
 CPU_CACHE_BYTES = 4 << 30
@@ -177,8 +178,9 @@ class Engine:
         """Log-probability of each token of ``targets`` after its prompt; shared prompts are computed once."""
         out: list[TokenScores] = [None] * len(prompts)  # type: ignore[list-item]
         order = sorted(range(len(prompts)), key=lambda i: (tuple(prompts[i]), len(targets[i])))
+        lengths = [len(prompt) + len(target) for prompt, target in zip(prompts, targets, strict=True)]
         with planned_attention(self.module):
-            for chosen in _chunks(order, [len(p) + len(t) for p, t in zip(prompts, targets, strict=True)]):
+            for chosen in _chunks(order, lengths, pass_tokens(self.device)):
                 for index, scores in zip(chosen, self._score_chunk(chosen, prompts, targets), strict=True):
                     out[index] = scores
         return out
@@ -215,12 +217,12 @@ class Engine:
         return out.logits[0]
 
 
-def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Consecutive indices whose lengths add up to at most ``PREFILL_TOKENS``; at least one each."""
+def _chunks(order: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Consecutive indices whose lengths add up to at most ``most``; at least one each."""
     chunk: list[int] = []
     total = 0
     for index in order:
-        if chunk and total + lengths[index] > PREFILL_TOKENS:
+        if chunk and total + lengths[index] > most:
             yield chunk
             chunk, total = [], 0
         chunk.append(index)
@@ -262,6 +264,8 @@ class _Batch:
             dtype=dtype,
             device=device,
         )
+        graphed = device.type == "cuda" and uses_kernel(device, dtype)
+        self.graphs = StepGraphs(lambda count: self._forward(count, count), rows) if graphed else None
 
     def run(self, linears: PackedLinears) -> Iterator[list[tuple[int, int, Completion]]]:
         """Yields what finished (prompt, sample, completion), until nothing is left."""
@@ -281,7 +285,7 @@ class _Batch:
         jobs: list[_Job] = []
         while self.queue and len(self.queue[0].rows) <= free and len(jobs) < len(self.free_slots):
             tokens += len(self.queue[0].tokens)
-            if jobs and tokens > PREFILL_TOKENS:
+            if jobs and tokens > pass_tokens(self.engine.device):
                 break
             jobs.append(self.queue.popleft())
             free -= len(jobs[-1].rows)
@@ -308,16 +312,25 @@ class _Batch:
 
     def _step(self, linears: PackedLinears) -> None:
         """One more token for every active row."""
-        rows, count = self.rows, self.rows.active
-        level = linears.padded(count)
-        before = rows.drawn[:count] - 1
-        tokens = torch.zeros(level, dtype=torch.long, device=rows.device)
-        positions = torch.zeros(level, dtype=torch.long, device=rows.device)
+        count = self.rows.active
+        logits = self.graphs(count) if self.graphs else self._forward(count, linears.padded(count))
+        self._draw(logits[:count], 0)
+
+    def _forward(self, count: int, width: int) -> Tensor:
+        """Logits [width, vocabulary] after the newest tokens of the first ``count`` rows, and of padding.
+
+        In a graph some of these rows are not active: what is computed for them, from and into their own
+        places, is never read.
+        """
+        rows = self.rows
+        before = (rows.drawn[:count] - 1).clamp(min=0)
+        tokens = torch.zeros(width, dtype=torch.long, device=rows.device)
+        positions = torch.zeros(width, dtype=torch.long, device=rows.device)
         tokens[:count] = rows.tokens[:count].gather(1, before[:, None])[:, 0]
         positions[:count] = rows.prompt_length[:count] + before
         plan = DecodePlan(self.cache, rows.slot[:count], rows.prompt_length[:count], before)
-        keep = torch.arange(level, device=rows.device)
-        self._draw(self.engine.logits(tokens, positions, plan, keep)[:count], 0)
+        keep = torch.arange(width, device=rows.device)
+        return self.engine.logits(tokens, positions, plan, keep)
 
     def _draw(self, logits: Tensor, start: int) -> None:
         """Draw a token for each of the rows from ``start`` on."""
@@ -340,20 +353,25 @@ class _Batch:
         done = (ended | (rows.drawn[mine] == self.sampling.max_tokens)).nonzero()[:, 0]
         if not len(done):
             return []
-        finished = [self._take(int(row), bool(ended[row - start])) for row in done + start]
+        finished = self._take(done + start, ended[done].tolist())
         rows.drop(done + start, self.cache)
         return finished
 
-    def _take(self, row: int, ended: bool) -> tuple[int, int, Completion]:
-        rows, slot = self.rows, int(self.rows.slot[row])
-        self.users[slot] -= 1
-        if not self.users[slot]:
-            self.free_slots.append(slot)
-        count = int(rows.drawn[row])
-        completion = Completion(
-            tuple(rows.tokens[row, :count].tolist()), tuple(rows.logprobs[row, :count].tolist()), ended
-        )
-        return int(rows.prompt[row]), int(rows.sample[row]), completion
+    def _take(self, done: Tensor, ended: Sequence[bool]) -> list[tuple[int, int, Completion]]:
+        """What rows ``done`` have drawn; their slots are free again once no other row uses them."""
+        rows = self.rows
+        counts = rows.drawn[done].tolist()
+        columns = (rows.prompt[done], rows.sample[done], rows.slot[done])
+        drawn = (rows.tokens[done, : max(counts)], rows.logprobs[done, : max(counts)])
+        taken = []
+        for count, end, prompt, sample, slot, tokens, logprobs in zip(
+            counts, ended, *(column.tolist() for column in (*columns, *drawn)), strict=True
+        ):
+            self.users[slot] -= 1
+            if not self.users[slot]:
+                self.free_slots.append(slot)
+            taken.append((prompt, sample, Completion(tuple(tokens[:count]), tuple(logprobs[:count]), end)))
+        return taken
 
     def _stopped(self, start: int) -> Tensor:
         """Which rows' latest text holds a stop string; a token is a byte or more, so a short tail will do."""
@@ -378,6 +396,11 @@ def _jobs(prompts: Sequence[Sequence[int]], n: int, capacity: int) -> Iterator[_
     for tokens in sorted(rows, key=len, reverse=True):
         for start in range(0, len(rows[tokens]), capacity):
             yield _Job(tokens, tuple(rows[tokens][start : start + capacity]))
+
+
+def pass_tokens(device: torch.device) -> int:
+    """How many packed tokens one pass over prompts may have."""
+    return GPU_TOKENS if device.type == "cuda" else CPU_TOKENS
 
 
 def _row_capacity(device: torch.device, row_bytes: int) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from biddable.models.attention import TreePlan
-from biddable.models.kernels import decode_attention
+from biddable.models.kernels import decode_attention, gpu_decode_attention
 from biddable.models.prefix_tree import PrefixTree
 
 
@@ -45,7 +45,9 @@ class Shape:
 
 
 def uses_kernel(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether decoding there, with a cache of that type, goes through the compiled loop."""
+    """Whether decoding there, with a cache of that type, goes through a loop of our own."""
+    if device.type == "cuda":
+        return gpu_decode_attention() is not None
     return device.type == "cpu" and decode_attention(dtype) is not None
 
 
@@ -110,14 +112,13 @@ class DecodePlan:
         self.slots, self.prompt_lengths, self.suffix_lengths = slots, prompt_lengths, suffix_lengths
         self.rows = torch.arange(len(slots), device=slots.device)
         self.seen = suffix_lengths + 1
-        dtype = cache.suffix_keys.dtype
-        self.kernel = decode_attention(dtype) if uses_kernel(slots.device, dtype) else None
-        if self.kernel is not None:
+        self.has_kernel = uses_kernel(slots.device, cache.suffix_keys.dtype)
+        if not self.has_kernel:
+            self.prompt_span, self.suffix_span = int(prompt_lengths.max()), int(self.seen.max())
+        elif slots.device.type == "cpu":
             threads = torch.get_num_threads()
             group = cache.shape.heads // cache.shape.kv_heads
             self.scratch = torch.empty(threads, group, cache.prompt_capacity + cache.suffix_capacity)
-        else:
-            self.prompt_span, self.suffix_span = int(prompt_lengths.max()), int(self.seen.max())
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int
@@ -129,15 +130,21 @@ class DecodePlan:
         cache.suffix_values[layer][self.rows, :, self.suffix_lengths] = value[:count].to(
             cache.suffix_values.dtype
         )
-        out = torch.zeros_like(query, memory_format=torch.contiguous_format)
-        if self.kernel is not None:
-            out[:count] = self._by_kernel(layer, query[:count].float().contiguous(), scale, window)
+        if not self.has_kernel:
+            attend = self._by_torch
         else:
-            out[:count] = self._by_torch(layer, query[:count], scale, window)
+            attend = self._on_cpu if query.device.type == "cpu" else self._on_gpu
+        if count == len(query):
+            return attend(layer, query, scale, window).to(query.dtype)
+        out = torch.zeros_like(query, memory_format=torch.contiguous_format)
+        out[:count] = attend(layer, query[:count], scale, window)
         return out
 
-    def _by_kernel(self, layer: int, query: Tensor, scale: float, window: int) -> Tensor:
+    def _on_cpu(self, layer: int, query: Tensor, scale: float, window: int) -> Tensor:
         cache, shape = self.cache, self.cache.shape
+        kernel = decode_attention(cache.suffix_keys.dtype)
+        assert kernel is not None
+        query = query.float().contiguous()
         out = torch.empty_like(query)
         tensors = (
             out,
@@ -153,12 +160,28 @@ class DecodePlan:
         )
         sizes = (len(query), shape.kv_heads, shape.heads // shape.kv_heads, shape.dim)
         capacities = (cache.prompt_capacity, cache.suffix_capacity)
-        assert self.kernel is not None
-        self.kernel(*(t.data_ptr() for t in tensors), *sizes, *capacities, window, scale, len(self.scratch))
+        kernel(*(t.data_ptr() for t in tensors), *sizes, *capacities, window, scale, len(self.scratch))
         return out
 
+    def _on_gpu(self, layer: int, query: Tensor, scale: float, window: int) -> Tensor:
+        cache = self.cache
+        kernel = gpu_decode_attention()
+        assert kernel is not None
+        return kernel(
+            query.to(cache.suffix_keys.dtype).contiguous(),
+            cache.prompt_keys[layer],
+            cache.prompt_values[layer],
+            cache.suffix_keys[layer],
+            cache.suffix_values[layer],
+            self.slots,
+            self.prompt_lengths,
+            self.seen,
+            scale=scale,
+            window=window,
+        )
+
     def _by_torch(self, layer: int, query: Tensor, scale: float, window: int) -> Tensor:
-        """The same in torch operations, for GPUs and for machines without a compiler."""
+        """The same in torch operations, for machines without a compiler."""
         cache, shape = self.cache, self.cache.shape
         rows = len(query)
         grouped = query.to(cache.suffix_keys.dtype).view(rows, shape.kv_heads, -1, shape.dim)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biddable.errors import InputError, ModelError
-from biddable.models.base import LanguageModel
+from biddable.models.base import LanguageModel, TrainableModel
 from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
 if TYPE_CHECKING:
@@ -52,6 +52,22 @@ def load_model(
         base = _base_of(folder, device=device, precision=precision)
         return base.with_adapter(folder, name=name, source=source)
     return LocalModel.from_folder(folder, name=name, source=source, device=device, precision=precision)
+
+
+def load_trainable(spec: str | Path, *, lora_rank: int = 0) -> TrainableModel:
+    """Load a model to train it: with all weights in fp32, unless a LoRA adapter is what will be trained.
+
+    On a GPU ``load_model`` keeps weights in bf16, in which most of what a step changes would be rounded
+    away when the trained weights are written.
+
+    Raises:
+        ModelError: see ``load_model``.
+        InputError: the model's weights are elsewhere.
+    """
+    model = load_model(spec, precision="auto" if lora_rank else "fp32")
+    if not isinstance(model, TrainableModel):
+        raise InputError("model", str(spec), "a model whose weights are here")
+    return model
 
 
 def locate(name: str) -> tuple[Path, str]:

@@ -25,6 +25,8 @@ def environment() -> dict[str, Any]:
         "cpu_bf16": not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu.get("flags", "").split()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+    if gpu := _gpu():
+        facts["gpu"] = gpu
     for library in LIBRARIES:
         try:
             facts[library] = version(library)
@@ -48,6 +50,12 @@ def cpuinfo() -> dict[str, str]:
         return {}
     lines = (line.partition(":") for line in first_core.splitlines())
     return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _commit() -> str | None:

@@ -116,12 +116,13 @@ def train(
         training = Training(model, examples, objective, config, weights=weights)
         if checkpoint_dir:
             training.resume(checkpoint_dir)
+        every = config.checkpoint_steps(next(model.parameters()).device)
         while training.step < training.steps:
             report = training.advance()
             history.append(report)
             if on_step and training.is_main_process:
                 on_step(report)
-            due = training.step % config.checkpoint_every == 0
+            due = training.step % every == 0
             if checkpoint_dir and due:
                 training.save(checkpoint_dir)
     return TrainReport(training.steps, training.skipped, tuple(history))

@@ -28,7 +28,7 @@ from biddable.train.sft import SftConfig
         ("epochs", 0, "an integer of at least 1"),
         ("epochs", 1.5, "an integer of at least 1"),
         ("batch_size", 0, "an integer of at least 1"),
-        ("checkpoint_every", 0, "an integer of at least 1"),
+        ("checkpoint_every", -1, "an integer of at least 0"),
         ("max_tokens_per_step", -1, "an integer of at least 0"),
         ("lora_rank", -1, "an integer of at least 0"),
         ("max_skips", -1, "an integer of at least 0"),
@@ -84,6 +84,9 @@ def test_tokens_at_once_depend_on_the_device_unless_given() -> None:
     assert TrainConfig(lr=1.0, precision="bf16").tokens_at_once(torch.device("cpu")) == 1024
     assert TrainConfig(lr=1.0).tokens_at_once(torch.device("cuda")) == 16_384
     assert TrainConfig(lr=1.0, max_tokens_per_step=7).tokens_at_once(torch.device("cuda")) == 7
+    assert TrainConfig(lr=1.0).checkpoint_steps(torch.device("cpu")) == 25
+    assert TrainConfig(lr=1.0).checkpoint_steps(torch.device("cuda")) == 500
+    assert TrainConfig(lr=1.0, checkpoint_every=3).checkpoint_steps(torch.device("cuda")) == 3
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from biddable.methods.improve.spar.data import (
     critique_of,
 )
 from biddable.models.base import LanguageModel, Sampling
-from biddable.models.load import load_model
+from biddable.models.load import load_model, load_trainable
 from biddable.runs.run import Run
 from biddable.search.functions import refine_with
 from biddable.search.nodes import RefinementNode, SearchResult
@@ -39,7 +39,6 @@ from biddable.tasks.repairs import repair
 from biddable.types import Chat, Message, Preference, Response, Task
 
 BATCH = 64  # tasks answered between two entries in the journal
-CHECKPOINT_STEPS = 25
 
 Judge = Callable[[Sequence[Task], Sequence[str], Sequence[int]], list[Assessment]]
 Weights = str | Path
@@ -199,7 +198,6 @@ class SelfPlay:
             batch_size=config.batch_size,
             lora_rank=config.lora_rank,
             seed=self.seed,
-            checkpoint_every=CHECKPOINT_STEPS,
         )
         return self._train(name, start, lambda model, **hooks: train_dpo(model, pairs, settings, **hooks))
 
@@ -222,16 +220,15 @@ class SelfPlay:
             batch_size=self.config.refiner_batch_size,
             lora_rank=self.config.lora_rank,
             seed=self.seed,
-            checkpoint_every=CHECKPOINT_STEPS,
         )
         return self._train(name, start, lambda model, **hooks: train_sft(model, chats, settings, **hooks))
 
     def _train(self, name: str, start: Weights, train: Callable[..., Any]) -> Path:
         def fill(folder: Path) -> None:
-            model = load_model(start)
+            model = load_trainable(start, lora_rank=self.config.lora_rank)
             log = partial(self._log, name)
             train(model, checkpoint_dir=self.run.checkpoints(name), on_step=log)
-            model.save(folder)  # type: ignore[attr-defined]
+            model.save(folder)
 
         return self.run.stage_folder(name, fill)
 

@@ -13,8 +13,8 @@ import numpy as np
 from biddable.errors import InputError
 from biddable.methods.improve.spar.controlled.exercise import Exercise, Pairing, Split
 from biddable.methods.improve.spar.data import pair_similarity
-from biddable.models.base import Sampling, TrainableModel
-from biddable.models.load import load_model
+from biddable.models.base import Sampling
+from biddable.models.load import load_model, load_trainable
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.figures import Bars, DiffPair, Diffs, Figure
 from biddable.runs.run import Run
@@ -115,7 +115,7 @@ class Experiment:
             (*task.prompt, Message("assistant", self._exercise.demonstrate(task, rng)))
             for task in demonstrations
         ]
-        model = _trainable(self._model)
+        model = load_trainable(self._model)
         train_sft(model, chats, replace(self._settings.warmup, seed=seed))
         model.save(folder)
 
@@ -125,7 +125,7 @@ class Experiment:
         def log(report: StepReport) -> None:
             self._run.log(stage, report.step, loss=report.loss, **report.metrics)
 
-        model = _trainable(start)
+        model = load_trainable(start)
         train_dpo(model, self._pairs(seed, pairing), replace(self._settings.dpo, seed=seed), on_step=log)
         model.save(folder)
 
@@ -162,13 +162,6 @@ class Experiment:
 
     def _rng(self, *keys: str | int) -> np.random.Generator:
         return self._run.rng(self._exercise.name, *keys)
-
-
-def _trainable(weights: str | Path) -> TrainableModel:
-    model = load_model(weights)
-    if not isinstance(model, TrainableModel):
-        raise InputError("model", str(weights), "a model whose weights are here")
-    return model
 
 
 def compared(
