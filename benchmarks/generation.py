@@ -50,7 +50,7 @@ PROMPTS = [form.format(topic) for form in FORMS for topic in TOPICS]
 SLOTS = 16
 SHAPES = {  # prompts, and samples of each
     "cpu": ((PROMPTS, 1), (PROMPTS[:16], 8)),
-    "cuda": ((PROMPTS, 1), (PROMPTS * 4, 1), (PROMPTS, 16)),
+    "cuda": ((PROMPTS, 1), ([f"{text} Take {i}." for i in range(16) for text in PROMPTS], 1), (PROMPTS, 16)),
 }
 
 

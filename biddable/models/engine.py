@@ -269,16 +269,20 @@ class _Batch:
 
     def run(self, linears: PackedLinears) -> Iterator[list[tuple[int, int, Completion]]]:
         """Yields what finished (prompt, sample, completion), until nothing is left."""
-        while self.queue or self.rows.active:
-            free = self.rows.capacity - self.rows.active
-            if self.queue and (free * REFILL >= self.rows.capacity or not self.rows.active):
-                while admitted := self._next_jobs():
-                    first = self.rows.active
-                    self._prefill(admitted)
-                    yield self._collect(first)
-            if self.rows.active:
-                self._step(linears)
-                yield self._collect(0)
+        try:
+            while self.queue or self.rows.active:
+                free = self.rows.capacity - self.rows.active
+                if self.queue and (free * REFILL >= self.rows.capacity or not self.rows.active):
+                    while admitted := self._next_jobs():
+                        first = self.rows.active
+                        self._prefill(admitted)
+                        yield self._collect(first)
+                if self.rows.active:
+                    self._step(linears)
+                    yield self._collect(0)
+        finally:
+            # If the garbage collector frees a graph while another is captured, that capture fails.
+            self.graphs = None
 
     def _next_jobs(self) -> list[_Job]:
         free, tokens = self.rows.capacity - self.rows.active, 0
