@@ -9,7 +9,7 @@ from biddable.report.formats import duration, number, plain, signed
 from biddable.report.verdicts import summary, verdict_rows
 from biddable.runs.results import Results
 
-WHERE = ("cpu", "cores", "torch", "commit")
+WHERE = ("gpu", "cpu", "cores", "torch", "commit")
 COMMIT_LETTERS = 10
 SHARES = ("passed", "degenerate")
 

@@ -207,11 +207,8 @@ def _comparisons(
         pairs = [(BASE, last)]
         pairs += [(f"spar-{i}", f"spar-{i + 1}") for i in range(1, len(played[0].iterations))]
         pairs += [("independent", "refined"), (BASE, "independent")]
-        pairs += [
-            (arm, last)
-            for arm in models
-            if arm not in (BASE, "refined", "independent") and "spar-" not in arm
-        ]
+        arms = (arm for arm in models if arm not in (BASE, "independent", "refined"))
+        pairs += [(arm, _counterpart(arm, last)) for arm in arms if not arm.startswith("spar-")]
         for baseline, method in pairs:
             if baseline in models and method in models:
                 yield _against(f"{suite.title}: {_passing(suite)}", models, baseline, method, seeds, "passed")
@@ -219,6 +216,14 @@ def _comparisons(
             yield from _besides(suite, models, last, seeds)
     if played[0].searched:
         yield from _searches(played, seeds)
+
+
+def _counterpart(arm: str, last: str) -> str:
+    """Which of SPaR's actors has seen as many tasks as an arm's: those of one iteration, of k, or of all."""
+    if arm == "no-iterating":
+        return last
+    iterations = arm.rpartition("-")[2]
+    return f"spar-{iterations}" if iterations.isdecimal() else "spar-1"
 
 
 def _passing(suite: Suite) -> str:
