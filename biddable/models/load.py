@@ -78,6 +78,8 @@ def locate(name: str) -> tuple[Path, str]:
             return original, f"hub:{PACKAGED[name].hub}"
         return packaged_folder(name), f"package:{PACKAGED[name].sha256[:12]}"
     path = Path(name)
+    if not name:
+        raise InputError("model", name, FORMS)
     if path.suffix == ".gguf":
         return gguf_folder(path), f"gguf:{path.name}"
     if path.is_dir():

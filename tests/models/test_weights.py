@@ -246,9 +246,10 @@ def test_a_full_disk_leaves_nothing(cache, tmp_path, monkeypatch) -> None:
     assert not list((cache / "models").iterdir())
 
 
-def test_names_that_mean_nothing_list_the_forms() -> None:
+@pytest.mark.parametrize("name", ["smolm2", ""])
+def test_names_that_mean_nothing_list_the_forms(name) -> None:
     with pytest.raises(InputError, match="expected smollm2, gemma3-270m, a folder"):
-        load_model("smolm2")
+        load_model(name)
     with pytest.raises((MissingDependency, ModelError)):
         load_model("vllm:HuggingFaceTB/SmolLM2-135M-Instruct")
 

@@ -92,10 +92,11 @@ class SelfPlay:
 
     def _lessons(self, tasks: list[Task]) -> list[Chat]:
         samples = self.config.bootstrap_samples
-        answers = self.answer("bootstrap", self.config.model, tasks, samples=samples)
+        texts = self.sample("bootstrap", self.config.model, tasks, samples=samples)
+        answers = [(task, text) for task, of_task in zip(tasks, texts, strict=True) for text in of_task]
         rng = self.run.rng("lessons")
         judge, lessons = AnswerJudge(), []
-        for task, text, _ in answers.flat():
+        for task, text in answers:
             verdict = judge([task], [Response(text)])[0]
             missed = [check for check in verdict.checks if not check.passed and check.id != NOT_DEGENERATE]
             repaired = repair(task, text, {check.id for check in missed}, rng) if missed else None
@@ -105,7 +106,7 @@ class SelfPlay:
             target = f"{what}\n{START}\n{repaired}\n{END}"
             lessons.append((*refine_chat(task, text, critique_of(verdict)), Message("assistant", target)))
         if self.config.judge == "self":
-            lessons += [self._judging_lesson(judge, task, text) for task, text, _ in answers.flat()]
+            lessons += [self._judging_lesson(judge, task, text) for task, text in answers]
         return lessons
 
     def _judging_lesson(self, judge: AnswerJudge, task: Task, text: str) -> Chat:
@@ -114,10 +115,8 @@ class SelfPlay:
 
     # Steps 3 to 6
 
-    def answer(
-        self, name: str, weights: Weights, tasks: list[Task], *, samples: int, refiner: Weights = ""
-    ) -> Answers:
-        """Step 3, first half: ``samples`` answers to each task, each of them judged."""
+    def sample(self, name: str, weights: Weights, tasks: list[Task], *, samples: int) -> list[list[str]]:
+        """Step 3, first half: ``samples`` answers of the actor to each task."""
         config = self.config
         model = Lazy(weights)
         how = Sampling(max_tokens=config.max_tokens, temperature=config.temperature, top_p=config.top_p)
@@ -129,7 +128,13 @@ class SelfPlay:
                 [r.text for r in rs] for rs in model().generate(chats, n=samples, sampling=how, seeds=seeds)
             ]
 
-        texts = self.run.map(f"{name}-answers", tasks, generate, list[str], BATCH)
+        return self.run.map(f"{name}-answers", tasks, generate, list[str], BATCH)
+
+    def answer(
+        self, name: str, weights: Weights, tasks: list[Task], *, samples: int, refiner: Weights
+    ) -> Answers:
+        """The same, each of them judged (by the refiner, if the model is the judge)."""
+        texts = self.sample(name, weights, tasks, samples=samples)
         judge = self.judge(refiner)
 
         def assess(batch: list[int]) -> list[list[Assessment]]:
