@@ -79,7 +79,7 @@ class Spar(Method):
             "test_tasks": 12,
             "test_held_out": 0,
         },
-        "full": {  # the published result, results/spar.json; IFEval's prompts are asked for with --ifeval
+        "full": {  # the settings of results/spar.json; its arms and larger tests are on the method's page
             "types": TYPES,
             "seeds": 3,
             "iterations": 3,
