@@ -3,7 +3,7 @@
 ``transformers`` looks its attention up by name in a table. We register one name whose function hands
 queries, keys and values to the *plan* that was passed to the model's forward, and builds no mask. The
 plan decides who attends to whom: over a prefix tree (training, scoring, prefill; this file) or over
-the decoder's cache (``models/cache.py``). So one forward serves every architecture, and PEFT adapters.
+the decoder's cache (``models/kv_cache.py``). So one forward serves every architecture, and PEFT adapters.
 
 Tokens always come packed: ``input_ids`` and ``position_ids`` are [1, T], with no padding anywhere, and
 linear layers, norms and embeddings see exactly the T tokens that have to be computed.

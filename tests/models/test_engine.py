@@ -7,8 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from biddable.errors import InputError
-from biddable.models import engine as engine_module
-from biddable.models import kv_cache
+from biddable.models import batch, kv_cache
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
 from biddable.models.load import load_model
@@ -96,7 +95,7 @@ def test_other_architectures_too(tiny_config, path, changes) -> None:
 
 
 def test_rows_enter_and_leave_and_none_is_lost(tiny, path, monkeypatch) -> None:
-    monkeypatch.setattr(engine_module, "CPU_ROWS", 5)
+    monkeypatch.setattr(batch, "CPU_ROWS", 5)
     prompts = [[3 + i, 7, 11 + i % 4] + [9] * (i % 6) for i in range(23)]
     how = Sampling(max_tokens=20)
     ending = engine_of(tiny, end_ids=range(2, 60))
