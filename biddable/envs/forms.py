@@ -22,8 +22,8 @@ from biddable.envs.web import (
     Field,
     WebAction,
     action_space,
+    check_action,
     check_fields,
-    check_place,
     page_spaces,
 )
 from biddable.errors import InputError
@@ -128,10 +128,10 @@ class FormEnv(gym.Env[dict[str, Any], Any]):
         """
         action = WebAction.of(action)
         element = self._dom.get(action.ref)
-        if element is None:
-            raise InputError("ref", action.ref, f"one of the page's elements, 1 to {len(self._dom)}")
+        check_action(action, element, len(self._dom), self.fields)
+        assert element is not None
         if action.kind == "type":
-            self._type(element, action.field)
+            self._set(element.ref, self.fields[action.field].value)
         else:
             self._click(element)
         self._steps += 1
@@ -219,14 +219,6 @@ class FormEnv(gym.Env[dict[str, Any], Any]):
         if ref is None:
             raise InputError("fields", f"{field.key}={field.value}", "a choice that the form offers")
         return ref
-
-    def _type(self, element: Element, place: int) -> None:
-        if not element.takes_text:
-            raise InputError(
-                "ref", element.ref, f"an element that takes text, which a {element.tag} does not"
-            )
-        check_place(place, self.fields)
-        self._set(element.ref, self.fields[place].value)
 
     def _click(self, element: Element) -> None:
         if group := self._groups.get(element.ref):

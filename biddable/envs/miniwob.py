@@ -18,7 +18,7 @@ from miniwob.action import ActionSpaceConfig, ActionTypes
 from selenium.common.exceptions import WebDriverException
 from urllib3.exceptions import HTTPError
 
-from biddable.envs.web import KINDS, Element, Field, WebAction, action_space, check_place, page_spaces
+from biddable.envs.web import KINDS, Element, Field, WebAction, action_space, check_action, page_spaces
 from biddable.errors import BiddableError, InputError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -109,7 +109,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         """Click or type.
 
         Raises:
-            InputError: no such element or field.
+            InputError: no such element or field, or typing into what takes no text; nothing was done.
             BiddableError: the browser died or hung too often.
         """
         made = WebAction.of(action)
@@ -189,12 +189,9 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         self._processes, self._web = [], None
 
     def _check(self, action: WebAction) -> None:
-        if action.ref not in (element["ref"] for element in self._page["dom_elements"]):
-            raise InputError(
-                "ref", action.ref, f"one of the page's {len(self._page['dom_elements'])} elements"
-            )
-        if action.kind == "type":
-            check_place(action.field, self._page["fields"])
+        nodes = self._page["dom_elements"]
+        element = next((_element(node) for node in nodes if node["ref"] == action.ref), None)
+        check_action(action, element, len(nodes), self._page["fields"])
 
     def _observation(self) -> dict[str, Any]:
         page = self._page

@@ -98,10 +98,26 @@ def action_space(fields: int) -> spaces.MultiDiscrete:
     return spaces.MultiDiscrete([len(KINDS), 1000, fields])
 
 
-def check_place(place: int, fields: Sequence[Any]) -> None:
-    """Raise InputError unless there is a field at that place of the instruction."""
-    if not 0 <= place < len(fields):
-        raise InputError("field", place, f"one of the instruction's {len(fields)} fields")
+def check_action(action: WebAction, element: Element | None, elements: int, fields: Sequence[Any]) -> None:
+    """Refuse what cannot be done, before anything is changed.
+
+    Args:
+        action: what is to be done.
+        element: the one that ``action.ref`` names, if the page has it.
+        elements: how many the page has.
+        fields: the instruction's.
+
+    Raises:
+        InputError: no such element or field, or typing into what takes no text.
+    """
+    if element is None:
+        raise InputError("ref", action.ref, f"one of the page's {elements} elements")
+    if action.kind == "type":
+        if not element.takes_text:
+            expected = f"an element that takes text, which a {element.tag} does not"
+            raise InputError("ref", element.ref, expected)
+        if not 0 <= action.field < len(fields):
+            raise InputError("field", action.field, f"one of the instruction's {len(fields)} fields")
 
 
 def check_fields(fields: Sequence[Field]) -> None:

@@ -144,7 +144,7 @@ def test_a_choice_that_is_not_offered() -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (WebAction("click", 99), "ref is 99, expected one of the page's elements, 1 to 8"),
+        (WebAction("click", 99), "ref is 99, expected one of the page's 8 elements"),
         (WebAction("type", 1, 0), "ref is 1, expected an element that takes text, which a body does not"),
         (WebAction("type", -1, 0), "ref is -1"),
     ],

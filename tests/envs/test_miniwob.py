@@ -121,6 +121,8 @@ def test_what_cannot_be_done_is_one_line(typing: MiniWoBEnv) -> None:
         typing.step(WebAction("click", 999))
     with pytest.raises(InputError, match="field is 1, expected one of the instruction's 1 fields"):
         typing.step(WebAction("type", element(observation, tag="input_text").ref, 1))
+    with pytest.raises(InputError, match="expected an element that takes text, which a button does not"):
+        typing.step(WebAction("type", element(observation, tag="button").ref, 0))
     with pytest.raises(BiddableError, match="screenshots=True"):
         typing.render()
 
