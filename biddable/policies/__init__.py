@@ -1,1 +1,1 @@
-"""Networks and learners that act."""
+"""Networks and learners that act: behaviour cloning, and how policies are tried out."""

@@ -96,17 +96,19 @@ class SelfPlay:
         answers = [(task, text) for task, of_task in zip(tasks, texts, strict=True) for text in of_task]
         rng = self.run.rng("lessons")
         judge, lessons = AnswerJudge(), []
+        judged = list(answers)
         for task, text in answers:
             verdict = judge([task], [Response(text)])[0]
             missed = [check for check in verdict.checks if not check.passed and check.id != NOT_DEGENERATE]
             repaired = repair(task, text, {check.id for check in missed}, rng) if missed else None
             if repaired is None or not judge([task], [Response(repaired)])[0].passed:
                 continue
+            judged.append((task, repaired))  # or a judge would see failures only, and learn to say no
             what = " ".join(check.reason for check in missed)
             target = f"{what}\n{START}\n{repaired}\n{END}"
             lessons.append((*refine_chat(task, text, critique_of(verdict)), Message("assistant", target)))
         if self.config.judge == "self":
-            lessons += [self._judging_lesson(judge, task, text) for task, text in answers]
+            lessons += [self._judging_lesson(judge, task, text) for task, text in judged]
         return lessons
 
     def _judging_lesson(self, judge: AnswerJudge, task: Task, text: str) -> Chat:

@@ -1,0 +1,1 @@
+"""Methods for policies that act in environments."""

@@ -1,0 +1,50 @@
+"""Scripted people: each goes to the goal in a way of their own, with an unsteady hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from biddable.envs.reach2d import STEP, Reach2DEnv
+from biddable.methods.act.compatible_demos.compatibility import Demonstration
+from biddable.policies.base import Demonstrator, Scripted, rollouts
+
+Style = Literal["up-right", "right-up", "straight"]
+CLOSE = 0.05
+TRIES = 20
+
+
+def towards(style: Style) -> Demonstrator:
+    """The action of a style in each observation, with a steady hand."""
+
+    def act(observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        x, y, goal_x, goal_y = observation["state"][:4]
+        left = np.array([goal_x - x, goal_y - y])
+        if style == "straight":
+            return left / max(STEP, float(np.linalg.norm(left)))
+        first, second = (1, 0) if style == "up-right" else (0, 1)
+        axis = first if abs(left[first]) > CLOSE else second
+        move = np.zeros(2)
+        move[axis] = np.clip(left[axis] / STEP, -1, 1)
+        return move
+
+    return act
+
+
+def demonstrate(env: Reach2DEnv, style: Style, rng: np.random.Generator, *, noise: float) -> Demonstration:
+    """A demonstration that succeeds; who fails tries again from another start.
+
+    Raises:
+        RuntimeError: ``TRIES`` in a row failed, so that the style does not suit the task.
+    """
+    steady = towards(style)
+    unsteady = Scripted(lambda seen: np.clip(steady(seen) + rng.normal(0, noise, 2), -1, 1))
+    for _ in range(TRIES):
+        (episode,) = rollouts([env], unsteady, [int(rng.integers(2**31))])
+        if episode.success:
+            states = np.stack([step.observation["state"] for step in episode.steps])
+            actions = np.stack([step.action for step in episode.steps]).astype(np.float32)
+            return Demonstration(states, actions, True, style)
+    raise RuntimeError(f"{style} failed {TRIES} times in a row")

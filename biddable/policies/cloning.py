@@ -1,0 +1,195 @@
+"""Behaviour cloning with an ensemble: several small networks that learn the same demonstrations.
+
+The members differ in their first weights and in the order of the data, so where they were shown nothing they
+disagree. They are computed together: every weight carries the member as its first axis, and one batched
+product serves all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from biddable.errors import FileError, InputError
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloningConfig:
+    """How an ensemble is trained."""
+
+    members: int = 5
+    """Networks in the ensemble; at least 2, or there is nothing to disagree."""
+    hidden: int = 256
+    """Width of the two hidden layers."""
+    dropout: float = 0.0
+    """Share of hidden units left out while training."""
+    lr: float = 1e-3
+    """Adam's learning rate."""
+    epochs: int = 50
+    """Passes over the data; the weights of the one that is best on the validation share are kept."""
+    batch_size: int = 128
+    """Pairs of state and action in a step."""
+    validation: float = 0.1
+    """Share of the pairs that is not trained on."""
+
+    def __post_init__(self) -> None:
+        if self.members < 2:
+            raise InputError("members", self.members, "at least 2: one network cannot say what is new to it")
+        for name in ("hidden", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "an integer of at least 1")
+        for name in ("dropout", "validation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "a share of at least 0 and below 1")
+        if not self.lr > 0:
+            raise InputError("lr", self.lr, "a number above 0")
+
+
+class Ensemble:
+    """Deterministic networks from states to actions in [-1, 1]; get one with ``clone`` or ``Ensemble.load``.
+
+    Each is linear, LayerNorm, ReLU, twice over, then linear and tanh (the paper's 3-layer MLP).
+
+    Attributes:
+        weights: every parameter, with the member as its first axis.
+        mean, std: [state size] what states are standardised by.
+    """
+
+    def __init__(self, weights: dict[str, Tensor], mean: Tensor, std: Tensor):
+        self.weights, self.mean, self.std = weights, mean, std
+
+    def predictions(self, states: Array) -> Array:
+        """What each member would do: [members, N, action size] for ``states`` [N, state size].
+
+        Raises:
+            InputError: states of another size than those it learned from.
+        """
+        seen = torch.as_tensor(np.asarray(states, dtype=np.float32))
+        if seen.ndim != 2 or seen.shape[1] != len(self.mean):
+            raise InputError("states", tuple(seen.shape), f"[N, {len(self.mean)}], as it was trained on")
+        with torch.inference_mode():
+            return self._forward(seen.expand(len(self.weights["in.weight"]), -1, -1), 0.0).numpy()
+
+    def act(self, observations: Sequence[dict[str, Any]]) -> list[Array]:
+        """The mean of what the members would do. See ``Policy.act``; only ``state`` is looked at."""
+        return list(self.predictions(np.stack([seen["state"] for seen in observations])).mean(0))
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file."""
+        save_file({**self.weights, "mean": self.mean, "std": self.std}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Ensemble:
+        """Read one. Raises FileError: it is damaged, or something else."""
+        try:
+            weights = load_file(path)
+            mean, std = weights.pop("mean"), weights.pop("std")
+        except Exception as error:  # whatever safetensors raises for a file cut short
+            raise FileError(path, f"no ensemble: {error}") from error
+        return cls(weights, mean, std)
+
+    def _forward(self, states: Tensor, dropout: float) -> Tensor:
+        """[members, N, action size] for [members, N, state size]."""
+        x = (states - self.mean) / self.std
+        for layer in ("in", "mid"):
+            x = self._linear(layer, x)
+            x = F.layer_norm(x, x.shape[-1:])
+            x = torch.addcmul(self.weights[f"{layer}.shift"], x, self.weights[f"{layer}.gain"])
+            x = F.dropout(F.relu(x), dropout, training=dropout > 0)
+        return self._linear("out", x).tanh()
+
+    def _linear(self, layer: str, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.weights[f"{layer}.bias"], x, self.weights[f"{layer}.weight"])
+
+
+def clone(states: Array, actions: Array, config: CloningConfig, seed: int) -> Ensemble:
+    """Train an ensemble, from scratch, on ``actions`` [N, action size] taken in ``states`` [N, state size].
+
+    Raises:
+        InputError: nothing to learn from, unequal lengths, or a number that is not finite.
+    """
+    check_pairs(states, actions)
+    if len(states) < 2:
+        raise InputError("states", f"{len(states)} pairs", "at least 2 pairs of state and action")
+    seen, done = (torch.as_tensor(np.asarray(x, dtype=np.float32)) for x in (states, actions))
+    generator = torch.Generator().manual_seed(seed)
+    weights = _fresh(config, seen.shape[1], done.shape[1], generator)
+    # A state that never changes keeps a spread of 1: it must not blow up what differs from it later.
+    spread = seen.std(0)
+    ensemble = Ensemble(weights, seen.mean(0), torch.where(spread > 1e-6, spread, 1.0))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _train(ensemble, seen, done, config, generator)
+    return ensemble
+
+
+def check_pairs(states: Array, actions: Array) -> None:
+    """Raise InputError unless states and actions belong together and are numbers."""
+    if len(states) != len(actions):
+        raise InputError("actions", f"{len(actions)} actions", f"{len(states)}, one for each state")
+    if not len(states):
+        raise InputError("states", "no states", "at least one")
+    for name, values in (("states", states), ("actions", actions)):
+        if not np.isfinite(values).all():
+            raise InputError(name, "a number that is not finite", "finite numbers")
+
+
+def _fresh(config: CloningConfig, inputs: int, outputs: int, generator: torch.Generator) -> dict[str, Tensor]:
+    sizes = {
+        "in": (inputs, config.hidden),
+        "mid": (config.hidden, config.hidden),
+        "out": (config.hidden, outputs),
+    }
+    weights = {}
+    for layer, (fan_in, fan_out) in sizes.items():
+        bound = 1 / math.sqrt(fan_in)
+        for name, size in (("weight", (fan_in, fan_out)), ("bias", (1, fan_out))):
+            shape = (config.members, *size)
+            weights[f"{layer}.{name}"] = (torch.rand(shape, generator=generator) * 2 - 1) * bound
+        if layer != "out":
+            weights[f"{layer}.gain"] = torch.ones(config.members, 1, fan_out)
+            weights[f"{layer}.shift"] = torch.zeros(config.members, 1, fan_out)
+    return weights
+
+
+def _train(
+    ensemble: Ensemble, states: Tensor, actions: Tensor, config: CloningConfig, generator: torch.Generator
+) -> None:
+    """Leave in ``ensemble`` each member's weights of its best epoch."""
+    members, count = config.members, len(states)
+    kept_back = min(max(1, round(config.validation * count)), count - 1)
+    order = torch.randperm(count, generator=generator)
+    unseen, rest = order[:kept_back], order[kept_back:]
+    parameters = list(ensemble.weights.values())
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.Adam(parameters, lr=config.lr, fused=True)
+    best = [parameter.detach().clone() for parameter in parameters]
+    lowest = torch.full((members,), torch.inf)
+    for _ in range(config.epochs):
+        shuffled = torch.stack([rest[torch.randperm(len(rest), generator=generator)] for _ in range(members)])
+        for batch in shuffled.split(config.batch_size, 1):
+            error = (ensemble._forward(states[batch], config.dropout) - actions[batch]).square()
+            optimizer.zero_grad()
+            error.mean((1, 2)).sum().backward()
+            optimizer.step()
+        with torch.no_grad():
+            found = ensemble._forward(states[unseen].expand(members, -1, -1), 0.0)
+            loss = (found - actions[unseen]).square().mean((1, 2))
+            better = loss < lowest
+            lowest = torch.where(better, loss, lowest)
+            for kept, parameter in zip(best, parameters, strict=True):
+                kept[better] = parameter[better]
+    ensemble.weights = dict(zip(ensemble.weights, best, strict=True))
