@@ -19,6 +19,7 @@ Kind = Literal["methods", "suites", "judges", "envs"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
+        "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar.controlled:SparControlled",
     },
@@ -37,6 +38,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "form": "biddable.envs.forms:FormEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",
         "miniwob": "biddable.envs.miniwob:MiniWoBEnv",
+        "mujoco": "biddable.envs.reach2d:Reach2DEnv",
     },
 }
 

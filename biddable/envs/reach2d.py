@@ -12,14 +12,18 @@ here all have 70.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+
+if "DISPLAY" not in os.environ:
+    os.environ.setdefault("MUJOCO_GL", "egl")  # read when MuJoCo is imported; its own choice needs a screen
+import mujoco
 
 from biddable.envs.base import instruction_space
 from biddable.errors import InputError

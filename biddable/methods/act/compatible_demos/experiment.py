@@ -29,7 +29,7 @@ STYLES: Mapping[str, tuple[Style, ...]] = {
 """How people do each task; straight ahead there is a pillar in the second."""
 
 Where = tuple[Region, Region]
-KNOWN: Where = (Region(0.1, 0.5), Region(2.1, 2.5))
+KNOWN: Where = (Region(0.1, 0.7), Region(2.1, 2.7))
 """Starts and goals of the base operator."""
 WIDER: Where = (Region(0.1, 0.9), Region(2.1, 2.9))
 """Those of the new people, and of the test."""

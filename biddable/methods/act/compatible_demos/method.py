@@ -1,0 +1,239 @@
+"""Base, all, filtered and elicited demonstrations side by side: settings, comparisons, run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from biddable.methods.act.compatible_demos.experiment import BASE_STYLE, STYLES, Experiment, Outcome, Sizes
+from biddable.methods.base import CONFIG, About, Method, show
+from biddable.policies.cloning import CloningConfig
+from biddable.runs.compare import Claim, compare, mean_interval
+from biddable.runs.figures import Bars, Figure, Table
+from biddable.runs.results import Results
+from biddable.runs.run import Run
+from biddable.types import Comparison
+
+Task = Literal["Reach2D", "Reach2DPillar"]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+CLAIMS: tuple[tuple[str, str, Claim], ...] = (
+    ("base", "naive", "lower"),
+    ("naive", "filtered", "higher"),
+    ("naive", "elicited", "higher"),
+    ("base", "filtered", "higher"),
+    ("base", "elicited", "higher"),
+    ("dropped at random", "filtered", "higher"),
+    ("filtered", "elicited", "higher"),
+)
+"""What the paper predicts of success: (baseline, arm, direction)."""
+
+NOTES = (
+    "People are scripts with an unsteady hand; one whose demonstration was rejected changes style with "
+    "probability `learns`.",
+    "All arms have the test's starts and goals, settings and training in common; they differ in the "
+    "demonstrations they learn from. The elicited arm has as many new ones as the naive arm, if its quota "
+    "was filled: people gave more.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class CompatibleDemosConfig:
+    """Settings of the comparison."""
+
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("Reach2DPillar", "Reach2D")
+    """Which tasks: an open field, or one with a pillar in the middle."""
+    seeds: Count = 10
+    """Repetitions with other demonstrations and first weights."""
+    base: Annotated[int, Field(ge=2)] = 20
+    """Demonstrations of the base operator, from a part of the starts and goals."""
+    new: Annotated[int, Field(ge=3)] = 20
+    """Demonstrations of new people, in all styles in turn."""
+    back: Count = 5
+    """New demonstrations of the way back, where the base operator never was."""
+    noise: Annotated[float, Field(ge=0)] = 0.1
+    """Standard deviation of a demonstrator's hand, in actions from -1 to 1."""
+    cases: Annotated[int, Field(ge=2)] = 100
+    """Starts and goals that every policy is tried on."""
+
+    members: Annotated[int, Field(ge=2)] = 5
+    """Networks in an ensemble (paper: 5)."""
+    hidden: Count = 128
+    """Width of their hidden layers (paper: 1024)."""
+    epochs: Count = 50
+    """Passes over the demonstrations (paper: 50); the best by validation counts."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of hidden units left out while training (paper: 0.5)."""
+
+    max_error: Annotated[float, Field(ge=0)] = 0.4
+    """Error above which an action does not fit in a familiar place (paper: 0.4)."""
+    novelty_quantile: Share = 0.95
+    """A place is familiar if it is no newer than this share of the base operator's own, seen by others."""
+    limit: Annotated[int, Field(ge=0)] = 3
+    """The most steps of an accepted demonstration that may not fit (paper: 0 and 3)."""
+    learns: Share = 0.5
+    """How probably somebody changes style after a rejection."""
+    most_offers: Count = 100
+    """When to stop asking, though the quota is not filled."""
+
+    def sizes(self) -> Sizes:
+        """How much of everything."""
+        return Sizes(
+            base=self.base,
+            new=self.new,
+            back=self.back,
+            cases=self.cases,
+            noise=self.noise,
+            limit=self.limit,
+            learns=self.learns,
+            most_offers=self.most_offers,
+        )
+
+    def cloning(self) -> CloningConfig:
+        """How ensembles are trained."""
+        return CloningConfig(
+            members=self.members, hidden=self.hidden, epochs=self.epochs, dropout=self.dropout
+        )
+
+
+class CompatibleDemos(Method):
+    """Compatible demonstrations (see ``biddable.methods.act.compatible_demos``)."""
+
+    about = About(
+        title="Compatible demonstrations",
+        citation="Gandhi et al., CoRL 2022, arXiv 2210.08073",
+        claim=(
+            "Demonstrations of people with other styles, taken as they come, lower success; dropping what "
+            "does not fit the policy, or asking for what does, raises it."
+        ),
+        needs="MuJoCo (pip install 'biddable[envs]'); 2 CPU cores",
+        minutes={"smoke": "1 (2 cores)", "default": "5 (2 cores)", "gpu": "not measured"},
+    )
+    Config = CompatibleDemosConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"tasks": ("Reach2DPillar",), "seeds": 2, "epochs": 15, "hidden": 32, "cases": 20},
+        "gpu": {"seeds": 30, "cases": 500, "hidden": 1024, "dropout": 0.5},
+    }
+    config: CompatibleDemosConfig
+
+    def run(self, run: Run) -> Results:
+        """See ``Method.run``."""
+        seeds = list(range(run.root_seed, run.root_seed + self.config.seeds))
+        outcomes = {task: self._outcomes(run, task, seeds) for task in self.config.tasks}
+        show(run, [figure for task, found in outcomes.items() for figure in _figures(task, found)])
+        comparisons = [each for task, found in outcomes.items() for each in _comparisons(task, found, seeds)]
+        return run.finish(
+            comparisons, metrics={task: _metrics(found) for task, found in outcomes.items()}, notes=NOTES
+        )
+
+    def _outcomes(self, run: Run, task: str, seeds: Sequence[int]) -> list[Outcome]:
+        config = self.config
+
+        def one_seed(batch: list[int]) -> list[Outcome]:
+            return [
+                Experiment(
+                    task,
+                    config.sizes(),
+                    config.cloning(),
+                    config.max_error,
+                    config.novelty_quantile,
+                    run.seed(task, seed),
+                ).run()[0]
+                for seed in batch
+            ]
+
+        return run.map(f"{task.lower()}-seeds", list(seeds), one_seed, Outcome, batch_size=1)
+
+
+def _comparisons(task: str, found: Sequence[Outcome], seeds: list[int]) -> Iterator[Comparison]:
+    arms = _stacked([one.success for one in found])
+    for baseline, method, predicted in CLAIMS:
+        yield compare(
+            f"{task}: success",
+            arms[baseline],
+            arms[method],
+            seeds=seeds,
+            predicted=predicted,
+            baseline_name=baseline,
+            method_name=method,
+        )
+    back = _stacked([one.success_back for one in found])
+    yield compare(
+        f"{task}: success on the way back",
+        back["error alone"],
+        back["filtered"],
+        seeds=seeds,
+        baseline_name="filtered by error alone",
+        method_name="filtered",
+    )
+    if len(seeds) > 1:  # one number from each seed: the seeds are the cases
+        yield compare(
+            f"{task}: AUC of the score, fitting people against others",
+            np.full(len(found), 0.5),
+            np.array([auc(one.scores) for one in found]),
+            seeds=seeds[:1],
+            baseline_name="chance",
+            method_name="score",
+        )
+
+
+def auc(scores: Mapping[str, Sequence[float]]) -> float:
+    """How probably a demonstration in the base operator's style scores above another's; ties count half."""
+    fitting = np.array(scores[BASE_STYLE])[:, None]
+    others = np.array(
+        [score for style, of_style in scores.items() if style != BASE_STYLE for score in of_style]
+    )
+    return float(((fitting > others) + 0.5 * (fitting == others)).mean())
+
+
+def _figures(task: str, found: Sequence[Outcome]) -> Iterator[Figure]:
+    arms = _stacked([one.success for one in found])
+    scores, dropped = _stacked([one.scores for one in found]), _stacked([one.dropped for one in found])
+    yield Bars(
+        title=f"{task}: success of policies, by what they learned from",
+        categories=tuple(arms),
+        series={"success": tuple(float(rows.mean()) for rows in arms.values())},
+        intervals={"success": tuple(mean_interval(rows) for rows in arms.values())},
+        unit="share of test cases",
+    )
+    yield Table(
+        title=f"{task}: what the filter makes of each style",
+        columns=("style", "score", "share of pairs dropped"),
+        rows=tuple(
+            (style, round(float(scores[style].mean()), 3), round(float(dropped[style].mean()), 3))
+            for style in STYLES[task]
+        ),
+        note=f"The base operator's style is {BASE_STYLE}.",
+    )
+
+
+def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
+    """Every other number: means over seeds, or one for each."""
+    arms = _stacked([one.success for one in found])
+    return {
+        "success": {
+            arm: {"mean": float(r.mean()), "per_seed": r.mean(1).tolist()} for arm, r in arms.items()
+        },
+        "success_back": _means([one.success_back for one in found]),
+        "score": _means([one.scores for one in found]),
+        "dropped": _means([one.dropped for one in found]),
+        "kept_on_the_way_back": _means([one.kept_back for one in found]),
+        "auc": [auc(one.scores) for one in found],
+        "offered": [one.offered for one in found],
+        "accepted": [one.accepted for one in found],
+        "thresholds": [list(one.thresholds) for one in found],
+    }
+
+
+def _stacked(per_seed: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Name -> [seeds, cases] (or [seeds])."""
+    return {name: np.array([one[name] for one in per_seed]) for name in per_seed[0]}
+
+
+def _means(per_seed: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {name: float(rows.mean()) for name, rows in _stacked(per_seed).items()}
