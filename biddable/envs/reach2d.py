@@ -34,16 +34,19 @@ REACHED = 0.1
 MAX_STEPS = 70
 INSTRUCTION = "Move the point to the green goal."
 
-_PILLAR = '<geom name="pillar" type="box" pos="1.5 1.5 .15" size=".5 .5 .15" rgba=".5 .5 .55 1"/>'
+_PILLAR = '<geom name="pillar" type="box" pos="1.5 1.5 .15" size=".5 .5 .15" rgba=".45 .45 .5 1"/>'
 _FORCES = '<motor joint="x" gear="4"/><motor joint="y" gear="4"/>'
 _XML = """
 <mujoco>
   <option timestep="0.05" gravity="0 0 0"><flag eulerdamp="enable"/></option>
-  <visual><quality offsamples="0" shadowsize="0"/><global offwidth="480" offheight="480"/></visual>
+  <visual>
+    <quality offsamples="0" shadowsize="0"/>
+    <global offwidth="480" offheight="480"/>
+    <headlight ambient=".8 .8 .8" diffuse=".2 .2 .2" specular="0 0 0"/>
+  </visual>
   <worldbody>
-    <light pos="1.5 1.5 4" dir="0 0 -1" castshadow="false"/>
     <camera name="above" pos="1.5 1.5 4.4" xyaxes="1 0 0 0 1 0" fovy="42"/>
-    <geom name="floor" type="plane" pos="1.5 1.5 0" size="1.6 1.6 .1" rgba=".93 .93 .9 1" contype="0"
+    <geom name="floor" type="plane" pos="1.5 1.5 0" size="2 2 .1" rgba=".93 .93 .9 1" contype="0"
           conaffinity="0"/>
     <site name="goal" type="cylinder" size=".1 .01" pos="0 0 .01" rgba=".1 .65 .3 1"/>
     {pillar}
@@ -51,6 +54,7 @@ _XML = """
       <joint name="x" type="slide" axis="1 0 0" damping="{damping}"/>
       <joint name="y" type="slide" axis="0 1 0" damping="{damping}"/>
       <geom name="point" type="sphere" size=".05" mass="1" rgba=".1 .3 .8 1"/>
+      <site type="cylinder" size=".09 .01" pos="0 0 .05" rgba=".1 .3 .8 1"/>
     </body>
   </worldbody>
   <actuator>{actuators}</actuator>

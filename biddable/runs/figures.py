@@ -6,6 +6,7 @@ A method builds these from plain numbers and texts; they are kept in ``figures.j
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -174,7 +175,34 @@ class Diffs:
     kind: Literal["diffs"] = "diffs"
 
 
-Figure = Text | Table | Bars | Curves | Trees | Diffs
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """An episode to watch: an animated GIF, in base64, and what there is to see in it."""
+
+    caption: str
+    gif: str
+    success: bool
+
+    def __post_init__(self) -> None:
+        try:
+            head = base64.b64decode(self.gif, validate=True)[:4]
+        except ValueError:
+            head = b""
+        if head != b"GIF8":
+            raise InputError("gif", self.gif[:20], "an animated GIF in base64")
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """Episodes, side by side."""
+
+    title: str
+    clips: tuple[Clip, ...]
+    note: str = ""
+    kind: Literal["replays"] = "replays"
+
+
+Figure = Text | Table | Bars | Curves | Trees | Diffs | Replays
 
 
 def save_figures(path: Path, figures: Sequence[Figure]) -> None:
@@ -241,11 +269,13 @@ def _check_interval(field: str, low: float, high: float) -> None:
 
 __all__ = [
     "Bars",
+    "Clip",
     "Curves",
     "DiffPair",
     "Diffs",
     "Figure",
     "Point",
+    "Replays",
     "Table",
     "Text",
     "Tree",

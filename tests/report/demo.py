@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
+
+from PIL import Image
 
 from biddable.runs.figures import (
     Bars,
+    Clip,
     Curves,
     DiffPair,
     Diffs,
     Figure,
     Point,
+    Replays,
     Table,
     Text,
     Tree,
@@ -221,6 +227,14 @@ def figures() -> list[Figure]:
             ),
             note="The two sides differ in the rule that was missed and in little else.",
         ),
+        Replays(
+            "Episodes",
+            (
+                Clip("to the <red> ball", moving((200, 30, 30)), True),
+                Clip("to the door", moving((0, 0, 0)), False),
+            ),
+            note="The same level, before and after.",
+        ),
         Text(
             "How to read this",
             (
@@ -257,3 +271,13 @@ def write_demo_run(folder: Path, shown: list[Figure] | None = None) -> Path:
     write_results(folder / "results.json", results)
     save_figures(folder / "figures.json", figures() if shown is None else shown)
     return folder
+
+
+def moving(colour: tuple[int, int, int]) -> str:
+    """A square that goes from left to right, as an animated GIF in base64."""
+    frames = [Image.new("RGB", (60, 20), (240, 240, 240)) for _ in range(4)]
+    for place, frame in enumerate(frames):
+        frame.paste(colour, (15 * place, 5, 15 * place + 10, 15))
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+    return base64.b64encode(file.getvalue()).decode()

@@ -23,6 +23,7 @@ from biddable.runs.figures import (
     Diffs,
     Figure,
     Point,
+    Replays,
     Table,
     Text,
     Tree,
@@ -123,6 +124,16 @@ def test_a_diff_marks_what_was_deleted_and_inserted(parsed: Page) -> None:
     assert parsed.all("div", "diff")[0].text.startswith("Waveswaves upon the shore,\n")
     assert [each.text for each in parsed.all("del")][:2] == ["rejected", "Waves"]
     assert [each.text for each in parsed.all("ins")][:2] == ["chosen", "waves"]
+
+
+def test_episodes_are_pictures_with_what_came_of_them(report: Path) -> None:
+    text = report.read_text("utf-8")
+    captions = [" ".join(c.split()) for c in re.findall(r"<figcaption>(.*?)</figcaption>", text, re.DOTALL)]
+    assert captions == [
+        'to the &lt;red&gt; ball <b class="done">done</b>',
+        'to the door <b class="failed">not done</b>',
+    ]
+    assert text.count('<img src="data:image/gif;base64,R0lGOD') == 2
 
 
 def test_settings_are_folded_under_the_figures(parsed: Page) -> None:
@@ -248,6 +259,7 @@ def test_a_run_without_figures_has_a_page_of_verdicts(tmp_path: Path) -> None:
         Curves("t", "x", "y", {"s": ()}, x_scale="log"),
         Trees("t", ()),
         Diffs("t", ()),
+        Replays("t", ()),
     ],
 )
 @pytest.mark.filterwarnings("error")

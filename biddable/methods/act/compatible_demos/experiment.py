@@ -123,11 +123,12 @@ class Experiment:
         )
         return outcome, trained
 
-    def _env(self, where: Where) -> Reach2DEnv:
+    def env(self, where: Where) -> Reach2DEnv:
+        """The task, from starts and to goals in ``where``."""
         return Reach2DEnv(self.task, starts=where[0], goals=where[1])
 
     def _demonstrations(self, styles: Sequence[Style], where: Where) -> list[Demonstration]:
-        env = self._env(where)
+        env = self.env(where)
         return [demonstrate(env, style, self.rng, noise=self.sizes.noise) for style in styles]
 
     def _learn(self, demonstrations: Sequence[Demonstration]) -> Ensemble:
@@ -151,7 +152,7 @@ class Experiment:
         """A person whose style is drawn at random, and who changes it after a rejection, sometimes."""
         styles = STYLES[self.task]
         session = ElicitationSession(policy, base, thresholds, self.sizes.new, self.sizes.limit)
-        env, style = self._env(WIDER), styles[int(self.rng.integers(len(styles)))]
+        env, style = self.env(WIDER), styles[int(self.rng.integers(len(styles)))]
         while not session.full and session.offered < self.sizes.most_offers:
             feedback = session.offer(demonstrate(env, style, self.rng, noise=self.sizes.noise))
             if not feedback.accepted and self.rng.random() < self.sizes.learns:
@@ -167,7 +168,7 @@ class Experiment:
 
     def _try(self, ensemble: Ensemble, where: Where) -> list[float]:
         """The same test cases for every arm and seed."""
-        envs = [self._env(where) for _ in range(min(SIDE_BY_SIDE, self.sizes.cases))]
+        envs = [self.env(where) for _ in range(min(SIDE_BY_SIDE, self.sizes.cases))]
         return successes(rollouts(envs, ensemble, range(TEST_SEED, TEST_SEED + self.sizes.cases))).tolist()
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from biddable.methods.act.compatible_demos.experiment import BASE_STYLE, STYLES, Experiment, Outcome, Sizes
+from biddable.methods.act.compatible_demos.experiment import (
+    BASE_STYLE,
+    STYLES,
+    TEST_SEED,
+    WIDER,
+    Experiment,
+    Outcome,
+    Sizes,
+)
 from biddable.methods.base import CONFIG, About, Method, show
 from biddable.policies.cloning import CloningConfig
+from biddable.policies.replays import clip
 from biddable.runs.compare import Claim, compare, mean_interval
-from biddable.runs.figures import Bars, Figure, Table
+from biddable.runs.figures import Bars, Clip, Figure, Replays, Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
@@ -125,29 +135,41 @@ class CompatibleDemos(Method):
         """See ``Method.run``."""
         seeds = list(range(run.root_seed, run.root_seed + self.config.seeds))
         outcomes = {task: self._outcomes(run, task, seeds) for task in self.config.tasks}
-        show(run, [figure for task, found in outcomes.items() for figure in _figures(task, found)])
+        shown: list[Figure] = []
+        for task, found in outcomes.items():
+            shown += _figures(task, found)
+            clips = run.stage(f"{task.lower()}-clips", partial(self._clips, run, task, seeds[0]), list[Clip])
+            shown.append(Replays(f"{task}: one test case, by each policy of the first seed", tuple(clips)))
+        show(run, shown)
         comparisons = [each for task, found in outcomes.items() for each in _comparisons(task, found, seeds)]
         return run.finish(
             comparisons, metrics={task: _metrics(found) for task, found in outcomes.items()}, notes=NOTES
         )
 
     def _outcomes(self, run: Run, task: str, seeds: Sequence[int]) -> list[Outcome]:
-        config = self.config
-
         def one_seed(batch: list[int]) -> list[Outcome]:
-            return [
-                Experiment(
-                    task,
-                    config.sizes(),
-                    config.cloning(),
-                    config.max_error,
-                    config.novelty_quantile,
-                    run.seed(task, seed),
-                ).run()[0]
-                for seed in batch
-            ]
+            return [self._experiment(run, task, seed).run()[0] for seed in batch]
 
         return run.map(f"{task.lower()}-seeds", list(seeds), one_seed, Outcome, batch_size=1)
+
+    def _clips(self, run: Run, task: str, seed: int) -> list[Clip]:
+        """The policies of a seed, made once more (they are its function), on a case that tells them apart."""
+        experiment = self._experiment(run, task, seed)
+        outcome, trained = experiment.run()
+        for arm, ensemble in trained.items():
+            ensemble.save(run.artifact("model", f"{task.lower()}-{arm.replace(' ', '-')}.safetensors"))
+        apart = np.array(outcome.success["elicited"]) - np.array(outcome.success["naive"])
+        case = int(apart.argmax())
+        env = experiment.env(WIDER)
+        clips = [clip(env, ensemble, TEST_SEED + case, arm) for arm, ensemble in trained.items()]
+        env.close()
+        return clips
+
+    def _experiment(self, run: Run, task: str, seed: int) -> Experiment:
+        config = self.config
+        sizes, cloning = config.sizes(), config.cloning()
+        draw = run.seed(task, seed)
+        return Experiment(task, sizes, cloning, config.max_error, config.novelty_quantile, draw)
 
 
 def _comparisons(task: str, found: Sequence[Outcome], seeds: list[int]) -> Iterator[Comparison]:
