@@ -1,0 +1,163 @@
+"""Who says what to do first: an oracle, one that errs as often as a language model did, a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from minigrid.core.world_object import WorldObj
+from minigrid.minigrid_env import MiniGridEnv
+
+from biddable.errors import InputError
+from biddable.methods.act.words_as_beacons.subgoals import Cell, Subgoal, kind_of, objects, oracle_subgoals
+from biddable.models.base import LanguageModel
+from biddable.types import user
+
+
+class Teacher(Protocol):
+    """Whoever proposes subgoals for a level as it is after its reset."""
+
+    def propose(self, level: MiniGridEnv) -> list[Subgoal]:
+        """The subgoals, in order."""
+
+
+class OracleTeacher:
+    """Always right."""
+
+    def propose(self, level: MiniGridEnv) -> list[Subgoal]:
+        """See ``Teacher.propose``."""
+        return oracle_subgoals(level)
+
+
+@dataclass
+class SurrogateTeacher:
+    """The oracle, with each subgoal replaced with probability 1 - accuracy: the paper's stand-in for a model.
+
+    Attributes:
+        accuracy: from 0 to 1; one for all subgoals, or one for each.
+        encoding: ``relative`` errors are cells nearby; others are other objects.
+        mean, std: of the distance of a wrong cell, in cells (Manhattan).
+        seed: decides the errors.
+        official: as the paper's code draws cells: always to the right.
+    """
+
+    accuracy: Sequence[float]
+    encoding: Literal["relative", "representation", "language"] = "relative"
+    mean: float = 1.0
+    std: float = 1.0
+    seed: int = 0
+    official: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.accuracy or not all(0 <= share <= 1 for share in self.accuracy):
+            raise InputError(
+                "accuracy", list(self.accuracy), "shares from 0 to 1, one for all or one for each"
+            )
+        if not self.std >= 0:
+            raise InputError("std", self.std, "a number of at least 0")
+        self._rng = np.random.default_rng(self.seed)
+
+    def propose(self, level: MiniGridEnv) -> list[Subgoal]:
+        """See ``Teacher.propose``.
+
+        Raises:
+            InputError: the number of accuracies is neither one nor that of the subgoals.
+        """
+        right = oracle_subgoals(level)
+        shares = list(self.accuracy) * (len(right) if len(self.accuracy) == 1 else 1)
+        if len(shares) != len(right):
+            raise InputError("accuracy", len(shares), f"1 or {len(right)} shares, as there are subgoals")
+        # With accuracy 1 nothing is ever replaced: the draw is below 1.
+        return [
+            one if self._rng.random() < share else self._wrong(one, level)
+            for one, share in zip(right, shares, strict=True)
+        ]
+
+    def _wrong(self, one: Subgoal, level: MiniGridEnv) -> Subgoal:
+        if self.encoding == "relative":
+            return Subgoal(self._elsewhere(one.position, level), one.kind)
+        others = [(cell, thing) for cell, thing in _mistaken_for(level) if cell != one.position]
+        if not others:
+            return one
+        cell, thing = others[int(self._rng.integers(len(others)))]
+        return Subgoal(cell, kind_of(thing))
+
+    def _elsewhere(self, cell: Cell, level: MiniGridEnv) -> Cell:
+        """A cell of the grid at the drawn distance, or the nearest to it that there is."""
+        distance = max(1, int(self._rng.normal(self.mean, self.std)))
+        if self.official:
+            return min(cell[0] + distance, level.width - 1), cell[1]
+        for reach in range(distance, 0, -1):
+            around = [
+                there
+                for dx in range(-reach, reach + 1)
+                for dy in {reach - abs(dx), abs(dx) - reach}
+                if 0 <= (there := (cell[0] + dx, cell[1] + dy))[0] < level.width
+                and 0 <= there[1] < level.height
+            ]
+            if around:
+                return around[int(self._rng.integers(len(around)))]
+        return cell
+
+
+def _mistaken_for(level: MiniGridEnv) -> list[tuple[Cell, WorldObj]]:
+    """What a wrong subgoal may be: doors, where the official code draws only these, else any object."""
+    everything = list(objects(level))
+    doors = [(cell, thing) for cell, thing in everything if thing.type == "door"]
+    return list(doors if type(level).__name__ in ("KeyCorridorEnv", "MultiRoomEnv") else everything)
+
+
+class LMTeacher:
+    """A language model that says, again and again, which of the objects left comes next.
+
+    The level is described in words; each candidate's likelihood after that is compared, so that the answer
+    is always one of the objects (a small model does not write valid JSON).
+    """
+
+    def __init__(self, model: LanguageModel):
+        self._model = model
+
+    def propose(self, level: MiniGridEnv) -> list[Subgoal]:
+        """See ``Teacher.propose``; as many subgoals as the oracle has, or as there are objects."""
+        return self.propose_many([level])[0]
+
+    def propose_many(self, levels: Sequence[MiniGridEnv]) -> list[list[Subgoal]]:
+        """For several levels side by side: one call of the model for each place in the order."""
+        left = [[Subgoal(cell, kind_of(thing)) for cell, thing in objects(level)] for level in levels]
+        wanted = [
+            min(len(oracle_subgoals(level)), len(found)) for level, found in zip(levels, left, strict=True)
+        ]
+        chosen: list[list[Subgoal]] = [[] for _ in levels]
+        for place in range(max(wanted, default=0)):
+            asked = [i for i in range(len(levels)) if place < wanted[i]]
+            chats = [user(_question(levels[i], left[i], chosen[i])) for i in asked for _ in left[i]]
+            words = [_words(one) for i in asked for one in left[i]]
+            scores = iter(self._model.score(chats, words))
+            for i in asked:
+                per_token = [(s := next(scores)).total / len(s.logprobs) for _ in left[i]]
+                chosen[i].append(left[i].pop(int(np.argmax(per_token))))
+        return chosen
+
+
+def _question(level: MiniGridEnv, left: Sequence[Subgoal], chosen: Sequence[Subgoal]) -> str:
+    things = ", ".join(f"the {_words(one)} at {one.position}" for one in [*chosen, *left])
+    done = ", then ".join(f"the {_words(one)}" for one in chosen)
+    so_far = f"So far you have been to {done}. " if chosen else ""
+    x, y = level.agent_pos
+    return (
+        f"You are at ({x}, {y}) in a grid of rooms with {things}. Your task: {level.mission}. A locked "
+        f"door needs a key, and a box may hold one. {so_far}Which one do you go to next? Answer with its "
+        "name only."
+    )
+
+
+def _words(one: Subgoal) -> str:
+    return one.kind.replace("_", " ")
+
+
+def accuracy(proposed: Sequence[Subgoal], right: Sequence[Subgoal]) -> float:
+    """Share of the right subgoals that stand at their places in what was proposed."""
+    hits = [a.position == b.position for a, b in zip(proposed, right, strict=False)]
+    return sum(hits) / len(right)

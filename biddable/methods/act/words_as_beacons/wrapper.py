@@ -1,0 +1,92 @@
+"""A grid level whose observation holds the current subgoal, and whose reward has what reaching it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from biddable.envs.minigrid import GridEnv
+from biddable.errors import InputError
+from biddable.methods.act.words_as_beacons.subgoals import (
+    WIDTHS,
+    Encoding,
+    Tracker,
+    beacon_bonus,
+    encode_subgoal,
+)
+from biddable.methods.act.words_as_beacons.teachers import Teacher
+
+
+class SubgoalEnv(gym.Env[dict[str, Any], int]):
+    """``env`` with a teacher.
+
+    Observation: as before, and ``subgoal``, a vector. ``info`` adds ``subgoals_done`` and ``in_order``, the shares
+    that were reached at all, and in order.
+
+    Args:
+        env: the level.
+        teacher: None for nobody: there is never a subgoal.
+        encoding: how the student sees a subgoal.
+        alpha: the weight of what subgoals pay, at least 0.
+        shown: False hides the subgoals, which pay all the same.
+        pool: vectors for ``language``.
+    """
+
+    def __init__(
+        self,
+        env: GridEnv,
+        teacher: Teacher | None,
+        encoding: Encoding,
+        *,
+        alpha: float = 0.2,
+        shown: bool = True,
+        pool: Mapping[str, NDArray[np.float32]] | None = None,
+    ):
+        beacon_bonus(0, 1, alpha)
+        if encoding == "language" and not pool:
+            raise InputError("pool", pool, "a vector for each kind of subgoal")
+        self.env, self._teacher, self._encoding = env, teacher, encoding
+        self._alpha, self._shown, self._pool = alpha, shown, pool
+        self.width = WIDTHS[encoding] if encoding != "language" else len(next(iter((pool or {}).values())))
+        self.action_space, self.render_mode = env.action_space, env.render_mode
+        box = gym.spaces.Box(-np.inf, np.inf, (self.width,))
+        spaces: Any = env.observation_space
+        self.observation_space = gym.spaces.Dict({**spaces.spaces, "subgoal": box})
+        self._tracker = Tracker((), env.level)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A new level, and its teacher's subgoals."""
+        seen, info = self.env.reset(seed=seed, options=options)
+        level = self.env.level
+        proposed = self._teacher.propose(level) if self._teacher else ()
+        self._tracker = Tracker(proposed, level)
+        return self._with_subgoal(seen), info
+
+    def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """As before; the reward has the subgoal's part in it."""
+        tracker = self._tracker
+        tracker.before()
+        seen, reward, ended, cut, info = self.env.step(action)
+        taken = tracker.after()
+        bonus = 0.0 if taken is None else beacon_bonus(taken, self.env.level.max_steps, self._alpha)
+        count = max(1, len(tracker.subgoals))
+        info = {**info, "subgoals_done": sum(tracker.done) / count, "in_order": tracker.index / count}
+        return self._with_subgoal(seen), float(reward) + bonus, ended, cut, info
+
+    def render(self) -> Any:
+        """The level."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """Close the level."""
+        self.env.close()
+
+    def _with_subgoal(self, seen: dict[str, Any]) -> dict[str, Any]:
+        current = self._tracker.current if self._shown else None
+        return {**seen, "subgoal": encode_subgoal(current, self.env.level, self._encoding, self._pool)}
