@@ -24,8 +24,8 @@ from biddable.methods.act.words_as_beacons.teachers import Teacher
 class SubgoalEnv(gym.Env[dict[str, Any], int]):
     """``env`` with a teacher.
 
-    Observation: as before, and ``subgoal``, a vector. ``info`` adds ``subgoals_done`` and ``in_order``, the shares
-    that were reached at all, and in order.
+    Observation: as before, and ``subgoal``, a vector. ``info`` adds ``subgoals_done`` and ``in_order``, the
+    shares that were reached at all, and in order.
 
     Args:
         env: the level.
