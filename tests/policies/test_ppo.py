@@ -1,0 +1,178 @@
+"""PPO: its formulas by hand, and that it learns what can be learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from biddable.errors import BiddableError, InputError
+from biddable.policies.networks import GridActorCritic, SmallConv
+from biddable.policies.ppo import PPO, Lanes, PPOConfig, gae, ppo_loss
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def test_advantages_by_hand() -> None:
+    rewards, values = column(1, 0, 2), column(0.5, 1.0, 0.0, 4.0)
+    over = column(0, 0, 0).astype(bool)
+    # Differences with gamma .5: 1 + .5*1 - .5 = 1; 0 + 0 - 1 = -1; 2 + 2 - 0 = 4. Each looks on by .5 * .8.
+    third, second = 4.0, -1 + 0.4 * 4.0
+    assert gae(rewards, values, over, 0.5, 0.8)[:, 0] == pytest.approx([1 + 0.4 * second, second, third])
+
+
+def test_nothing_is_carried_over_the_end_of_an_episode() -> None:
+    rewards, values = column(1, 0, 2), column(0.5, 1.0, 0.0, 4.0)
+    over = column(0, 1, 0).astype(bool)
+    # The second step ends its episode: 0 - 1, whatever comes after.
+    assert gae(rewards, values, over, 0.5, 0.8)[:, 0] == pytest.approx([1 + 0.4 * -1, -1, 4])
+
+
+def test_with_lambda_one_they_are_returns_less_values() -> None:
+    rng = np.random.default_rng(0)
+    rewards, values = rng.normal(size=(6, 2)).astype(np.float32), rng.normal(size=(7, 2)).astype(np.float32)
+    found = gae(rewards, values, np.zeros((6, 2), dtype=bool), 0.9, 1.0)
+    expected = sum(0.9**t * rewards[t] for t in range(6)) + 0.9**6 * values[6] - values[0]
+    assert found[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_loss_by_hand() -> None:
+    config = PPOConfig(clip=0.2, value=0.5, entropy=0.1)
+    logits = torch.log(torch.tensor([[0.6, 0.4], [0.3, 0.7]]))
+    actions, old = torch.tensor([0, 1]), torch.log(torch.tensor([0.4, 0.8]))
+    advantages = torch.tensor([2.0, -1.0])
+    # Ratios 1.5, cut to 1.2 as the advantage is positive, and .875, within the bounds.
+    gain = (1.2 * 2 - 0.875) / 2
+    entropy = -sum(p * np.log(p) for p in (0.6, 0.4, 0.3, 0.7)) / 2
+    error = ((1.0 - 0.5) ** 2 + (0.0 - 2.0) ** 2) / 2
+    found = ppo_loss(
+        logits, torch.tensor([1.0, 0.0]), actions, old, advantages, torch.tensor([0.5, 2.0]), config
+    )
+    assert found.item() == pytest.approx(0.5 * error - gain - 0.1 * entropy, abs=1e-6)
+
+
+def test_beyond_the_clip_there_is_no_gradient_but_back_there_is() -> None:
+    for advantage, moves in ((1.0, False), (-1.0, True)):
+        logits = torch.log(torch.tensor([[0.9, 0.1]])).requires_grad_()
+        loss = ppo_loss(
+            logits,
+            torch.zeros(1),
+            torch.tensor([0]),
+            torch.log(torch.tensor([0.5])),
+            torch.tensor([advantage]),
+            torch.zeros(1),
+            PPOConfig(entropy=0.0),
+        )
+        loss.backward()
+        assert bool(logits.grad.abs().max() > 1e-3) is moves
+
+
+def test_the_small_convolution_is_a_convolution() -> None:
+    torch.manual_seed(0)
+    for inputs, side in ((3, 7), (4, 4), (2, 2), (1, 5)):
+        layer = SmallConv(inputs, 6, side)
+        layer.bias.data.normal_()
+        picture = torch.randn(5, side, side, inputs, requires_grad=True)
+        plain = nn.functional.conv2d(
+            picture.permute(0, 3, 1, 2), layer.weight, layer.bias, stride=2, padding=1
+        ).permute(0, 2, 3, 1)
+        found = layer(picture.flatten(1)).view(plain.shape)
+        assert torch.allclose(found, plain, atol=1e-5)
+        ways = [
+            torch.autograd.grad(x.square().sum(), [picture, layer.weight, layer.bias]) for x in (found, plain)
+        ]
+        for ours, theirs in zip(*ways, strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+def test_what_was_laid_out_is_laid_out_anew_once_the_weights_change() -> None:
+    layer = SmallConv(1, 1, 2)
+    cells = torch.ones(1, 4)
+    with torch.no_grad():
+        before = layer(cells)
+        assert torch.equal(layer(cells), before)
+        layer.weight.mul_(2)
+        assert torch.allclose(layer(cells), 2 * before)
+
+
+class Signs:
+    """Two actions, of which the sign of a number says which one pays; eight steps an episode."""
+
+    def __init__(self):
+        self._rng = np.random.default_rng(0)
+
+    def reset(self, *, seed=None):
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        self._left, self._right = 8, 0
+        return self._draw(), {}
+
+    def step(self, action: int):
+        hit = action == (self._number > 0)
+        self._left -= 1
+        self._right += hit
+        over = not self._left
+        return self._draw(), float(hit), over, False, {"success": over and self._right == 8}
+
+    def _draw(self):
+        self._number = self._rng.normal()
+        return {"number": np.array([self._number], dtype=np.float32)}
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.actor, self.critic = nn.Linear(1, 16), nn.Linear(16, 2), nn.Linear(16, 1)
+
+    def forward(self, number):
+        hidden = self.body(number).tanh()
+        return self.actor(hidden), self.critic(hidden)[:, 0]
+
+
+def learning(**changes) -> PPO:
+    config = PPOConfig(**{"envs": 4, "steps": 32, "batch_size": 32, "lr": 1e-2, **changes})
+    lanes = Lanes([Signs() for _ in range(config.envs)], lambda seen: (seen["number"],), seed=0)
+    return PPO(Small(), lanes, config, seed=0)
+
+
+def test_it_learns() -> None:
+    seen = []
+    ppo = learning()
+    ppo.train(10_000, lambda progress: seen.append(progress.success) or progress.success > 0.8)
+    assert seen[0] < 0.2
+    assert seen[-1] > 0.8
+    assert ppo.frames < 10_000, "it was told to stop"
+
+
+def test_the_same_seed_learns_the_same() -> None:
+    weights = []
+    for _ in range(2):
+        ppo = learning()
+        ppo.train(1000)
+        weights.append(ppo.network.actor.weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_a_policy_that_is_no_longer_finite_stops_it() -> None:
+    ppo = learning()
+    ppo.network.actor.weight.data.fill_(float("nan"))
+    with pytest.raises(BiddableError, match="no longer finite after 0 frames; lower lr"):
+        ppo.train(1000)
+
+
+def test_the_network_for_grids_has_its_sizes() -> None:
+    network = GridActorCritic(5, 7)
+    logits, values = network(torch.zeros(3, 7, 7, 3), torch.zeros(3, 5))
+    assert (logits.shape, values.shape) == ((3, 7), (3,))
+    assert [layer.weight.shape[:2] for layer in network.convolutions[::2]] == [(32, 3), (32, 32), (32, 32)]
+    assert network.body.weight.shape == (256, 32 + 5)
+
+
+@pytest.mark.parametrize(("field", "value"), [("envs", 0), ("gamma", 1.1), ("lr", 0.0), ("clip", -1.0)])
+def test_settings_out_of_range(field, value) -> None:
+    with pytest.raises(InputError, match=f"{field} is"):
+        PPOConfig(**{field: value})
