@@ -1,0 +1,129 @@
+"""Steps of the environment a second while PPO learns, beside Stable-Baselines3, in one process, in turns.
+
+    python -m benchmarks.ppo_env_steps [--json] [--rounds N] [--level NAME]
+
+Both sides have the same 16 MiniGrid levels (our ``GridEnv``, whose view is several times faster than the
+package's own), the same convolutional network, 128 steps a stretch, 4 epochs, batches of 256, one thread. The
+ceiling is what the 16 environments alone do with random actions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks._common import Row, parser, report, time_both
+from biddable.envs.base import make_env
+from biddable.policies.networks import GridActorCritic
+from biddable.policies.ppo import PPO, Lanes, PPOConfig
+
+UPDATES = 4
+CONFIG = PPOConfig(lr=1e-4)
+
+
+class ImageOnly(gym.Env[Any, Any]):
+    """What Stable-Baselines3 can take: the picture alone, as numbers."""
+
+    def __init__(self, env: Any):
+        self.env, self.action_space = env, env.action_space
+        self.observation_space = gym.spaces.Box(0, 255, (7, 7, 3), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        """The first picture."""
+        seen, info = self.env.reset(seed=seed)
+        return seen["image"].astype(np.float32), info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """The next picture."""
+        seen, *rest = self.env.step(int(action))
+        return seen["image"].astype(np.float32), *rest
+
+
+def levels(name: str) -> list[Any]:
+    """The environments of one side."""
+    return [make_env(f"minigrid:{name}") for _ in range(CONFIG.envs)]
+
+
+def ours(name: str) -> Callable[[], object]:
+    """Some updates of ours."""
+    nothing = np.zeros(1, dtype=np.float32)
+    lanes = Lanes(levels(name), lambda seen: (seen["image"], nothing), seed=0)
+    ppo = PPO(GridActorCritic(1, 7), lanes, CONFIG, seed=0)
+    return lambda: ppo.train(ppo.frames + UPDATES * CONFIG.envs * CONFIG.steps)
+
+
+def by_stable_baselines(name: str) -> Callable[[], object]:
+    """As many of Stable-Baselines3's."""
+    from stable_baselines3 import PPO as Theirs  # noqa: N811
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    class Convolutions(BaseFeaturesExtractor):
+        def __init__(self, space: Any):
+            super().__init__(space, 256)
+            layers: list[nn.Module] = []
+            for inputs in (3, 32, 32):
+                layers += [nn.Conv2d(inputs, 32, 3, stride=2, padding=1), nn.ELU()]
+            self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 256), nn.ReLU())
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.body(image.permute(0, 3, 1, 2))
+
+    model = Theirs(
+        "MlpPolicy",
+        DummyVecEnv([lambda env=env: ImageOnly(env) for env in levels(name)]),
+        learning_rate=CONFIG.lr,
+        n_steps=CONFIG.steps,
+        batch_size=CONFIG.batch_size,
+        n_epochs=CONFIG.epochs,
+        gamma=CONFIG.gamma,
+        gae_lambda=CONFIG.gae_lambda,
+        clip_range=CONFIG.clip,
+        ent_coef=CONFIG.entropy,
+        vf_coef=CONFIG.value,
+        max_grad_norm=CONFIG.max_grad_norm,
+        normalize_advantage=CONFIG.normalize,
+        policy_kwargs={"features_extractor_class": Convolutions, "net_arch": []},
+        device="cpu",
+    )
+    return lambda: model.learn(UPDATES * CONFIG.envs * CONFIG.steps, reset_num_timesteps=False)
+
+
+def ceiling(name: str) -> float:
+    """Steps a second of the environments alone."""
+    envs, rng = levels(name), np.random.default_rng(0)
+    start, count = time.perf_counter(), 0
+    for env in envs:
+        for action in rng.integers(7, size=1000).tolist():
+            *_, ended, cut, _ = env.step(action)
+            count += 1
+            if ended or cut:
+                env.reset()
+    return count / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--level", default="MiniGrid-MultiRoom-N2-S4-v0")
+    arguments = options.parse_args()
+    torch.set_num_threads(1)
+    steps = UPDATES * CONFIG.envs * CONFIG.steps
+    bound = ceiling(arguments.level)
+    mine, theirs = time_both(
+        ours(arguments.level), by_stable_baselines(arguments.level), rounds=arguments.rounds
+    )
+    name = f"{arguments.level}, beside Stable-Baselines3"
+    row = Row.of_rates(name, steps / mine, steps / theirs, "steps/s", ceiling=bound)
+    report([row], as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()
