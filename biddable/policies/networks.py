@@ -36,20 +36,28 @@ class SmallConv(nn.Module):
                         if 0 <= y < side and 0 <= x < side:
                             places[y, x, :, row, column] = numbered[:, :, dy, dx].T
         self._places = places.view(side * side * inputs, -1)
-        self._laid_out: tuple[int, Tensor] | None = None
+        self._laid_out: Tensor | None = None
 
     def forward(self, cells: Tensor) -> Tensor:
         """[N, side * side * inputs] -> [N, out_side * out_side * outputs]."""
         return torch.addmm(self.bias.repeat(self.out_side**2), cells, self._dense())
 
+    def train(self, mode: bool = True) -> SmallConv:
+        """As ``nn.Module.train``. In eval mode the kernel is laid out once: call it again for new weights.
+
+        (A weight's version does not tell: a fused optimizer leaves it as it was.)
+        """
+        self._laid_out = None
+        super().train(mode)
+        return self
+
     def _dense(self) -> Tensor:
-        version = self.weight._version
-        if not torch.is_grad_enabled() and self._laid_out and self._laid_out[0] == version:
-            return self._laid_out[1]  # acting, the weights stay as they are for a whole stretch
+        if self._laid_out is not None:
+            return self._laid_out
         kernel = torch.cat([self.weight.flatten(), self.weight.new_zeros(1)])
         dense = kernel.index_select(0, self._places.flatten()).view(self._places.shape)
-        if not torch.is_grad_enabled():
-            self._laid_out = version, dense
+        if not self.training and not torch.is_grad_enabled():
+            self._laid_out = dense
         return dense
 
 

@@ -155,6 +155,7 @@ class PPO:
     @torch.no_grad()
     def _collect(self) -> None:
         """A stretch of steps with the network as it is."""
+        self.network.eval()
         for t in range(self.config.steps):
             for store, part in zip(self._seen, self.lanes.seen, strict=True):
                 store[t] = torch.from_numpy(part)
@@ -170,6 +171,7 @@ class PPO:
         self.frames += self._actions.numel()
 
     def _update(self) -> None:
+        self.network.train()
         config = self.config
         values = self._values.numpy()
         advantages = torch.from_numpy(

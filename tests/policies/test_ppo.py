@@ -88,14 +88,22 @@ def test_the_small_convolution_is_a_convolution() -> None:
             assert torch.allclose(ours, theirs, atol=1e-3)
 
 
-def test_what_was_laid_out_is_laid_out_anew_once_the_weights_change() -> None:
-    layer = SmallConv(1, 1, 2)
-    cells = torch.ones(1, 4)
-    with torch.no_grad():
-        before = layer(cells)
-        assert torch.equal(layer(cells), before)
-        layer.weight.mul_(2)
-        assert torch.allclose(layer(cells), 2 * before)
+def test_a_fused_step_is_acted_on_at_once() -> None:
+    """A kernel laid out for acting must not outlive it; a fused optimizer leaves no trace in versions."""
+    torch.manual_seed(0)
+    network = GridActorCritic(1, 7)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
+    seen = torch.rand(4, 7, 7, 3), torch.zeros(4, 1)
+    for _ in range(2):
+        network.eval()
+        with torch.no_grad():
+            acting = network(*seen)[0]
+            assert torch.equal(network(*seen)[0], acting)
+        network.train()
+        learning = network(*seen)[0]
+        assert torch.allclose(acting, learning.detach(), atol=1e-5)
+        learning.square().sum().backward()
+        optimizer.step()
 
 
 class Signs:
