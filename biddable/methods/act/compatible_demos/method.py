@@ -122,7 +122,7 @@ class CompatibleDemos(Method):
             "does not fit the policy, or asking for what does, raises it."
         ),
         needs="MuJoCo (pip install 'biddable[envs]'); 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "5 (2 cores)", "gpu": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "8 (1 core)", "gpu": "not measured"},
     )
     Config = CompatibleDemosConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -53,6 +53,7 @@ class SubgoalEnv(gym.Env[dict[str, Any], int]):
         self._alpha, self._shown, self._pool = alpha, shown, pool
         self.width = WIDTHS[encoding] if encoding != "language" else len(next(iter((pool or {}).values())))
         self.action_space, self.render_mode = env.action_space, env.render_mode
+        self.actions = int(env.action_space.n)  # type: ignore[attr-defined]
         box = gym.spaces.Box(-np.inf, np.inf, (self.width,))
         spaces: Any = env.observation_space
         self.observation_space = gym.spaces.Dict({**spaces.spaces, "subgoal": box})

@@ -1,0 +1,160 @@
+"""One student: PPO on a level with a teacher, measured by frames to success, then tried out without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from biddable.envs.base import make_env
+from biddable.methods.act.words_as_beacons.subgoals import Encoding
+from biddable.methods.act.words_as_beacons.teachers import OracleTeacher, SurrogateTeacher, Teacher
+from biddable.methods.act.words_as_beacons.wrapper import SubgoalEnv
+from biddable.policies.base import rollouts, successes
+from biddable.policies.networks import GridActorCritic
+from biddable.policies.ppo import PPO, RECENT, Lanes, PPOConfig, Progress
+
+CURVE_POINTS = 40
+TEST_SEED = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Who teaches, what the student sees and what it is paid.
+
+    ``accuracy`` is the teacher's: none for nobody, else one share for all subgoals or one for each; ``mean``
+    and ``std`` are of how far its wrong cells are off.
+    """
+
+    name: str
+    encoding: Encoding = "representation"
+    accuracy: tuple[float, ...] = ()
+    alpha: float = 0.2
+    shown: bool = True
+    mean: float = 1.0
+    std: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An arm with a seed, and everything else that its outcome depends on."""
+
+    arm: Arm
+    seed: int
+    level: str
+    frames: int
+    threshold: float
+    cases: int
+    ppo: dict[str, Any]
+    pool: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        arm, seed: whose it is.
+        frames: seen until the threshold was reached; all of them, where it never was.
+        reached: whether it was.
+        curve: (frames, success of the latest episodes).
+        with_teacher, alone: one number per test case, with the teacher still there and with nobody.
+    """
+
+    arm: str
+    seed: int
+    frames: int
+    reached: bool
+    curve: list[tuple[int, float]]
+    with_teacher: list[float]
+    alone: list[float]
+
+
+class Student:
+    """A trained network as a policy that draws its actions."""
+
+    def __init__(self, network: GridActorCritic, seed: int):
+        self._network = network.eval()
+        self._generator = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def act(self, observations: Sequence[dict[str, Any]]) -> list[int]:
+        """See ``Policy.act``."""
+        parts = zip(*map(features, observations), strict=True)
+        logits, _ = self._network(*(Tensor(np.stack(part)) for part in parts))
+        return torch.multinomial(logits.softmax(-1), 1, generator=self._generator)[:, 0].tolist()
+
+
+def features(seen: dict[str, Any]) -> tuple[NDArray[Any], ...]:
+    """What the network sees."""
+    return seen["image"], seen["subgoal"]
+
+
+def train_students(jobs: list[Job]) -> list[Outcome]:
+    """One after another; a function that a worker process can be sent."""
+    torch.set_num_threads(1)
+    return [train_student(job)[0] for job in jobs]
+
+
+def train_student(job: Job) -> tuple[Outcome, GridActorCritic]:
+    """Train and try out."""
+    envs = [make_student_env(job, lane) for lane in range(job.ppo["envs"])]
+    torch.manual_seed(job.seed)
+    network = GridActorCritic(envs[0].width, envs[0].actions)
+    lanes = Lanes(envs, features, job.seed)
+    curve: list[tuple[int, float]] = []
+    reached: list[int] = []
+
+    def note(progress: Progress) -> None:
+        curve.append((progress.frames, progress.success))
+        if not reached and len(lanes.ended) == RECENT and progress.success >= job.threshold:
+            reached.append(progress.frames)
+
+    PPO(network, lanes, PPOConfig(**job.ppo), job.seed).train(job.frames, note)
+    every = max(1, len(curve) // CURVE_POINTS)
+    outcome = Outcome(
+        arm=job.arm.name,
+        seed=job.seed,
+        frames=reached[0] if reached else job.frames,
+        reached=bool(reached),
+        curve=curve[::every],
+        with_teacher=_try(network, envs, job),
+        alone=_try(network, [make_student_env(job, lane, alone=True) for lane in range(len(envs))], job),
+    )
+    return outcome, network
+
+
+def make_student_env(job: Job, lane: int, *, alone: bool = False) -> SubgoalEnv:
+    """The level of one lane; ``alone`` with nobody to teach."""
+    pool: Mapping[str, NDArray[np.float32]] = {
+        kind: np.array(vector, dtype=np.float32) for kind, vector in job.pool.items()
+    }
+    return SubgoalEnv(
+        make_env(f"minigrid:{job.level}"),
+        None if alone else _teacher(job, lane),
+        job.arm.encoding,
+        alpha=job.arm.alpha,
+        shown=job.arm.shown,
+        pool=pool,
+    )
+
+
+def _teacher(job: Job, lane: int) -> Teacher | None:
+    arm = job.arm
+    if not arm.accuracy:
+        return None
+    if set(arm.accuracy) == {1.0}:
+        return OracleTeacher()
+    seed = int(np.random.SeedSequence([job.seed, lane]).generate_state(1)[0])
+    return SurrogateTeacher(arm.accuracy, arm.encoding, arm.mean, arm.std, seed)
+
+
+def _try(network: GridActorCritic, envs: Sequence[SubgoalEnv], job: Job) -> list[float]:
+    """The same levels for every arm and seed."""
+    found = rollouts(envs, Student(network, job.seed), range(TEST_SEED, TEST_SEED + job.cases))
+    return successes(found).tolist()
