@@ -1,0 +1,114 @@
+"""Words as Beacons as a run: students, arms, what is left, and what a kill does not change."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import biddable
+from biddable.errors import InputError
+from biddable.methods.act.words_as_beacons.method import (
+    PUBLISHED,
+    WordsAsBeacons,
+    WordsAsBeaconsConfig,
+)
+from biddable.methods.act.words_as_beacons.student import Arm, Job, train_student
+from biddable.methods.act.words_as_beacons.subgoals import KINDS
+from biddable.policies.text import text_vectors
+
+LEVEL = "MiniGrid-MultiRoom-N2-S4-v0"
+TINY = {
+    "level": LEVEL, "seeds": 2, "frames": 128, "cases": 2, "teacher_model": "", "envs": 4, "steps": 16,
+    "workers": 1,
+}  # fmt: skip
+
+
+def job(arm: Arm, **changes) -> Job:
+    settings = {"seed": 0, "level": LEVEL, "frames": 128, "threshold": 0.8, "cases": 3}
+    return Job(arm, **{**settings, **changes}, ppo={"envs": 4, "steps": 16, "lr": 1e-3})
+
+
+@pytest.mark.parametrize("encoding", ["relative", "representation"])
+def test_a_student_is_measured(encoding) -> None:
+    outcome, network = train_student(job(Arm("x", encoding, (1.0,)), threshold=0.01))
+    assert (outcome.frames, outcome.reached) == (128, False), "100 episodes have not ended yet"
+    assert [frames for frames, _ in outcome.curve] == [64, 128]
+    assert len(outcome.with_teacher) == len(outcome.alone) == 3
+    assert network.body.in_features == 32 + {"relative": 2, "representation": 3}[encoding]
+
+
+def test_the_same_job_has_the_same_outcome() -> None:
+    one = job(Arm("x", "representation", (0.5,)), frames=256)
+    assert train_student(one)[0] == train_student(one)[0]
+
+
+def test_a_student_learns_a_small_level_with_a_teacher() -> None:
+    arm = Arm("x", "representation", (1.0,))
+    settings = {"envs": 16, "steps": 128, "lr": 1e-3}
+    outcome, _ = train_student(Job(arm, 0, LEVEL, 60_000, 0.8, 20, settings))
+    assert outcome.reached
+    assert outcome.frames < 60_000
+    assert np.mean(outcome.with_teacher) > 0.8
+
+
+def test_the_arms_are_those_of_the_issue() -> None:
+    method = WordsAsBeacons(WordsAsBeaconsConfig())
+    arms = {arm.name: arm for arm in method._arms([0.9, 0.5, 0.5, 0.8])}
+    assert list(arms) == [
+        "ppo", "relative", "representation", "language", "reward only", "input only", "taught by llama",
+        "taught by llama, relative", "taught by deepseek", "taught by qwen", "taught by smollm2",
+    ]  # fmt: skip
+    assert (arms["ppo"].accuracy, arms["reward only"].shown, arms["input only"].alpha) == ((), False, 0.0)
+    assert arms["taught by qwen"].accuracy == (0.3521,)
+    assert arms["taught by llama, relative"].accuracy == (PUBLISHED["MultiRoom-N4-S5"]["llama"].relative,)
+    assert arms["taught by smollm2"].accuracy == (0.9, 0.5, 0.5, 0.8)
+
+
+def test_the_same_run_ends_the_same_after_a_kill(tmp_path) -> None:
+    whole = biddable.run("words-as-beacons", out=tmp_path / "whole", **TINY)
+    assert set(whole.metrics["arms"]) == {"ppo", "relative", "representation", "reward only", "input only"}
+    command = "import biddable, sys; biddable.run('words-as-beacons', out=sys.argv[1], **eval(sys.argv[2]))"
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", command, str(killed), repr(TINY)])
+    journal = killed / "stages" / "students.jsonl"
+    deadline = time.monotonic() + 120
+    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 2):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = biddable.run("words-as-beacons", out=killed, **TINY)
+    assert again.metrics == whole.metrics
+    assert again.comparisons == whole.comparisons
+    assert again.timing["opened"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"level": "MiniGrid-Nowhere-v0"}, "level is 'MiniGrid-Nowhere-v0', expected a level of MiniGrid"),
+        ({"level": "MiniGrid-Empty-5x5-v0"}, "expected a level of MultiRoom, KeyCorridor"),
+        ({"alpha": -1.0}, "alpha is -1.0"),
+        ({"seeds": 1}, "seeds is 1"),
+    ],
+)
+def test_settings_that_there_are_not(setting, message, tmp_path) -> None:
+    with pytest.raises(InputError, match=message.replace(".", r"\.")):
+        biddable.run("words-as-beacons", out=tmp_path / "run", **{**TINY, **setting})
+
+
+def test_names_become_vectors_that_tell_them_apart(smollm2) -> None:
+    phrases = [kind.replace("_", " ") for kind in KINDS]
+    vectors = text_vectors(smollm2, phrases)
+    assert vectors.shape == (len(KINDS), 576)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    alike = vectors @ vectors.T - 2 * np.eye(len(KINDS))
+    assert alike.max() < 0.999, "no two phrases have the same vector"
+    red, blue, key = (phrases.index(text) for text in ("red door", "blue door", "key"))
+    assert alike[red, blue] > alike[red, key]
