@@ -50,7 +50,8 @@ bench: .venv/tools
 clean:
 	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-# What the tests need besides Python: a browser for the report and for web tasks, a C compiler for the decoder.
+# What the tests need besides Python: a browser for the report and for web tasks, a C compiler for the decoder,
+# EGL for MuJoCo's pictures.
 system:
 	@missing=""; \
 	for each in $(BROWSERS) none; do command -v $$each >/dev/null && break; done; \
@@ -58,6 +59,7 @@ system:
 	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
 	for each in $(COMPILERS) none; do command -v $$each >/dev/null && break; done; \
 	[ $$each != none ] || missing="$$missing gcc libc6-dev"; \
+	ldconfig -p 2>/dev/null | grep -q libEGL.so.1 || missing="$$missing libegl1 libgl1-mesa-dri"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q \
 		&& apt-get install -qy --no-install-recommends $$missing; then exit 0; fi; \

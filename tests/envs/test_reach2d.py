@@ -7,7 +7,7 @@ import pytest
 
 from biddable.envs.base import make_env
 from biddable.envs.reach2d import MAX_STEPS, Reach2DEnv, Region
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError
 
 
 def drive(env: Reach2DEnv, moves: list[tuple[float, float]]):
@@ -88,6 +88,17 @@ def test_side_by_side_they_are_the_single_ones() -> None:
     for i in range(3):
         assert seen["state"][i] == pytest.approx(Reach2DEnv("Reach2D").reset(seed=7 + i)[0]["state"])
     envs.close()
+
+
+def test_where_nothing_can_be_drawn_it_is_one_line(monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no context")
+
+    monkeypatch.setattr("mujoco.Renderer", broken)
+    env = Reach2DEnv("Reach2D")
+    env.reset(seed=0)
+    with pytest.raises(BiddableError, match="MuJoCo cannot draw here: apt-get install libegl1"):
+        env.render()
 
 
 def test_a_picture_shows_point_goal_and_pillar() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from biddable.errors import BiddableError
 from biddable.methods.act.compatible_demos.experiment import (
     BASE_STYLE,
     STYLES,
@@ -27,6 +29,8 @@ from biddable.runs.figures import Bars, Clip, Figure, Replays, Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
+
+logger = logging.getLogger(__name__)
 
 Task = Literal["Reach2D", "Reach2DPillar"]
 Count = Annotated[int, Field(ge=1)]
@@ -161,9 +165,13 @@ class CompatibleDemos(Method):
         apart = np.array(outcome.success["elicited"]) - np.array(outcome.success["naive"])
         case = int(apart.argmax())
         env = experiment.env(WIDER)
-        clips = [clip(env, ensemble, TEST_SEED + case, arm) for arm, ensemble in trained.items()]
-        env.close()
-        return clips
+        try:
+            return [clip(env, ensemble, TEST_SEED + case, arm) for arm, ensemble in trained.items()]
+        except BiddableError as error:  # no pictures is no reason to lose the run
+            logger.warning("%s", error)
+            return []
+        finally:
+            env.close()
 
     def _experiment(self, run: Run, task: str, seed: int) -> Experiment:
         config = self.config
