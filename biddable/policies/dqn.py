@@ -1,0 +1,189 @@
+"""Deep Q-learning: double (van Hasselt et al., AAAI 2016), with prioritised replay, over masked actions.
+
+    environments side by side -> epsilon-greedy actions -> replay -> batches by priority -> Q towards targets
+
+The last of an observation's features is the mask of what can be done there: a page has as many actions as it
+has elements and fields.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from biddable.errors import BiddableError, InputError
+from biddable.policies.ppo import Lanes, Progress
+from biddable.policies.replay import Replay
+
+FORBIDDEN = -999_999.0
+"""The value of what cannot be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DQNConfig:
+    """The algorithm's numbers."""
+
+    gamma: float = 0.99
+    """Discount."""
+    lr: float = 1e-3
+    """Adam's learning rate."""
+    batch_size: int = 64
+    """Transitions in a batch."""
+    replay: int = 20_000
+    """Transitions that are kept."""
+    warm_up: int = 500
+    """Frames before the first update."""
+    every: int = 4
+    """Frames for each update."""
+    target_every: int = 200
+    """Updates between two copies of the network to the target."""
+    epsilon: float = 0.05
+    """Share of random actions in the end; at first all are."""
+    explore: float = 0.5
+    """Share of the frames over which the share of random actions falls, in a line."""
+    alpha: float = 0.6
+    """How much priorities count when transitions are drawn; 0 draws uniformly."""
+    beta: float = 0.4
+    """How much is made up for that at first; in the end all of it."""
+    double: bool = True
+    """Whether the network chooses the action whose value the target gives."""
+    max_grad_norm: float = 10.0
+    """Gradients with a larger norm are scaled down to it."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "replay", "every", "target_every"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "an integer of at least 1")
+        for name in ("gamma", "epsilon", "explore", "alpha", "beta"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(name, getattr(self, name), "a number from 0 to 1")
+        if not self.lr > 0:
+            raise InputError("lr", self.lr, "a number above 0")
+
+    def epsilon_at(self, frame: int, frames: int) -> float:
+        """Share of random actions at a frame."""
+        done = min(1.0, frame / max(1.0, self.explore * frames))
+        return 1 + (self.epsilon - 1) * done
+
+
+class DQN:
+    """A training under way.
+
+    Args:
+        network: gives values [N, actions] for features, each [N, ...]; the last is the mask [N, actions].
+        lanes: where it acts.
+        config: see ``DQNConfig``.
+        seed: decides random actions and draws from the replay.
+    """
+
+    def __init__(self, network: nn.Module, lanes: Lanes, config: DQNConfig, seed: int):
+        self.network, self.lanes, self.config = network, lanes, config
+        self.target = copy.deepcopy(network).requires_grad_(False)
+        self.replay = Replay(config.replay, [part[0] for part in lanes.seen], alpha=config.alpha, seed=seed)
+        self.frames = self.updates = 0
+        self._rng = np.random.default_rng(seed)
+        self._optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, fused=True)
+
+    def train(self, frames: int, on_step: Callable[[Progress], bool | None] = lambda _: None) -> None:
+        """Go on until ``frames`` have been seen in all, or ``on_step`` says True.
+
+        Raises:
+            InputError: an observation in which nothing can be done.
+            BiddableError: values are no longer finite.
+        """
+        owed = 0.0
+        while self.frames < frames:
+            self._act(self.config.epsilon_at(self.frames, frames))
+            if self.frames >= self.config.warm_up:
+                owed += len(self.lanes.envs) / self.config.every
+                while owed >= 1:
+                    owed -= 1
+                    self._update(self.frames / frames)
+            ended = self.lanes.ended
+            success, length = np.mean(ended, axis=0).tolist() if ended else (0.0, 0.0)
+            if on_step(Progress(self.frames, success, length, 0.0)):
+                break
+
+    def _act(self, epsilon: float) -> None:
+        seen = tuple(part.copy() for part in self.lanes.seen)
+        actions = greedy(self.network, seen)
+        masks = seen[-1] > 0
+        for lane in np.flatnonzero(self._rng.random(len(actions)) < epsilon):
+            actions[lane] = self._rng.choice(np.flatnonzero(masks[lane]))
+        rewards, over = self.lanes.step(actions)
+        # Where an episode is over, what "follows" is the next one's start: it is not looked at.
+        self.replay.add(seen, actions, rewards, self.lanes.seen, over)
+        self.frames += len(actions)
+
+    def _update(self, progress: float) -> None:
+        config = self.config
+        beta = config.beta + (1 - config.beta) * progress
+        places, weights = self.replay.sample(config.batch_size, beta)
+        seen, actions, rewards, then, over = self.replay.take(places)
+        values = self.network(*map(torch.from_numpy, seen))
+        chosen = values.gather(1, torch.from_numpy(actions)[:, None])[:, 0]
+        goals = targets(
+            self.network if config.double else self.target, self.target, rewards, then, over, config.gamma
+        )
+        errors = goals - chosen
+        if not torch.isfinite(errors).all():
+            raise BiddableError(f"values are no longer finite after {self.frames} frames; lower lr")
+        loss = (torch.from_numpy(weights) * nn.functional.huber_loss(chosen, goals, reduction="none")).mean()
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm, foreach=True)
+        self._optimizer.step()
+        self.replay.correct(places, errors.detach().numpy())
+        self.updates += 1
+        if self.updates % config.target_every == 0:
+            self.target.load_state_dict(self.network.state_dict())
+
+
+@torch.no_grad()
+def targets(
+    chooser: nn.Module,
+    target: nn.Module,
+    rewards: NDArray[np.float32],
+    then: list[NDArray[Any]],
+    over: NDArray[np.bool_],
+    gamma: float,
+) -> Tensor:
+    """[N] what values should be: the reward, and the discounted value of the best that can follow.
+
+    Args:
+        chooser: says which action is best; the network itself in double Q-learning.
+        target: says what it is worth.
+        rewards: [N].
+        then: features of what followed, the mask the last.
+        over: [N] nothing followed.
+        gamma: discount.
+    """
+    following = [torch.from_numpy(part) for part in then]
+    best = masked(chooser(*following), following[-1]).argmax(1, keepdim=True)
+    worth = target(*following).gather(1, best)[:, 0]
+    return torch.from_numpy(rewards) + gamma * torch.where(torch.from_numpy(over), 0.0, worth)
+
+
+@torch.no_grad()
+def greedy(network: nn.Module, seen: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+    """[N] the best action that can be taken in each observation.
+
+    Raises:
+        InputError: nothing can be done in one of them.
+    """
+    features = [torch.from_numpy(part) for part in seen]
+    if not (features[-1] > 0).any(1).all():
+        raise InputError("mask", "no action at all", "at least one that can be taken")
+    return masked(network(*features), features[-1]).argmax(1).numpy()
+
+
+def masked(values: Tensor, mask: Tensor) -> Tensor:
+    """[N, actions] with a value below any other where ``mask`` is 0."""
+    return values.masked_fill(mask <= 0, FORBIDDEN)

@@ -1,0 +1,191 @@
+"""Deep Q-learning: the tree of priorities, targets by hand, masks, and that it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from biddable.errors import BiddableError, InputError
+from biddable.policies.dqn import DQN, DQNConfig, greedy, masked, targets
+from biddable.policies.ppo import Lanes
+from biddable.policies.replay import Replay, SumTree
+
+
+def test_a_tree_finds_what_a_running_sum_finds() -> None:
+    rng = np.random.default_rng(0)
+    for capacity in (1, 2, 5, 8, 100):
+        tree, plain = SumTree(capacity), np.zeros(capacity)
+        for _ in range(5):
+            places = rng.integers(capacity, size=7)
+            values = rng.random(7) * (rng.random(7) < 0.7)
+            tree.set(places, values)
+            plain[places] = values
+            assert tree.total == pytest.approx(plain.sum())
+            if plain.sum() == 0:
+                continue
+            sums = rng.random(50) * plain.sum() * (1 - 1e-9)
+            expected = np.searchsorted(plain.cumsum(), sums, side="right")
+            assert tree.find(sums).tolist() == expected.tolist()
+        assert tree[np.arange(capacity)].tolist() == plain.tolist()
+
+
+def test_what_has_no_priority_is_never_drawn() -> None:
+    tree = SumTree(6)
+    tree.set(np.array([1, 4]), np.array([1.0, 3.0]))
+    assert set(tree.find(np.array([0.0, 0.999, 1.0, 3.999999, 4.0]))) == {1, 4}
+
+
+def some(values: list[float]) -> tuple[np.ndarray, ...]:
+    return np.array(values, dtype=np.float32)[:, None], np.ones((len(values), 2), dtype=np.float32)
+
+
+def filled(alpha: float, capacity: int = 4) -> Replay:
+    replay = Replay(capacity, [part[0] for part in some([0])], alpha=alpha, seed=0)
+    for value in range(6):
+        seen, then = some([value]), some([value + 1])
+        replay.add(
+            seen, np.array([value % 2]), np.array([value / 10], np.float32), then, np.array([value == 5])
+        )
+    return replay
+
+
+def test_the_oldest_are_overwritten_and_the_rest_is_whole() -> None:
+    replay = filled(0.6)
+    seen, actions, rewards, then, over = replay.take(np.arange(4))
+    assert replay.size == 4
+    assert seen[0][:, 0].tolist() == [4, 5, 2, 3]
+    assert then[0][:, 0].tolist() == [5, 6, 3, 4]
+    assert actions.tolist() == [0, 1, 0, 1]
+    assert rewards.tolist() == pytest.approx([0.4, 0.5, 0.2, 0.3])
+    assert over.tolist() == [False, True, False, False]
+
+
+def test_draws_follow_errors_and_weights_make_up_for_it() -> None:
+    replay = filled(1.0)
+    replay.correct(np.arange(4), np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32))
+    counts = np.zeros(4)
+    for _ in range(500):
+        places, weights = replay.sample(8, beta=1.0)
+        counts += np.bincount(places, minlength=4)
+    assert counts / counts.sum() == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.02)
+    expected = np.array([0.101, 0.201, 0.301, 0.401])[places] ** -1.0
+    assert weights == pytest.approx(expected / expected.max(), rel=1e-5)
+    uniform = filled(0.0)
+    uniform.correct(np.arange(4), np.array([0.1, 0.2, 0.3, 9.0], dtype=np.float32))
+    assert uniform.sample(8, beta=0.5)[1].tolist() == [1.0] * 8
+
+
+class Table(nn.Module):
+    """Values that are the same whatever is seen."""
+
+    def __init__(self, *values: float):
+        super().__init__()
+        self.values = nn.Parameter(torch.tensor(values))
+
+    def forward(self, number, mask):
+        return self.values.expand(len(number), -1)
+
+
+def test_targets_by_hand() -> None:
+    network, target = Table(1.0, 2.0), Table(10.0, 5.0)
+    rewards, over = np.array([0.5, 0.5, 0.5], dtype=np.float32), np.array([False, True, False])
+    then = [np.zeros((3, 1), np.float32), np.array([[1, 1], [1, 1], [1, 0]], np.float32)]
+    # Double: the network prefers the second, worth 5; plain: the target's best is worth 10. Only the first
+    # can be done in the third.
+    found = targets(network, target, rewards, then, over, 0.9)
+    assert found.tolist() == pytest.approx([0.5 + 4.5, 0.5, 0.5 + 9.0])
+    assert targets(target, target, rewards, then, over, 0.9).tolist() == pytest.approx([9.5, 0.5, 9.5])
+
+
+def test_what_cannot_be_done_is_not_done() -> None:
+    values = torch.tensor([[3.0, 2.0, -1e5]])
+    assert masked(values, torch.tensor([[0.0, 1.0, 1.0]])).argmax().item() == 1
+    assert masked(values, torch.tensor([[0.0, 0.0, 1.0]])).argmax().item() == 2
+    seen = np.zeros((1, 1), np.float32), np.zeros((1, 2), np.float32)
+    with pytest.raises(InputError, match="at least one that can be taken"):
+        greedy(Table(1.0, 2.0), seen)
+
+
+class Steps:
+    """A number must be counted down by choosing one of three; one choice is forbidden, and so never taken."""
+
+    def reset(self, *, seed=None):
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        self._at, self._left = 0, 6
+        return self._look(), {}
+
+    def step(self, action: int):
+        assert action != self._forbidden, "the mask was not heeded"
+        self._left -= 1
+        self._at += action == self._wanted
+        over = self._at == 3 or not self._left
+        success = self._at == 3
+        return self._look(), float(success) if over else 0.0, over, False, {"success": success}
+
+    def _look(self):
+        self._wanted, self._forbidden = self._rng.permutation(3)[:2]
+        return {"wanted": self._wanted, "forbidden": self._forbidden, "at": self._at}
+
+
+def look(seen) -> tuple[np.ndarray, np.ndarray]:
+    mask = np.ones(3, dtype=np.float32)
+    mask[seen["forbidden"]] = 0
+    return np.concatenate([np.eye(3)[seen["wanted"]], [seen["at"] / 3]]).astype(np.float32), mask
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+
+    def forward(self, seen, mask):
+        return self.layers(seen)
+
+
+def learning(**changes) -> DQN:
+    config = DQNConfig(**{"warm_up": 100, "target_every": 50, "gamma": 0.8, **changes})
+    return DQN(Small(), Lanes([Steps() for _ in range(4)], look, seed=0), config, seed=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"alpha": 0.0, "double": False}])
+def test_it_learns(changes) -> None:
+    dqn = learning(**changes)
+    start = []
+    dqn.train(8000, lambda p: start.append(p.success) if len(dqn.lanes.ended) == 100 and not start else None)
+    assert start[0] < 0.8
+    assert np.mean([success for success, _ in dqn.lanes.ended]) > 0.95
+
+
+def test_the_same_seed_learns_the_same() -> None:
+    weights = []
+    for _ in range(2):
+        dqn = learning()
+        dqn.train(600)
+        weights.append(dqn.network.layers[0].weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_random_actions_fade_out_in_a_line() -> None:
+    config = DQNConfig(epsilon=0.1, explore=0.5)
+    assert [config.epsilon_at(frame, 100) for frame in (0, 25, 50, 100)] == pytest.approx([1, 0.55, 0.1, 0.1])
+
+
+def test_values_that_are_no_longer_finite_stop_it() -> None:
+    dqn = learning()
+    dqn.network.layers[2].weight.data.fill_(float("inf"))
+    with pytest.raises(BiddableError, match="no longer finite after"):
+        dqn.train(600)
+
+
+@pytest.mark.parametrize(("field", "value"), [("gamma", 1.5), ("epsilon", -0.1), ("replay", 0), ("lr", 0.0)])
+def test_settings_out_of_range(field, value) -> None:
+    with pytest.raises(InputError, match=f"{field} is"):
+        DQNConfig(**{field: value})
+    with pytest.raises(InputError, match="alpha is 2"):
+        Replay(4, [np.zeros(1)], alpha=2, seed=0)
+    with pytest.raises(InputError, match="capacity is 0"):
+        SumTree(0)
