@@ -1,0 +1,164 @@
+"""Pages as arrays, actions as places in them, QWeb's values, the potential: by hand on small pages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from biddable.envs.base import make_env
+from biddable.envs.web import Element, Field, WebAction
+from biddable.errors import InputError
+from biddable.methods.act.web_navigation.features import (
+    WORDS,
+    Sizes,
+    action_at,
+    dom_potential,
+    featurize,
+    overlap,
+    place_of,
+    words_of,
+)
+from biddable.methods.act.web_navigation.qweb import QWeb
+from biddable.policies.dqn import FORBIDDEN
+
+SIZES = Sizes(elements=6, fields=2)
+PAGE = (
+    Element(1, 0, "body"),
+    Element(2, 1, "label", text="User name"),
+    Element(3, 1, "input_text", id="user-name", left=80, top=105),
+    Element(4, 1, "button", text="Send it", id="send"),
+)
+FIELDS = (Field("user name", "Ada Lovelace"), Field("colour", "red"))
+SEEN = {"dom": PAGE, "fields": FIELDS}
+
+
+def values(network: QWeb, *seen) -> torch.Tensor:
+    arrays = [
+        torch.from_numpy(np.stack(part)) for part in zip(*(featurize(s, SIZES) for s in seen), strict=True)
+    ]
+    return network(*arrays).view(len(seen), 2, SIZES.fields, SIZES.elements)
+
+
+def test_words_and_overlaps_by_hand() -> None:
+    assert words_of("Enter your e-mail, please: NOW or never") == [
+        "enter",
+        "your",
+        "e",
+        "mail",
+        "please",
+        "now",
+    ]
+    assert overlap(["user", "name"], ["name", "tag"]) == 0.5
+    assert overlap([], ["x"]) == 0
+
+
+def test_a_page_as_arrays() -> None:
+    elements, numbers, fields, overlaps, mask = featurize(SEEN, SIZES)
+    assert (elements.shape, fields.shape) == ((6, 2, WORDS), (2, 2, WORDS))
+    assert (elements[1, 0] > 0).sum() == 3, "label, user, name"
+    assert elements[1, 0, 1:3].tolist() == fields[0, 0, :2].tolist(), "the same words have the same numbers"
+    assert not elements[4:].any()
+    assert numbers[2].tolist() == [1, 0, 0, 0, 0.5, 0.5]
+    assert numbers[3, :4].tolist() == [0, 0, 0, 1]
+    assert overlaps[0, 2].tolist() == [1, 0, 0, 0]
+    assert overlaps[1].any() == 0
+    filled = replace(PAGE[2], value="ada lovelace")
+    assert featurize({"dom": (*PAGE[:2], filled, PAGE[3]), "fields": FIELDS}, SIZES)[3][0, 2].tolist() == [
+        1,
+        0,
+        1,
+        1,
+    ]
+    click, type_ = mask.reshape(2, 2, 6)
+    assert click.tolist() == [[0, 1, 1, 1, 0, 0]] * 2
+    assert type_.tolist() == [[0, 0, 1, 0, 0, 0]] * 2
+
+
+def test_actions_and_their_numbers_are_each_others_inverse() -> None:
+    for kind in ("click", "type"):
+        for field in range(2):
+            for element in PAGE:
+                action = WebAction(kind, element.ref, field)
+                assert action_at(place_of(action, PAGE, SIZES), PAGE, SIZES) == action
+    assert place_of(WebAction("type", 3, 1), PAGE, SIZES) == (1 * 2 + 1) * 6 + 2
+
+
+def test_the_potential_is_the_share_that_reads_right() -> None:
+    goal = {3: "Ada", 4: ""}
+    assert dom_potential(PAGE, goal) == 0.5
+    changed = (*PAGE[:2], replace(PAGE[2], value="Ada"), PAGE[3])
+    assert dom_potential(changed, goal) == 1
+    assert dom_potential(changed[::-1], goal) == 1, "refs count, not places"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: featurize({"dom": PAGE, "fields": ()}, SIZES), "at least one field"),
+        (lambda: featurize({"dom": PAGE, "fields": FIELDS[:1] * 2}, SIZES), "each key once"),
+        (
+            lambda: featurize({"dom": PAGE * 2, "fields": FIELDS}, SIZES),
+            "dom is '8 of them', expected at most 6",
+        ),
+        (lambda: featurize(SEEN, Sizes(6, 1)), "fields is '2 of them', expected at most 1"),
+        (lambda: place_of(WebAction("click", 9), PAGE, SIZES), "ref is 9"),
+        (lambda: action_at(5, PAGE, SIZES), "element is 5"),
+        (lambda: dom_potential(PAGE, {}), "goal is"),
+        (lambda: dom_potential(PAGE, {9: "x"}), "goal is 'element 9'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(wrong, message) -> None:
+    with pytest.raises(InputError, match=message):
+        wrong()
+
+
+@pytest.mark.parametrize("shallow", [True, False])
+def test_values_have_their_places_and_what_is_masked_has_the_lowest(shallow) -> None:
+    torch.manual_seed(0)
+    found = values(QWeb(shallow=shallow), SEEN)
+    mask = featurize(SEEN, SIZES)[-1].reshape(2, 2, 6)
+    assert (found[0] == FORBIDDEN).numpy().tolist() == (mask == 0).tolist()
+    assert found[0][torch.from_numpy(mask) > 0].abs().max() < 100
+
+
+def test_values_change_with_the_instruction_the_page_and_the_gate() -> None:
+    torch.manual_seed(0)
+    network = QWeb()
+    other_field = {"dom": PAGE, "fields": (Field("user name", "Bob"), FIELDS[1])}
+    filled = {"dom": (*PAGE[:2], replace(PAGE[2], value="Ada Lovelace"), PAGE[3]), "fields": FIELDS}
+    first, other, typed = values(network, SEEN, other_field, filled)
+    assert not torch.allclose(first[1, 0, 2], other[1, 0, 2])
+    assert not torch.allclose(first[0, 0, 3], typed[0, 0, 3]), "what comes before an element is seen from it"
+    with torch.no_grad():
+        network.gate.fill_(50.0)  # only overlaps count: without any, both fields are alike
+        for layer in network.shallow:
+            if hasattr(layer, "bias"):
+                layer.bias.normal_()
+        found = values(network, SEEN)[0]
+        assert torch.allclose(found[0, 0, 3], found[0, 1, 3], atol=1e-5)
+        assert not torch.allclose(found[1, 0, 2], found[1, 1, 2], atol=1e-3)
+
+
+def test_padding_has_no_say() -> None:
+    torch.manual_seed(0)
+    network = QWeb()
+    wide = Sizes(elements=9, fields=2)
+    arrays = [torch.from_numpy(part)[None] for part in featurize(SEEN, wide)]
+    found = network(*arrays).view(2, 2, 9)[:, :, :4]
+    # The LSTM's way back starts in the padding, so only what looks ahead may differ, and that a little.
+    assert (found - values(network, SEEN)[0][:, :, :4]).abs().max() < 0.2
+
+
+def test_the_forms_fit_and_their_oracle_is_among_the_actions() -> None:
+    sizes = Sizes()
+    for name in ("login", "short", "long"):
+        env = make_env(f"form:{name}", seed=1)
+        seen, _ = env.reset(seed=1)
+        mask = featurize(seen, sizes)[-1]
+        for action in env.oracle():
+            place = place_of(action, seen["dom"], sizes)
+            assert mask[place] == 1
+            assert action_at(place, seen["dom"], sizes) == action
