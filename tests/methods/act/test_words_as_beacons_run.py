@@ -57,7 +57,7 @@ def test_a_student_learns_a_small_level_with_a_teacher() -> None:
 
 
 def test_the_arms_are_those_of_the_issue() -> None:
-    method = WordsAsBeacons(WordsAsBeaconsConfig())
+    method = WordsAsBeacons(WordsAsBeaconsConfig(noisy=True))
     arms = {arm.name: arm for arm in method._arms([0.9, 0.5, 0.5, 0.8])}
     assert list(arms) == [
         "ppo", "relative", "representation", "language", "reward only", "input only", "taught by llama",

@@ -14,7 +14,7 @@ pays, ``policies.ppo`` learns, ``student.train_student`` measures frames to a su
 Departures, and why:
 
 * *Levels* are small ones (default MultiRoom-N4-S5; ``level`` takes KeyCorridor, ObstructedMaze, DoorKey too):
-  150,000 frames on two cores, not 15 million. So the rate is 1e-3 (the paper: 1e-4), for all arms alike.
+  150,000 frames or fewer, not 15 million. So the rate is 1e-3 (the paper: 1e-4), for all arms alike.
 * *The language model* as a teacher is SmolLM2 (135M): it ranks the objects of the level by likelihood, since
   it does not write valid JSON; its prompt is ours, the paper's is not public. As there, its accuracy is
   measured first and the training asks a surrogate that errs as often. Published accuracies of three larger
