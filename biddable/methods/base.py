@@ -10,13 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, ValidationError
 
 from biddable import registry
-from biddable.errors import InputError
+from biddable.errors import InputError, MissingDependency
 from biddable.runs.figures import Figure, save_figures
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -45,6 +46,8 @@ class Method(ABC):
     Config: ClassVar[type]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings by preset; ``default`` is the configuration's own defaults."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """What of the extra ``envs`` must be installed."""
 
     def __init__(self, config: Any):
         self.config = config
@@ -52,6 +55,21 @@ class Method(ABC):
     @abstractmethod
     def run(self, run: Run) -> Results:
         """Do it, inside the run folder, and write ``results.json``."""
+
+
+def require_packages(method: type[Method]) -> None:
+    """Stop with one line unless the packages that a method needs are installed.
+
+    Raises:
+        MissingDependency: one is missing; the message says what to type.
+    """
+    for name in method.packages:
+        try:
+            found = find_spec(name)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise MissingDependency(name, 'pip install "biddable[envs]"')
 
 
 def configure(method: type[Method], preset: str = "default", options: Mapping[str, Any] | None = None) -> Any:
@@ -96,6 +114,7 @@ def run(
     """
     method = registry.find("methods", name)
     config = configure(method, preset, options)
+    require_packages(method)
     with Run.open(out or Path("runs") / name, name, {"preset": preset, **asdict(config)}, seed) as opened:
         return method(config).run(opened)
 

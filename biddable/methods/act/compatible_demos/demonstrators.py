@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
 from biddable.envs.reach2d import STEP, Reach2DEnv
 from biddable.methods.act.compatible_demos.compatibility import Demonstration
+from biddable.methods.act.compatible_demos.settings import Style
 from biddable.policies.base import Demonstrator, Scripted, rollouts
 
-Style = Literal["up-right", "right-up", "straight"]
 CLOSE = 0.05
 TRIES = 20
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,17 +16,11 @@ from biddable.methods.act.compatible_demos.compatibility import (
     compatibility_score,
     filter_demonstrations,
 )
-from biddable.methods.act.compatible_demos.demonstrators import Style, demonstrate
+from biddable.methods.act.compatible_demos.demonstrators import demonstrate
 from biddable.methods.act.compatible_demos.elicitation import ElicitationSession
+from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes, Style
 from biddable.policies.base import rollouts, successes
 from biddable.policies.cloning import CloningConfig, Ensemble, clone
-
-BASE_STYLE: Style = "up-right"
-STYLES: Mapping[str, tuple[Style, ...]] = {
-    "Reach2D": ("up-right", "right-up", "straight"),
-    "Reach2DPillar": ("up-right", "right-up"),
-}
-"""How people do each task; straight ahead there is a pillar in the second."""
 
 Where = tuple[Region, Region]
 KNOWN: Where = (Region(0.1, 0.7), Region(2.1, 2.7))
@@ -38,20 +32,6 @@ BACK: Where = (Region(2.1, 2.9), Region(0.1, 0.9))
 
 SIDE_BY_SIDE = 25
 TEST_SEED = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much of everything; see the method's configuration."""
-
-    base: int
-    new: int
-    back: int
-    cases: int
-    noise: float
-    limit: int
-    learns: float
-    most_offers: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,30 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from biddable.errors import BiddableError
-from biddable.methods.act.compatible_demos.experiment import (
-    BASE_STYLE,
-    STYLES,
-    TEST_SEED,
-    WIDER,
-    Experiment,
-    Outcome,
-    Sizes,
-)
+from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes
 from biddable.methods.base import CONFIG, About, Method, show
-from biddable.policies.cloning import CloningConfig
-from biddable.policies.replays import clip
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.figures import Bars, Clip, Figure, Replays, Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
+
+if TYPE_CHECKING:
+    from biddable.methods.act.compatible_demos.experiment import Experiment, Outcome
+    from biddable.policies.cloning import CloningConfig
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +104,8 @@ class CompatibleDemosConfig:
 
     def cloning(self) -> CloningConfig:
         """How ensembles are trained."""
+        from biddable.policies.cloning import CloningConfig
+
         return CloningConfig(
             members=self.members, hidden=self.hidden, epochs=self.epochs, dropout=self.dropout
         )
@@ -129,6 +125,7 @@ class CompatibleDemos(Method):
         minutes={"smoke": "1 (2 cores)", "default": "8 (1 core)", "gpu": "not measured"},
     )
     Config = CompatibleDemosConfig
+    packages = ("gymnasium", "mujoco")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"tasks": ("Reach2DPillar",), "seeds": 2, "epochs": 15, "hidden": 32, "cases": 20},
         "gpu": {"seeds": 30, "cases": 500, "hidden": 1024, "dropout": 0.5},
@@ -151,6 +148,8 @@ class CompatibleDemos(Method):
         )
 
     def _outcomes(self, run: Run, task: str, seeds: Sequence[int]) -> list[Outcome]:
+        from biddable.methods.act.compatible_demos.experiment import Outcome
+
         def one_seed(batch: list[int]) -> list[Outcome]:
             return [self._experiment(run, task, seed).run()[0] for seed in batch]
 
@@ -158,6 +157,9 @@ class CompatibleDemos(Method):
 
     def _clips(self, run: Run, task: str, seed: int) -> list[Clip]:
         """The policies of a seed, made once more (they are its function), on a case that tells them apart."""
+        from biddable.methods.act.compatible_demos.experiment import TEST_SEED, WIDER
+        from biddable.policies.replays import clip
+
         experiment = self._experiment(run, task, seed)
         outcome, trained = experiment.run()
         for arm, ensemble in trained.items():
@@ -174,6 +176,8 @@ class CompatibleDemos(Method):
             env.close()
 
     def _experiment(self, run: Run, task: str, seed: int) -> Experiment:
+        from biddable.methods.act.compatible_demos.experiment import Experiment
+
         config = self.config
         sizes, cloning = config.sizes(), config.cloning()
         draw = run.seed(task, seed)

@@ -11,20 +11,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.student import (
-    TEST_SEED,
-    Arm,
-    Job,
-    Outcome,
-    Student,
-    make_student_env,
-    train_student,
-    train_students,
-)
-from biddable.methods.act.words_as_beacons.subgoals import KINDS, oracle_subgoals
-from biddable.methods.act.words_as_beacons.teachers import LMTeacher
+from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Arm, Job, Outcome
 from biddable.methods.base import CONFIG, About, Method, show
-from biddable.policies.replays import clip
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.executors import in_process, processes
 from biddable.runs.figures import Bars, Clip, Curves, Figure, Point, Replays
@@ -132,6 +120,7 @@ class WordsAsBeacons(Method):
         },
     )
     Config = WordsAsBeaconsConfig
+    packages = ("gymnasium", "minigrid")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
             "level": "MiniGrid-MultiRoom-N2-S4-v0",
@@ -154,6 +143,8 @@ class WordsAsBeacons(Method):
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
+        from biddable.methods.act.words_as_beacons.student import train_students
+
         config = self.config
         _require_level(config.level)
         pool, measured = self._language(run)
@@ -174,6 +165,8 @@ class WordsAsBeacons(Method):
             return {}, []
 
         def compute() -> tuple[dict[str, list[float]], list[float]]:
+            from biddable.methods.act.words_as_beacons.subgoals import KINDS, oracle_subgoals
+            from biddable.methods.act.words_as_beacons.teachers import LMTeacher
             from biddable.models.load import load_model
             from biddable.policies.text import text_vectors
 
@@ -225,6 +218,9 @@ class WordsAsBeacons(Method):
 
     def _clips(self, run: Run, jobs: Sequence[Job]) -> list[Clip]:
         """What the first students with no teacher and with the paper's best do alone; trained once more."""
+        from biddable.methods.act.words_as_beacons.student import Student, make_student_env, train_student
+        from biddable.policies.replays import clip
+
         clips = []
         for job in jobs:
             if job.arm.name in ("ppo", "representation"):
@@ -237,6 +233,8 @@ class WordsAsBeacons(Method):
 
 def _require_level(name: str) -> None:
     """Raise InputError unless the level exists and has subgoals."""
+    from biddable.methods.act.words_as_beacons.subgoals import oracle_subgoals
+
     try:
         oracle_subgoals(_level(name, 0))
     except InputError as error:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from biddable.envs.minigrid import GridEnv
 from biddable.errors import InputError
+from biddable.methods.act.words_as_beacons.jobs import Encoding
 from biddable.methods.act.words_as_beacons.subgoals import (
     WIDTHS,
-    Encoding,
     Tracker,
     beacon_bonus,
     encode_subgoal,
