@@ -37,7 +37,7 @@ def smoke(folder: Path) -> subprocess.Popen:
 def folder(smollm2, tmp_path_factory) -> Path:
     """A smoke run that is killed three times on its way."""
     folder = tmp_path_factory.mktemp("spar") / "run"
-    for stage in ("bootstrap-verdicts.jsonl", "lessons.json", "seed3-iter1-verdicts.jsonl"):
+    for stage in ("bootstrap-answers.jsonl", "lessons.json", "seed3-iter1-verdicts.jsonl"):
         process = smoke(folder)
         while process.poll() is None and not (folder / "stages" / stage).exists():
             time.sleep(0.05)
