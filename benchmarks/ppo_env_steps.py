@@ -20,8 +20,9 @@ from torch import nn
 
 from benchmarks._common import Row, parser, report, time_both
 from biddable.envs.base import make_env
+from biddable.policies.lanes import Lanes
 from biddable.policies.networks import GridActorCritic
-from biddable.policies.ppo import PPO, Lanes, PPOConfig
+from biddable.policies.ppo import PPO, PPOConfig
 
 UPDATES = 4
 CONFIG = PPOConfig(lr=1e-4)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from biddable.errors import FileError, InputError
+from biddable.policies.checks import above_zero, at_least_one
 
 Array = NDArray[np.float32]
 
@@ -47,14 +48,11 @@ class CloningConfig:
     def __post_init__(self) -> None:
         if self.members < 2:
             raise InputError("members", self.members, "at least 2: one network cannot say what is new to it")
-        for name in ("hidden", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "an integer of at least 1")
+        at_least_one(self, "hidden", "epochs", "batch_size")
         for name in ("dropout", "validation"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(name, getattr(self, name), "a share of at least 0 and below 1")
-        if not self.lr > 0:
-            raise InputError("lr", self.lr, "a number above 0")
+        above_zero(self, "lr")
 
 
 class Ensemble:

@@ -9,6 +9,7 @@ has elements and fields.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from biddable.errors import BiddableError, InputError
-from biddable.policies.ppo import Lanes, Progress
+from biddable.policies.checks import above_zero, at_least_one, shares
+from biddable.policies.lanes import Lanes, Progress
 from biddable.policies.replay import Replay
 
 FORBIDDEN = -999_999.0
@@ -58,14 +60,9 @@ class DQNConfig:
     """Gradients with a larger norm are scaled down to it."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "replay", "every", "target_every"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "an integer of at least 1")
-        for name in ("gamma", "epsilon", "explore", "alpha", "beta"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(name, getattr(self, name), "a number from 0 to 1")
-        if not self.lr > 0:
-            raise InputError("lr", self.lr, "a number above 0")
+        at_least_one(self, "batch_size", "replay", "every", "target_every")
+        shares(self, "gamma", "epsilon", "explore", "alpha", "beta")
+        above_zero(self, "lr")
 
     def epsilon_at(self, frame: int, frames: int) -> float:
         """Share of random actions at a frame."""
@@ -98,7 +95,7 @@ class DQN:
             InputError: an observation in which nothing can be done.
             BiddableError: values are no longer finite.
         """
-        owed = 0.0
+        start, owed = time.perf_counter(), 0.0
         while self.frames < frames:
             self._act(self.config.epsilon_at(self.frames, frames))
             if self.frames >= self.config.warm_up:
@@ -106,9 +103,7 @@ class DQN:
                 while owed >= 1:
                     owed -= 1
                     self._update(self.frames / frames)
-            ended = self.lanes.ended
-            success, length = np.mean(ended, axis=0).tolist() if ended else (0.0, 0.0)
-            if on_step(Progress(self.frames, success, length, 0.0)):
+            if on_step(self.lanes.progress(self.frames, start)):
                 break
 
     def _act(self, epsilon: float) -> None:

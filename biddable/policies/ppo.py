@@ -10,20 +10,17 @@ the network in one call per step and one per batch.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from biddable.errors import BiddableError, InputError
-
-RECENT = 100
-"""Episodes over which success is averaged while training."""
+from biddable.errors import BiddableError
+from biddable.policies.checks import above_zero, at_least_one, shares
+from biddable.policies.lanes import Lanes, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,62 +55,9 @@ class PPOConfig:
     """Whether advantages are brought to mean 0 and spread 1 in each batch."""
 
     def __post_init__(self) -> None:
-        for name in ("envs", "steps", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "an integer of at least 1")
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(name, getattr(self, name), "a number from 0 to 1")
-        for name in ("lr", "eps", "clip", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise InputError(name, getattr(self, name), "a number above 0")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a training has come; success and length are means over the latest episodes."""
-
-    frames: int
-    success: float
-    length: float
-    seconds: float
-
-
-Features = Callable[[dict[str, Any]], tuple[NDArray[Any], ...]]
-"""What the network sees of an observation: arrays of sizes that do not change."""
-
-
-class Lanes:
-    """Environments side by side, each started anew when its episode ends.
-
-    Args:
-        envs: Gymnasium environments; ``info["success"]`` is read at the end of an episode.
-        features: see ``Features``.
-        seed: the first episode of each environment is drawn from it, and all later ones follow.
-    """
-
-    def __init__(self, envs: Sequence[Any], features: Features, seed: int):
-        self.envs, self._features = envs, features
-        seeds = np.random.SeedSequence(seed).generate_state(len(envs))
-        first = [features(env.reset(seed=int(s))[0]) for env, s in zip(envs, seeds, strict=True)]
-        self.seen = tuple(np.stack(parts).astype(np.float32) for parts in zip(*first, strict=True))
-        self._lengths = np.zeros(len(envs), dtype=int)
-        self.ended: deque[tuple[bool, int]] = deque(maxlen=RECENT)
-
-    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Act in all; rewards and whether episodes ended. ``seen`` is then what follows."""
-        rewards, over = np.empty(len(actions), dtype=np.float32), np.empty(len(actions), dtype=bool)
-        self._lengths += 1
-        for i, (env, action) in enumerate(zip(self.envs, actions.tolist(), strict=True)):
-            seen, rewards[i], ended, cut, info = env.step(action)
-            over[i] = ended or cut
-            if over[i]:
-                self.ended.append((bool(info["success"]), int(self._lengths[i])))
-                self._lengths[i] = 0
-                seen, _ = env.reset()
-            for store, part in zip(self.seen, self._features(seen), strict=True):
-                store[i] = part
-        return rewards, over
+        at_least_one(self, "envs", "steps", "epochs", "batch_size")
+        shares(self, "gamma", "gae_lambda")
+        above_zero(self, "lr", "eps", "clip", "max_grad_norm")
 
 
 class PPO:
@@ -147,9 +91,7 @@ class PPO:
         while self.frames < frames:
             self._collect()
             self._update()
-            ended = self.lanes.ended
-            success, length = np.mean(ended, axis=0).tolist() if ended else (0.0, 0.0)
-            if on_update(Progress(self.frames, success, length, time.perf_counter() - start)):
+            if on_update(self.lanes.progress(self.frames, start)):
                 break
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import nn
 
 from biddable.errors import BiddableError, InputError
 from biddable.policies.dqn import DQN, DQNConfig, greedy, masked, targets
-from biddable.policies.ppo import Lanes
+from biddable.policies.lanes import Lanes
 from biddable.policies.replay import Replay, SumTree
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from biddable.errors import BiddableError, InputError
+from biddable.policies.lanes import Lanes
 from biddable.policies.networks import GridActorCritic, SmallConv
-from biddable.policies.ppo import PPO, Lanes, PPOConfig, gae, ppo_loss
+from biddable.policies.ppo import PPO, PPOConfig, gae, ppo_loss
 
 
 def column(*values: float) -> np.ndarray:

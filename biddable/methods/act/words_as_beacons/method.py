@@ -248,9 +248,7 @@ def _require_level(name: str) -> None:
 def _level(name: str, seed: int) -> Any:
     from biddable.envs.base import make_env
 
-    env = make_env(f"minigrid:{name}")
-    env.reset(seed=seed)
-    return env.level
+    return make_env(f"minigrid:{name}", seed=seed).level
 
 
 def _claims(arms: Mapping[str, Any]) -> Iterator[tuple[str, str, Claim]]:

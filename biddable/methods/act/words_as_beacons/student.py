@@ -15,8 +15,9 @@ from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Job, Outcome
 from biddable.methods.act.words_as_beacons.teachers import OracleTeacher, SurrogateTeacher, Teacher
 from biddable.methods.act.words_as_beacons.wrapper import SubgoalEnv
 from biddable.policies.base import rollouts, successes
+from biddable.policies.lanes import RECENT, Lanes, Progress
 from biddable.policies.networks import GridActorCritic
-from biddable.policies.ppo import PPO, RECENT, Lanes, PPOConfig, Progress
+from biddable.policies.ppo import PPO, PPOConfig
 
 CURVE_POINTS = 40
 
