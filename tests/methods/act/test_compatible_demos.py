@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -205,19 +201,9 @@ TINY = {
 }  # fmt: skip
 
 
-def test_the_same_run_ends_the_same_after_a_kill(tmp_path) -> None:
+def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
     whole = biddable.run("compatible-demos", out=tmp_path / "whole", **TINY)
-    command = "import biddable, sys; biddable.run('compatible-demos', out=sys.argv[1], **eval(sys.argv[2]))"
-    killed = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", command, str(killed), repr(TINY)])
-    journal = killed / "stages" / "reach2dpillar-seeds.jsonl"
-    deadline = time.monotonic() + 120
-    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 1):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed = killed_run("compatible-demos", TINY, "reach2dpillar-seeds", 1)
     again = biddable.run("compatible-demos", out=killed, **TINY)
     assert again.metrics == whole.metrics
     assert again.comparisons == whole.comparisons

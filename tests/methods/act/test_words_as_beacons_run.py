@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 
@@ -70,20 +65,10 @@ def test_the_arms_are_those_of_the_issue() -> None:
     assert arms["taught by smollm2"].accuracy == (0.9, 0.5, 0.5, 0.8)
 
 
-def test_the_same_run_ends_the_same_after_a_kill(tmp_path) -> None:
+def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
     whole = biddable.run("words-as-beacons", out=tmp_path / "whole", **TINY)
     assert set(whole.metrics["arms"]) == {"ppo", "relative", "representation", "reward only", "input only"}
-    command = "import biddable, sys; biddable.run('words-as-beacons', out=sys.argv[1], **eval(sys.argv[2]))"
-    killed = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", command, str(killed), repr(TINY)])
-    journal = killed / "stages" / "students.jsonl"
-    deadline = time.monotonic() + 120
-    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 2):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed = killed_run("words-as-beacons", TINY, "students", 2)
     again = biddable.run("words-as-beacons", out=killed, **TINY)
     assert again.metrics == whole.metrics
     assert again.comparisons == whole.comparisons
