@@ -8,11 +8,12 @@ been followed. A family of them is a class that takes a name, found by its own n
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from biddable import registry
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError
 
 
 def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = False, **options: Any) -> Any:
@@ -28,7 +29,8 @@ def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = Fal
         options: what the family's class takes.
 
     Raises:
-        InputError: an unknown family or name, a number below 1, or a package that is missing.
+        InputError: an unknown family or name, a number below 1, or a package that is missing. What an
+            environment in a process of its own refuses arrives as a BiddableError of the same text.
     """
     if num_envs < 1:
         raise InputError("num_envs", num_envs, "an integer of at least 1")
@@ -44,9 +46,12 @@ def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = Fal
         return single(seed)
     from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-    side_by_side = AsyncVectorEnv if processes else SyncVectorEnv
     makers = [partial(single, seed + i) for i in range(num_envs)]
-    return side_by_side(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    if not processes:
+        return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    # Shared memory could not hold objects, such as the elements of a page.
+    makers = [partial(_in_process, maker) for maker in makers]
+    return AsyncVectorEnv(makers, shared_memory=False, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def instruction_space() -> Any:
@@ -59,4 +64,18 @@ def instruction_space() -> Any:
 def _seeded(kind: Any, name: str, options: dict[str, Any], seed: int) -> Any:
     env = kind(name, **options)
     env.reset(seed=seed)
+    return env
+
+
+def _in_process(make: Callable[[], Any]) -> Any:
+    env = make()
+    step = env.step
+
+    def careful(action: Any) -> Any:
+        try:
+            return step(action)
+        except InputError as error:  # Gymnasium builds an error anew from its text alone
+            raise BiddableError(str(error)) from None
+
+    env.step = careful
     return env

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
+import threading
 from collections.abc import Iterator
 from typing import Any, SupportsFloat
 
@@ -17,6 +19,7 @@ from biddable.envs.base import instruction_space
 from biddable.envs.minigrid_view import WIDEST, View
 from biddable.errors import InputError
 
+_ONE_AT_A_TIME = threading.Lock()
 PREFIXES = ("MiniGrid-", "BabyAI-")
 
 
@@ -50,7 +53,8 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         self.level = level
         if level.agent_view_size <= WIDEST:
             level.gen_obs = View(level)  # type: ignore[method-assign]
-        self.action_space = level.action_space
+        self.action_space: Any = level.action_space
+        self._actions = int(self.action_space.n)
         self.render_mode, self.metadata = level.render_mode, level.metadata
         parts: Any = level.observation_space
         image, direction = parts["image"], parts["direction"]
@@ -68,8 +72,12 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         return _observation(seen), {"success": False}
 
     def step(self, action: int) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
-        """See ``gymnasium.Env.step``."""
-        seen, reward, terminated, truncated, _ = self.level.step(action)
+        """See ``gymnasium.Env.step``.
+
+        Raises:
+            InputError: no such action; nothing was changed.
+        """
+        seen, reward, terminated, truncated, _ = self.level.step(self._checked(action))
         return (
             _observation(seen),
             float(reward),
@@ -85,6 +93,15 @@ class GridEnv(gym.Env[dict[str, Any], int]):
     def close(self) -> None:
         """See ``gymnasium.Env.close``."""
         self.level.close()
+
+    def _checked(self, action: Any) -> int:
+        try:
+            chosen = operator.index(action)
+        except TypeError:
+            chosen = -1
+        if not 0 <= chosen < self._actions:
+            raise InputError("action", action, f"an integer from 0 to {self._actions - 1}")
+        return chosen
 
 
 class Bot:
@@ -114,6 +131,6 @@ def _observation(seen: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Levels print how often they drew anew; standard output is the caller's."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    """Levels print how often they drew anew; standard output, which all threads share, is the caller's."""
+    with _ONE_AT_A_TIME, contextlib.redirect_stdout(io.StringIO()):
         yield

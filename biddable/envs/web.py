@@ -6,13 +6,13 @@ made up: what is typed is the value of one of the instruction's fields (Gur et a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gymnasium import spaces
 
-from biddable.envs.base import instruction_space
 from biddable.errors import InputError
 
 Kind = Literal["click", "type"]
@@ -20,6 +20,9 @@ Kind = Literal["click", "type"]
 TEXT_INPUTS = frozenset(
     ("input_text", "input_password", "input_number", "input_tel", "input_date", "textarea")
 )
+
+
+BARE_TEXT = "t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +79,72 @@ class WebAction:
 
     @classmethod
     def of(cls, action: WebAction | Sequence[int]) -> WebAction:
-        """An action, or one as three numbers: 0 to click and 1 to type, the ref, the field."""
+        """An action, or one as three numbers: 0 to click and 1 to type, the ref, the field.
+
+        Raises:
+            InputError: something else.
+        """
         if isinstance(action, WebAction):
             return action
-        kind, ref, field = map(int, action)
+        try:
+            kind, ref, field = map(operator.index, action)
+        except (TypeError, ValueError):
+            raise InputError("action", action, "a WebAction, or three integers") from None
+        if kind not in range(len(KINDS)):
+            raise InputError("action", action, "0 to click or 1 to type as the first of its integers")
         return cls(KINDS[kind], ref, field)
+
+
+class AnyText(spaces.Text):
+    """Texts of all characters: pages are not in English only."""
+
+    def contains(self, x: Any) -> bool:
+        """Whether it is a text that is not too long."""
+        return isinstance(x, str) and len(x) <= self.max_length
+
+
+class TupleOf(spaces.Space[tuple[Any, ...]]):
+    """Tuples of objects of a class, as many as there are."""
+
+    def __init__(self, kind: type):
+        super().__init__()
+        self.kind = kind
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """They are no arrays."""
+        return False
+
+    def sample(self, mask: Any = None, probability: Any = None) -> tuple[Any, ...]:
+        """The empty one: objects cannot be drawn."""
+        return ()
+
+    def contains(self, x: Any) -> bool:
+        """Whether it is one."""
+        return isinstance(x, tuple) and all(isinstance(each, self.kind) for each in x)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TupleOf) and self.kind is other.kind
+
+    def __repr__(self) -> str:
+        return f"TupleOf({self.kind.__name__})"
 
 
 def page_spaces() -> dict[str, spaces.Space[Any]]:
     """What an observation of a page holds, by name."""
-    element = spaces.Dict({"ref": spaces.Discrete(1000), "text": instruction_space()})
     return {
-        "instruction": instruction_space(),
-        "fields": spaces.Sequence(instruction_space()),
-        "dom": spaces.Sequence(element),
+        "instruction": AnyText(max_length=2000, min_length=0),
+        "fields": TupleOf(Field),
+        "dom": TupleOf(Element),
     }
+
+
+MOST_REFS = 1000
 
 
 def action_space(fields: int) -> spaces.MultiDiscrete:
     """Actions as three numbers (see ``WebAction.of``), where an instruction has at most so many fields."""
-    return spaces.MultiDiscrete([len(KINDS), 1000, fields])
+    return spaces.MultiDiscrete([len(KINDS), MOST_REFS, fields])
 
 
 def check_action(action: WebAction, element: Element | None, elements: int, fields: Sequence[Any]) -> None:
@@ -108,10 +157,14 @@ def check_action(action: WebAction, element: Element | None, elements: int, fiel
         fields: the instruction's.
 
     Raises:
-        InputError: no such element or field, or typing into what takes no text.
+        InputError: no such kind, element or field, a click on bare text, or typing into what takes no text.
     """
+    if action.kind not in KINDS:
+        raise InputError("kind", action.kind, "click or type")
     if element is None:
         raise InputError("ref", action.ref, f"one of the page's {elements} elements")
+    if element.tag == BARE_TEXT:
+        raise InputError("ref", action.ref, "an element, which bare text is not")
     if action.kind == "type":
         if not element.takes_text:
             expected = f"an element that takes text, which a {element.tag} does not"

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biddable.errors import BiddableError, InputError
+from biddable.runs.run import Run
 from biddable.types import Episode, Step
+
+ATTEMPTS = 3
+"""How often an episode is begun before its environment is given up."""
+
+Make = Callable[[], Any]
+Value = TypeVar("Value")
+_log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -19,31 +32,75 @@ class Policy(Protocol):
         """One action for each observation; its ``instruction`` says what to do."""
 
 
-def rollouts(envs: Sequence[Any], policy: Policy, seeds: Sequence[int]) -> list[Episode]:
+def rollouts(
+    envs: Sequence[Any],
+    policy: Policy,
+    seeds: Sequence[int],
+    *,
+    make: Make | None = None,
+    threads: bool = False,
+) -> list[Episode]:
     """One episode for each seed, in order, as many at a time as there are environments.
+
+    An environment that raises costs no episode: it is reset, or made anew, and its episode begun again from
+    the seed, while the others go on.
 
     Args:
         envs: Gymnasium environments of one kind.
         policy: asked once a step, for all environments together.
         seeds: which episodes; the same seed gives the same start.
+        make: gives an environment in place of one that raised, which is closed; the new ones are closed at
+            the end. Without it the one that raised is reset.
+        threads: step every environment in a thread of its own. Pays where a step waits for another program,
+            as with browsers.
 
     Returns:
         the episodes; ``meta`` holds the seed, and what the last ``info`` said.
+
+    Raises:
+        InputError: too few or too many actions, one that the environment refuses, or an observation other
+            than the environment declares; it says in which episode and step.
+        BiddableError: an environment gave up, or an episode broke ``ATTEMPTS`` times.
     """
-    episodes: list[Episode | None] = [None] * len(seeds)
-    waiting = iter(range(len(seeds)))
-    running = {env: _Attempt(index, env, seeds[index]) for env, index in zip(envs, waiting, strict=False)}
-    while running:
-        actions = policy.act([attempt.seen for attempt in running.values()])
-        for (env, attempt), action in zip(list(running.items()), actions, strict=True):
-            if attempt.step(action):
-                episodes[attempt.index] = attempt.episode()
-                following = next(waiting, None)
-                if following is None:
-                    del running[env]
-                else:
-                    running[env] = _Attempt(following, env, seeds[following])
-    return [episode for episode in episodes if episode is not None]
+    found = dict(_as_they_end(envs, policy, seeds, make, threads))
+    return [found[place] for place in range(len(seeds))]
+
+
+def rollout_stage(
+    run: Run,
+    name: str,
+    envs: Sequence[Any],
+    policy: Policy,
+    seeds: Sequence[int],
+    keep: Callable[[Episode], Value],
+    type: Any,
+    *,
+    make: Make | None = None,
+    threads: bool = False,
+) -> list[Value]:
+    """``rollouts`` as a stage of a run: a run that stopped goes on with the episodes that had not ended.
+
+    Then other episodes stand side by side than would have: for the same results, an action must depend on
+    its observation alone.
+
+    Args:
+        run: where it is kept.
+        name: the stage's name.
+        envs, policy, seeds, make, threads: see ``rollouts``.
+        keep: what is kept of an episode, as soon as it has ended.
+        type: of what is kept (``Run.map``).
+    """
+
+    def kept(episodes: list[Any]) -> list[Value]:
+        return [keep(episode) for episode in episodes]
+
+    def play(fn: Callable[[list[Any]], list[Any]], batches: Any) -> Iterator[tuple[int, list[Any]]]:
+        missing = list(batches)
+        left = [seed for _, [seed] in missing]
+        for place, episode in _as_they_end(envs, policy, left, make, threads):
+            yield missing[place][0], fn([episode])
+
+    return run.map(name, list(seeds), kept, type, 1, executor=play)
 
 
 def successes(episodes: Sequence[Episode]) -> NDArray[np.float64]:
@@ -51,23 +108,124 @@ def successes(episodes: Sequence[Episode]) -> NDArray[np.float64]:
     return np.array([float(episode.success) for episode in episodes])
 
 
-class _Attempt:
-    def __init__(self, index: int, env: Any, seed: int):
-        self.index, self.env, self.seed = index, env, seed
-        self.seen, self.info = env.reset(seed=seed)
-        self.instruction = str(self.seen["instruction"])
-        self.steps: list[Step] = []
+def _as_they_end(
+    envs: Sequence[Any], policy: Policy, seeds: Sequence[int], make: Make | None, threads: bool
+) -> Iterator[tuple[int, Episode]]:
+    """Each episode with the place of its seed."""
+    lanes = running = [_Lane(env, make) for env in envs[: len(seeds)]]
+    waiting = iter(enumerate(seeds))
+    with ThreadPoolExecutor(max(1, len(lanes))) as pool, contextlib.ExitStack() as closing:
+        for lane in lanes:
+            closing.callback(lane.close)
+        spread = pool.map if threads else map
+        list(spread(_Lane.begin, running, list(islice(waiting, len(running)))))
+        while running:
+            list(spread(_Lane.step, running, _actions(policy, running)))
+            ended = [lane for lane in running if lane.over]
+            for lane in ended:
+                yield lane.place, lane.episode()
+            list(spread(_Lane.begin, ended, list(islice(waiting, len(ended)))))
+            running = [lane for lane in running if not lane.over]
 
-    def step(self, action: Any) -> bool:
-        """Whether that was the last."""
+
+def _actions(policy: Policy, running: Sequence[_Lane]) -> list[Any]:
+    actions = list(policy.act([lane.seen for lane in running]))
+    if len(actions) != len(running):
+        raise InputError("actions", f"{len(actions)} of them", f"{len(running)}, one for each observation")
+    return actions
+
+
+class _Lane:
+    """An environment with the episode that is under way in it."""
+
+    def __init__(self, env: Any, make: Make | None):
+        self._env, self._make, self._made = env, make, False
+        self._shapes = _shapes(env)
+        self.over = False
+
+    def begin(self, numbered: tuple[int, int]) -> None:
+        """The episode of a place and its seed."""
+        self.place, self._seed = numbered
+        self._broken = 0
+        self._start()
+
+    def step(self, action: Any) -> None:
+        """Act, or begin the episode again where that breaks the environment."""
         before = self.seen
-        self.seen, reward, ended, cut, self.info = self.env.step(action)
-        self.steps.append(Step(before, action, float(reward)))
-        return bool(ended or cut)
+        try:
+            seen, reward, ended, cut, self._info = self._env.step(action)
+        except BiddableError as error:
+            raise self._placed(error) from error
+        except Exception as error:  # whatever a simulator raises
+            self._note(error)
+            self._start()
+            return
+        self._see(seen)
+        self._steps.append(Step(before, action, float(reward)))
+        self.over = bool(ended or cut)
 
     def episode(self) -> Episode:
-        success = bool(self.info.get("success", False))
-        return Episode(self.instruction, tuple(self.steps), success, {"seed": self.seed, **self.info})
+        """The one that has ended."""
+        success = bool(self._info.get("success", False))
+        return Episode(self._instruction, tuple(self._steps), success, {"seed": self._seed, **self._info})
+
+    def close(self) -> None:
+        """Close an environment that was made here."""
+        if self._made:
+            self._env.close()
+
+    def _start(self) -> None:
+        self._steps: list[Step] = []
+        while True:
+            try:
+                if self._broken and self._make:
+                    self._replace(self._make)
+                seen, self._info = self._env.reset(seed=self._seed)
+                break
+            except BiddableError as error:
+                raise self._placed(error) from error
+            except Exception as error:
+                self._note(error)
+        self._see(seen)
+        self._instruction, self.over = str(seen["instruction"]), False
+
+    def _replace(self, make: Make) -> None:
+        with contextlib.suppress(Exception):  # it may be past closing
+            self._env.close()
+        self._made = False
+        self._env, self._made = make(), True
+
+    def _note(self, error: Exception) -> None:
+        """Say what broke; raise BiddableError where it is too much."""
+        self._broken += 1
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        if self._broken == ATTEMPTS:
+            problem = f"the environment broke {ATTEMPTS} times, at last with {what}"
+            raise BiddableError(f"{self._where()}: {problem}") from error
+        _log.warning("%s: the environment broke, the episode is begun again: %s", self._where(), what)
+
+    def _see(self, seen: Any) -> None:
+        self.seen = seen
+        for name, shape in self._shapes.items():
+            found = np.shape(seen[name]) if name in seen else None
+            if found != shape:
+                expected = f"an array of shape {shape}, as the environment declares"
+                raise InputError(f"observation[{name!r}]", found, expected, where=self._where())
+        if "instruction" not in seen:
+            expected = "a dictionary with the text 'instruction'"
+            raise InputError("observation", sorted(seen), expected, where=self._where())
+
+    def _where(self) -> str:
+        return f"episode of seed {self._seed}, step {len(self._steps)}"
+
+    def _placed(self, error: BiddableError) -> BiddableError:
+        return error.at(self._where()) if isinstance(error, InputError) else error
+
+
+def _shapes(env: Any) -> Mapping[str, tuple[int, ...]]:
+    """Of what the environment says that it shows, by name."""
+    parts: Mapping[str, Any] = getattr(getattr(env, "observation_space", None), "spaces", {})
+    return {name: space.shape for name, space in parts.items() if space.shape is not None}
 
 
 Demonstrator = Callable[[dict[str, Any]], Any]

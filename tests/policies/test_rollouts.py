@@ -1,38 +1,61 @@
-"""Trying a policy out: every episode once, in order, whatever ends when."""
+"""Trying a policy out: every episode once, in order, whatever ends when and whatever breaks."""
 
 from __future__ import annotations
 
-import numpy as np
+import threading
 
-from biddable.policies.base import Scripted, rollouts, successes
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from biddable.errors import BiddableError, InputError
+from biddable.policies.base import ATTEMPTS, Scripted, rollout_stage, rollouts, successes
+from biddable.runs.run import Run
+
+WAIT = Scripted(lambda seen: 1)
 
 
 class Countdown:
-    """An environment whose episode lasts as many steps as its seed says; odd ones succeed."""
+    """An environment whose episode lasts as many steps as its seed says; odd ones succeed.
+
+    ``faults`` is shared: what is raised, by (seed, steps done), as often as it says.
+    """
+
+    def __init__(self, faults: dict[tuple[int, int], int] | None = None):
+        self.faults = {} if faults is None else faults
+        self.closed = False
 
     def reset(self, *, seed: int):
         self.left = self.seed = seed
         return {"instruction": f"wait {seed}", "left": self.left}, {}
 
     def step(self, action: int):
+        here = (self.seed, self.seed - self.left)
+        if self.faults.get(here, 0):
+            self.faults[here] -= 1
+            raise OSError("the cable\nis loose")
         self.left -= action
         over = self.left <= 0
         info = {"success": over and self.seed % 2 == 1}
         return {"instruction": "", "left": self.left}, float(over), over, False, info
 
+    def close(self):
+        self.closed = True
+
 
 def test_more_episodes_than_environments_and_the_other_way_round() -> None:
     seeds = [5, 1, 3, 2, 7, 4]
     for count in (1, 2, 4, 9):
-        found = rollouts([Countdown() for _ in range(count)], Scripted(lambda seen: 1), seeds)
+        found = rollouts([Countdown() for _ in range(count)], WAIT, seeds)
         assert [episode.meta["seed"] for episode in found] == seeds
         assert [len(episode.steps) for episode in found] == seeds
         assert [episode.instruction for episode in found] == [f"wait {seed}" for seed in seeds]
         assert successes(found).tolist() == [seed % 2 for seed in seeds]
+    assert rollouts([Countdown()], WAIT, []) == []
 
 
 def test_a_step_holds_what_was_seen_before_the_action() -> None:
-    (episode,) = rollouts([Countdown()], Scripted(lambda seen: 1), [3])
+    (episode,) = rollouts([Countdown()], WAIT, [3])
     assert [step.observation["left"] for step in episode.steps] == [3, 2, 1]
     assert [step.reward for step in episode.steps] == [0.0, 0.0, 1.0]
 
@@ -47,3 +70,114 @@ def test_one_batch_a_step() -> None:
 
     rollouts([Countdown() for _ in range(3)], Counting(), [2, 2, 4])
     assert sizes == [3, 3, 1, 1]
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_an_environment_that_breaks_costs_no_episode(threads, caplog) -> None:
+    seeds = [5, 1, 3, 2, 7, 4]
+    faults = {(5, 2): 1, (7, 0): ATTEMPTS - 1, (4, 3): 1}
+    whole = rollouts([Countdown() for _ in range(2)], WAIT, seeds)
+    found = rollouts([Countdown(faults) for _ in range(2)], WAIT, seeds, threads=threads)
+    assert found == whole
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 4
+    assert (
+        "episode of seed 5, step 2: the environment broke, the episode is begun again: "
+        "OSError: the cable is loose" in said
+    )
+
+
+def test_one_that_is_past_use_is_made_anew_and_closed() -> None:
+    class Dead(Countdown):
+        def reset(self, *, seed: int):
+            raise RuntimeError("gone")
+
+    given, made = Dead(), []
+
+    def make() -> Countdown:
+        made.append(Countdown())
+        return made[-1]
+
+    found = rollouts([given, Countdown()], WAIT, [2, 3, 1], make=make)
+    assert [len(episode.steps) for episode in found] == [2, 3, 1]
+    assert [env.closed for env in (given, *made)] == [True, True]
+
+
+def test_one_that_breaks_again_and_again_is_given_up() -> None:
+    with pytest.raises(BiddableError) as caught:
+        rollouts([Countdown({(3, 1): ATTEMPTS})], WAIT, [3])
+    assert str(caught.value) == (
+        "episode of seed 3, step 1: the environment broke 3 times, at last with OSError: the cable is loose"
+    )
+
+
+def test_threads_step_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    class Waiting(Countdown):
+        def step(self, action: int):
+            together.wait()
+            return super().step(action)
+
+    found = rollouts([Waiting() for _ in range(3)], WAIT, [2, 2, 2], threads=True)
+    assert [len(episode.steps) for episode in found] == [2, 2, 2]
+
+
+class Picky(Countdown):
+    """Declares what it shows, and takes nothing but 1."""
+
+    observation_space = gym.spaces.Dict({"left": gym.spaces.Box(0, 9, (2,))})
+    shown = np.zeros(2)
+
+    def reset(self, *, seed: int):
+        super().reset(seed=seed)
+        return {"instruction": "wait", "left": np.zeros(2)}, {}
+
+    def step(self, action: int):
+        if action != 1:
+            raise InputError("action", action, "1")
+        _, *rest = super().step(action)
+        return {"instruction": "wait", "left": self.shown}, *rest
+
+
+def test_what_is_wrong_with_an_action_or_observation_is_one_line() -> None:
+    class TooFew:
+        def act(self, observations):
+            return [1]
+
+    with pytest.raises(InputError, match="actions is '1 of them', expected 2, one for each observation"):
+        rollouts([Countdown(), Countdown()], TooFew(), [1, 2])
+    nothing = Scripted(lambda seen: np.nan)
+    with pytest.raises(InputError, match="episode of seed 3, step 0: action is nan, expected 1"):
+        rollouts([Picky()], nothing, [3])
+    env = Picky()
+    env.shown = np.zeros(3)
+    expected = (
+        r"episode of seed 3, step 0: observation\['left'\] is \(3,\), expected an array of shape \(2,\)"
+    )
+    with pytest.raises(InputError, match=expected):
+        rollouts([env], WAIT, [3])
+
+
+def test_without_an_instruction_it_is_no_environment_of_ours(monkeypatch) -> None:
+    monkeypatch.setattr(Countdown, "reset", lambda self, seed: ({"left": seed}, {}))
+    with pytest.raises(InputError, match=r"observation is \['left'\], expected a dictionary with the text"):
+        rollouts([Countdown()], WAIT, [3])
+
+
+def test_a_run_that_stops_goes_on_without_the_episodes_that_had_ended(tmp_path) -> None:
+    def stage(envs: list[Countdown]) -> list[int]:
+        with Run.open(tmp_path / "run", "tried", {}, 0) as run:
+            return rollout_stage(run, "test", envs, WAIT, [2, 1, 9, 3], lambda e: len(e.steps), int)
+
+    with pytest.raises(BiddableError, match="episode of seed 9, step 5"):
+        stage([Countdown({(9, 5): ATTEMPTS}) for _ in range(2)])
+    begun: list[int] = []
+
+    class Noted(Countdown):
+        def reset(self, *, seed: int):
+            begun.append(seed)
+            return super().reset(seed=seed)
+
+    assert stage([Noted(), Noted()]) == [2, 1, 9, 3]
+    assert begun == [9]
