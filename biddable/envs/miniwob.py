@@ -18,7 +18,16 @@ from miniwob.action import ActionSpaceConfig, ActionTypes
 from selenium.common.exceptions import WebDriverException
 from urllib3.exceptions import HTTPError
 
-from biddable.envs.web import KINDS, Element, Field, WebAction, action_space, check_action, page_spaces
+from biddable.envs.web import (
+    KINDS,
+    MOST_REFS,
+    Element,
+    Field,
+    WebAction,
+    action_space,
+    check_action,
+    page_spaces,
+)
 from biddable.errors import BiddableError, InputError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -28,6 +37,7 @@ RESTARTS = 3
 """How often in a row a browser is started anew before giving up."""
 
 MOST_FIELDS = 20
+"""Of an instruction; the tasks that there are have up to 8."""
 
 _BROKEN = (WebDriverException, HTTPError, OSError, RuntimeError)
 _ACTIONS = ActionSpaceConfig(  # in the order of KINDS
@@ -81,6 +91,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         self._processes: list[psutil.Process] = []
         self._episode: list[WebAction] = []
         self._page: dict[str, Any] = {}
+        self._over = True
         self._seed = 0
         self.restarts = 0
         parts = page_spaces()
@@ -95,12 +106,14 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         """A new instance of the task; the same seed makes the same one.
 
         Raises:
-            BiddableError: the browser died or hung too often.
+            BiddableError: the browser died or hung too often, or the page has more than actions can name.
         """
         super().reset(seed=seed)
         self._seed = int(self.np_random.integers(2**31)) if seed is None else seed
-        self._episode = []
+        self._episode, self._over = [], True
         self._page, info = self._surviving(self._open)
+        self._check_page()
+        self._over = False
         return self._observation(), {"success": False, "restarts": self.restarts, **info}
 
     def step(
@@ -109,16 +122,22 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         """Click or type.
 
         Raises:
-            InputError: no such element or field, or typing into what takes no text; nothing was done.
-            BiddableError: the browser died or hung too often.
+            InputError: no action, no such element or field, or typing into what takes no text; nothing was
+                done.
+            BiddableError: the episode is over, the browser died or hung too often, or the page has more than
+                actions can name.
         """
+        if self._over:
+            raise BiddableError(f"{self._id}: the episode is over; reset begins another")
         made = WebAction.of(action)
         self._check(made)
         self._episode.append(made)
         page, reward, done, info = self._surviving(lambda: self._do(made), again=self._replay)
         if not done:  # the last page is blank
             self._page = page
+            self._check_page()
         late = not done and len(self._episode) >= self._max_steps
+        self._over = done or late
         return (
             self._observation(),
             reward if done else 0.0,
@@ -185,8 +204,17 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         for process in self._processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(self._processes, timeout=PAGE_SECONDS)
+        if self._processes:  # only the driver is our child; in a container nobody may bury the others
+            with contextlib.suppress(psutil.TimeoutExpired):
+                self._processes[0].wait(PAGE_SECONDS)
         self._processes, self._web = [], None
+
+    def _check_page(self) -> None:
+        refs = max((node["ref"] for node in self._page["dom_elements"]), default=0)
+        counts = (("fields", len(self._page["fields"]), MOST_FIELDS), ("elements", refs, MOST_REFS - 1))
+        for name, found, most in counts:
+            if found > most:
+                raise BiddableError(f"{self._id}: the page has {found} {name}; actions can name {most}")
 
     def _check(self, action: WebAction) -> None:
         nodes = self._page["dom_elements"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import psutil
 import pytest
 
@@ -19,6 +21,7 @@ from biddable.envs.base import make_env
 from biddable.envs.miniwob import MiniWoBEnv, names
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
+from biddable.policies.base import Scripted, rollouts
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,22 @@ def element(observation: dict, **wanted: str) -> Element:
 
 def fill_in(env: MiniWoBEnv, observation: dict) -> dict:
     return env.step(WebAction("type", element(observation, tag="input_text").ref, 0))[0]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether all have ended; in a container they may stay as zombies."""
+    _, alive = psutil.wait_procs(processes, timeout=0.5)
+    return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+
+
+def enter_text(observation: dict) -> WebAction:
+    """Type what is asked for, then send it."""
+    box = element(observation, tag="input_text")
+    return (
+        WebAction("click", element(observation, tag="button").ref)
+        if box.value
+        else WebAction("type", box.ref)
+    )
 
 
 def test_all_tasks_are_there() -> None:
@@ -101,7 +120,7 @@ def test_a_browser_that_hangs_costs_nothing(monkeypatch) -> None:
     assert (reward, info["success"], info["restarts"]) == (1, True, 1)
     browser = env._processes
     env.close()
-    assert not any(process.is_running() for process in browser)
+    assert gone(browser)
 
 
 def test_one_that_breaks_every_time_is_given_up(monkeypatch) -> None:
@@ -123,8 +142,33 @@ def test_what_cannot_be_done_is_one_line(typing: MiniWoBEnv) -> None:
         typing.step(WebAction("type", element(observation, tag="input_text").ref, 1))
     with pytest.raises(InputError, match="expected an element that takes text, which a button does not"):
         typing.step(WebAction("type", element(observation, tag="button").ref, 0))
+    with pytest.raises(InputError, match="expected a WebAction, or three integers"):
+        typing.step((0, float("nan"), 0))
     with pytest.raises(BiddableError, match="screenshots=True"):
         typing.render()
+
+
+def test_bare_text_is_no_element() -> None:
+    env = MiniWoBEnv("click-tab-2")
+    observation, _ = env.reset(seed=0)
+    with pytest.raises(InputError, match="expected an element, which bare text is not"):
+        env.step(WebAction("click", element(observation, tag="t").ref))
+    env.close()
+
+
+def test_after_its_end_an_episode_takes_no_action(typing: MiniWoBEnv) -> None:
+    observation, _ = typing.reset(seed=3)
+    send = WebAction("click", element(observation, tag="button").ref)
+    typing.step(send)
+    with pytest.raises(BiddableError, match="enter-text-v1: the episode is over; reset begins another"):
+        typing.step(send)
+
+
+@pytest.mark.parametrize("most", [("MOST_FIELDS", 0, "1 fields"), ("MOST_REFS", 3, "6 elements")])
+def test_a_page_with_more_than_actions_can_name(typing: MiniWoBEnv, most: tuple, monkeypatch) -> None:
+    monkeypatch.setattr(miniwob, most[0], most[1])
+    with pytest.raises(BiddableError, match=f"the page has {most[2]}; actions can name"):
+        typing.reset(seed=3)
 
 
 def test_a_picture_on_request() -> None:
@@ -155,3 +199,80 @@ def test_a_machine_without_browser(monkeypatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="apt-get install chromium chromium-driver"):
         MiniWoBEnv("click-test")
+
+
+def kill_browser(env: MiniWoBEnv) -> None:
+    os.kill(env._web.unwrapped.instance.driver.service.process.pid, signal.SIGKILL)
+
+
+def hang_page(env: MiniWoBEnv) -> None:
+    env._web.unwrapped.instance.driver.execute_script("setTimeout(() => { while (true) {} }, 20);")
+
+
+@pytest.mark.parametrize("fault", [kill_browser, hang_page])
+def test_of_two_browsers_one_breaks(fault: Callable[[MiniWoBEnv], None], monkeypatch, caplog) -> None:
+    monkeypatch.setattr(miniwob, "PAGE_SECONDS", 3)
+    envs = [make_env("miniwob:enter-text") for _ in range(2)]
+    asked = 0
+
+    def act(observation: dict) -> WebAction:
+        nonlocal asked
+        asked += 1
+        if asked == 4:  # both have typed, and the first has been asked what to do next
+            fault(envs[1])
+        return enter_text(observation)
+
+    episodes = rollouts(envs, Scripted(act), range(5), threads=True)
+    started = [process for env in envs for process in env._processes]
+    for env in envs:
+        env.close()
+    assert [episode.success for episode in episodes] == [True] * 5
+    assert [len(episode.steps) for episode in episodes] == [2] * 5
+    assert sorted(env.restarts for env in envs) == [0, 1]
+    assert [record.getMessage() for record in caplog.records if "started anew" in record.getMessage()]
+    assert gone(started)
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_browsers_side_by_side(processes: bool) -> None:
+    envs = make_env("miniwob:enter-text", num_envs=2, processes=processes)
+    seen, _ = envs.reset(seed=[5, 6])
+    for _ in range(2):
+        pages = [{name: values[i] for name, values in seen.items()} for i in range(2)]
+        assert all(page in envs.single_observation_space for page in pages)
+        actions = [enter_text(page) for page in pages]
+        numbers = np.array([[("click", "type").index(a.kind), a.ref, a.field] for a in actions])
+        seen, rewards, ended, _, info = envs.step(numbers)
+    envs.close()
+    assert (rewards.tolist(), ended.tolist()) == ([1.0, 1.0], [True, True])
+    assert info["final_info"]["success"].tolist() == [True, True]
+    assert seen["instruction"] != tuple(page["instruction"] for page in pages), "the next episode has begun"
+
+
+def open_and_reset(task: str) -> None:
+    env = MiniWoBEnv(task)
+    try:
+        observation, info = env.reset(seed=1)
+        assert observation in env.observation_space
+        assert observation["instruction"]
+        assert {"body", "html"} & {each.tag for each in observation["dom"]}
+        assert info == {"success": False, "restarts": 0}
+    finally:
+        env.close()
+
+
+DOZEN = (
+    "book-flight", "choose-date", "click-checkboxes-large", "click-pie", "daily-calendar", "email-inbox",
+    "flight.Alaska", "form-sequence-3", "login-user-popup", "social-media-all", "terminal", "unicode-test",
+)  # fmt: skip
+
+
+def test_a_dozen_tasks_open() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(open_and_reset, DOZEN))
+
+
+@pytest.mark.slow
+def test_all_tasks_open() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(open_and_reset, names()))
