@@ -3,10 +3,13 @@
 The members differ in their first weights and in the order of the data, so where they were shown nothing they
 disagree. They are computed together: every weight carries the member as its first axis, and one batched
 product serves all.
+
+``clone_choices`` is for discrete actions and networks of any kind, one at a time.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +21,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from biddable.errors import FileError, InputError
 from biddable.policies.checks import above_zero, at_least_one
+from biddable.policies.lanes import Features
 
 Array = NDArray[np.float32]
 
@@ -166,10 +170,8 @@ def _train(
     ensemble: Ensemble, states: Tensor, actions: Tensor, config: CloningConfig, generator: torch.Generator
 ) -> None:
     """Leave in ``ensemble`` each member's weights of its best epoch."""
-    members, count = config.members, len(states)
-    kept_back = min(max(1, round(config.validation * count)), count - 1)
-    order = torch.randperm(count, generator=generator)
-    unseen, rest = order[:kept_back], order[kept_back:]
+    members = config.members
+    unseen, rest = _split(len(states), config.validation, generator)
     parameters = list(ensemble.weights.values())
     for parameter in parameters:
         parameter.requires_grad_(True)
@@ -191,3 +193,81 @@ def _train(
             for kept, parameter in zip(best, parameters, strict=True):
                 kept[better] = parameter[better]
     ensemble.weights = dict(zip(ensemble.weights, best, strict=True))
+
+
+def clone_choices(
+    network: nn.Module,
+    seen: Sequence[NDArray[Any]],
+    actions: NDArray[np.int64],
+    config: CloningConfig,
+    seed: int,
+) -> float:
+    """Train one network of any kind, as it stands, to choose the discrete ``actions`` that were taken.
+
+    Args:
+        network: gives logits [N, actions] for the arrays of ``seen``; it is left in eval mode, with the
+            weights of the epoch that was best on the validation share.
+        seen: arrays [N, ...] of what was seen.
+        actions: [N] from 0.
+        config: ``members``, ``hidden`` and ``dropout`` are the ensemble's and not looked at.
+        seed: decides the validation share and the order of the data.
+
+    Returns:
+        the share of the validation pairs in which it would do the same.
+
+    Raises:
+        InputError: fewer than 2 pairs, or unequal lengths.
+    """
+    for part in seen:
+        if len(part) != len(actions):
+            raise InputError("seen", f"{len(part)} observations", f"{len(actions)}, one for each action")
+    if len(actions) < 2:
+        raise InputError("actions", f"{len(actions)} actions", "at least 2")
+    inputs = [torch.as_tensor(part) for part in seen]
+    wanted = torch.as_tensor(actions, dtype=torch.long)
+    generator = torch.Generator().manual_seed(seed)
+    unseen, rest = _split(len(actions), config.validation, generator)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, fused=True)
+    best, lowest, agreement = copy.deepcopy(network.state_dict()), math.inf, 0.0
+    for _ in range(config.epochs):
+        network.train()
+        for batch in rest[torch.randperm(len(rest), generator=generator)].split(config.batch_size):
+            optimizer.zero_grad()
+            F.cross_entropy(network(*(part[batch] for part in inputs)), wanted[batch]).backward()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            logits = torch.cat(
+                [network(*(part[batch] for part in inputs)) for batch in unseen.split(config.batch_size)]
+            )
+        loss = F.cross_entropy(logits, wanted[unseen]).item()
+        if loss < lowest:
+            best, lowest = copy.deepcopy(network.state_dict()), loss
+            agreement = (logits.argmax(1) == wanted[unseen]).float().mean().item()
+    network.load_state_dict(best)
+    return agreement
+
+
+class Chooser:
+    """A network as a policy that takes the action it thinks best.
+
+    Args:
+        network: gives logits or values [N, actions].
+        features: what it sees of an observation.
+    """
+
+    def __init__(self, network: nn.Module, features: Features):
+        self._network, self._features = network.eval(), features
+
+    @torch.no_grad()
+    def act(self, observations: Sequence[dict[str, Any]]) -> list[int]:
+        """See ``Policy.act``."""
+        parts = zip(*map(self._features, observations), strict=True)
+        return self._network(*(torch.as_tensor(np.stack(part)) for part in parts)).argmax(1).tolist()
+
+
+def _split(count: int, validation: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Places to hold back, at least one, and to train on, at least one."""
+    kept_back = min(max(1, round(validation * count)), count - 1)
+    order = torch.randperm(count, generator=generator)
+    return order[:kept_back], order[kept_back:]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from biddable.errors import BiddableError, InputError
 from biddable.policies.checks import above_zero, at_least_one, shares
 from biddable.policies.lanes import Lanes, Progress
+from biddable.policies.optimizer import Adam
 from biddable.policies.replay import Replay
 
 FORBIDDEN = -999_999.0
@@ -86,7 +87,7 @@ class DQN:
         self.replay = Replay(config.replay, [part[0] for part in lanes.seen], alpha=config.alpha, seed=seed)
         self.frames = self.updates = 0
         self._rng = np.random.default_rng(seed)
-        self._optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, fused=True)
+        self._optimizer = Adam(network, lr=config.lr, max_norm=config.max_grad_norm)
 
     def train(self, frames: int, on_step: Callable[[Progress], bool | None] = lambda _: None) -> None:
         """Go on until ``frames`` have been seen in all, or ``on_step`` says True.
@@ -109,9 +110,11 @@ class DQN:
     def _act(self, epsilon: float) -> None:
         seen = tuple(part.copy() for part in self.lanes.seen)
         actions = greedy(self.network, seen)
-        masks = seen[-1] > 0
-        for lane in np.flatnonzero(self._rng.random(len(actions)) < epsilon):
-            actions[lane] = self._rng.choice(np.flatnonzero(masks[lane]))
+        explore = self._rng.random(len(actions)) < epsilon
+        if explore.any():
+            # Of what can be done, the one that drew the largest number: each is as likely.
+            drawn = (1 - self._rng.random(seen[-1].shape)) * (seen[-1] > 0)
+            actions[explore] = drawn[explore].argmax(1)
         rewards, over = self.lanes.step(actions)
         # Where an episode is over, what "follows" is the next one's start: it is not looked at.
         self.replay.add(seen, actions, rewards, self.lanes.seen, over)
@@ -127,15 +130,13 @@ class DQN:
         goals = targets(
             self.network if config.double else self.target, self.target, rewards, then, over, config.gamma
         )
-        errors = goals - chosen
-        if not torch.isfinite(errors).all():
+        errors = (goals - chosen).detach().numpy()
+        if not np.isfinite(errors).all():
             raise BiddableError(f"values are no longer finite after {self.frames} frames; lower lr")
         loss = (torch.from_numpy(weights) * nn.functional.huber_loss(chosen, goals, reduction="none")).mean()
-        self._optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm, foreach=True)
         self._optimizer.step()
-        self.replay.correct(places, errors.detach().numpy())
+        self.replay.correct(places, errors)
         self.updates += 1
         if self.updates % config.target_every == 0:
             self.target.load_state_dict(self.network.state_dict())
@@ -161,8 +162,9 @@ def targets(
         gamma: discount.
     """
     following = [torch.from_numpy(part) for part in then]
-    best = masked(chooser(*following), following[-1]).argmax(1, keepdim=True)
-    worth = target(*following).gather(1, best)[:, 0]
+    values = target(*following)
+    choosing = values if chooser is target else chooser(*following)
+    worth = values.gather(1, masked(choosing, following[-1]).argmax(1, keepdim=True))[:, 0]
     return torch.from_numpy(rewards) + gamma * torch.where(torch.from_numpy(over), 0.0, worth)
 
 
@@ -173,9 +175,9 @@ def greedy(network: nn.Module, seen: tuple[NDArray[Any], ...]) -> NDArray[np.int
     Raises:
         InputError: nothing can be done in one of them.
     """
-    features = [torch.from_numpy(part) for part in seen]
-    if not (features[-1] > 0).any(1).all():
+    if not (seen[-1] > 0).any(1).all():
         raise InputError("mask", "no action at all", "at least one that can be taken")
+    features = [torch.from_numpy(part) for part in seen]
     return masked(network(*features), features[-1]).argmax(1).numpy()
 
 

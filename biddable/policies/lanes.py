@@ -45,6 +45,7 @@ class Lanes:
         self.seen = tuple(np.stack(parts).astype(np.float32) for parts in zip(*first, strict=True))
         self._lengths = np.zeros(len(envs), dtype=int)
         self.ended: deque[tuple[bool, int]] = deque(maxlen=RECENT)
+        self._means = (0.0, 0.0)
 
     def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Act in all; rewards and whether episodes ended. ``seen`` is then what follows."""
@@ -59,9 +60,10 @@ class Lanes:
                 seen, _ = env.reset()
             for store, part in zip(self.seen, self._features(seen), strict=True):
                 store[i] = part
+        if over.any():
+            self._means = tuple(np.mean(self.ended, axis=0).tolist())
         return rewards, over
 
     def progress(self, frames: int, start: float) -> Progress:
         """How far a training has come that began at ``start``, by ``time.perf_counter``."""
-        success, length = np.mean(self.ended, axis=0).tolist() if self.ended else (0.0, 0.0)
-        return Progress(frames, success, length, time.perf_counter() - start)
+        return Progress(frames, *self._means, time.perf_counter() - start)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+CELL_NAMES = 16
+"""More than MiniGrid has kinds of objects, colours or states of doors."""
 
 
 class SmallConv(nn.Module):
     """A 3 x 3 convolution, stride 2, padding 1, over a picture of a few cells, as one matrix product.
 
-    A convolution's set-up costs more than its arithmetic there. The kernel is laid out as the dense matrix
-    it is; entries it does not have are zero. Computes what ``nn.Conv2d`` does, on flat channels-last cells.
+    A convolution's set-up costs more than its arithmetic there. Computes what ``nn.Conv2d`` does, on flat
+    channels-last cells.
 
     Args:
         inputs: channels that come in; outputs: channels that go out.
@@ -21,44 +30,42 @@ class SmallConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, side: int):
         super().__init__()
-        self.out_side = (side + 1) // 2
+        self.inputs, self.side, self.out_side = inputs, side, (side + 1) // 2
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))
         nn.init.orthogonal_(self.weight, math.sqrt(2))
-        nothing = self.weight.numel()  # the place of a zero behind the kernel's entries
-        places = torch.full((side, side, inputs, self.out_side, self.out_side, outputs), nothing)
-        numbered = torch.arange(nothing).view(outputs, inputs, 3, 3)
-        for row in range(self.out_side):
-            for column in range(self.out_side):
-                for dy in range(3):
-                    for dx in range(3):
-                        y, x = 2 * row + dy - 1, 2 * column + dx - 1
-                        if 0 <= y < side and 0 <= x < side:
-                            places[y, x, :, row, column] = numbered[:, :, dy, dx].T
-        self._places = places.view(side * side * inputs, -1)
-        self._laid_out: Tensor | None = None
 
     def forward(self, cells: Tensor) -> Tensor:
         """[N, side * side * inputs] -> [N, out_side * out_side * outputs]."""
-        return torch.addmm(self.bias.repeat(self.out_side**2), cells, self._dense())
+        windows = _Windows.apply(cells.view(-1, self.side, self.side, self.inputs), self.out_side)
+        kernel = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # in the order of a window's numbers
+        return torch.addmm(self.bias, windows, kernel).view(len(cells), -1)
 
-    def train(self, mode: bool = True) -> SmallConv:
-        """As ``nn.Module.train``. In eval mode the kernel is laid out once: call it again for new weights.
 
-        (A weight's version does not tell: a fused optimizer leaves it as it was.)
-        """
-        self._laid_out = None
-        super().train(mode)
-        return self
+class _Windows(torch.autograd.Function):
+    """The 3 x 3 cells around every second one, side by side: [N, side, side, C] -> [N * out * out, 9 * C]."""
 
-    def _dense(self) -> Tensor:
-        if self._laid_out is not None:
-            return self._laid_out
-        kernel = torch.cat([self.weight.flatten(), self.weight.new_zeros(1)])
-        dense = kernel.index_select(0, self._places.flatten()).view(self._places.shape)
-        if not self.training and not torch.is_grad_enabled():
-            self._laid_out = dense
-        return dense
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, out: int) -> Tensor:
+        count, side, _, channels = cells.shape
+        ctx.side, ctx.out = side, out
+        after = 2 * out - side  # a window that reaches beyond the last cell finds zeros there
+        padded = F.pad(cells, (0, 0, 1, after, 1, after))
+        picture, row, cell, number = padded.stride()
+        # The three cells of a window's row lie side by side already.
+        windows = padded.as_strided(
+            (count, out, out, 3, 3 * channels), (picture, 2 * row, 2 * cell, row, number)
+        )
+        return windows.reshape(count * out * out, 9 * channels)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        side, out = ctx.side, ctx.out
+        windows = gradients[0].view(-1, out, out, 3, 3, gradients[0].shape[1] // 9)
+        padded = windows.new_zeros(len(windows), 2 * out + 1, 2 * out + 1, windows.shape[-1])
+        for y, x in itertools.product(range(out), repeat=2):
+            padded[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += windows[:, y, x]
+        return padded[:, 1 : side + 1, 1 : side + 1], None
 
 
 class GridActorCritic(nn.Module):
@@ -87,3 +94,155 @@ class GridActorCritic(nn.Module):
         seen = self.convolutions(image.flatten(1))
         hidden = self.body(torch.cat([seen, extra], 1)).relu()
         return self.actor(hidden), self.critic(hidden)[:, 0]
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them: [N, outputs] for any arrays [N, ...], laid flat and side by side.
+
+    Args:
+        inputs: numbers of all arrays together.
+        outputs: numbers that come out.
+        hidden: width of each hidden layer.
+        gain: of the last layer's first weights; 0.01 lets a policy begin without preferences.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, hidden: Sequence[int] = (64, 64), gain: float = 1.0):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers += [orthogonal(nn.Linear(inputs, width)), nn.ReLU()]
+            inputs = width
+        self.layers = nn.Sequential(*layers, orthogonal(nn.Linear(inputs, outputs), gain))
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        """See the class."""
+        flat = [array.float().flatten(1) for array in arrays]
+        return self.layers(torch.cat(flat, 1) if len(flat) > 1 else flat[0])
+
+
+class PictureStem(nn.Module):
+    """Pictures [N, H, W, 3] of bytes as features [N, channels, H / 8, W / 8] (rounded up).
+
+    Three convolutions of stride 2: enough for what has edges and colours, and small.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, channels // 2), (channels // 2, channels), (channels, channels)):
+            layers += [orthogonal(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """See the class."""
+        return self.layers(picture.movedim(-1, 1).float() / 255)
+
+
+class CellStem(nn.Module):
+    """MiniGrid's view [N, H, W, 3] as features [N, channels, H, W]: what a cell holds is a sum of embeddings.
+
+    Its three numbers (object, colour, state) are names, not amounts (BabyAI 1.1, arXiv 2007.12770, sec. 4.1).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.embedding = nn.Embedding(3 * CELL_NAMES, channels)
+        self.register_buffer("offsets", CELL_NAMES * torch.arange(3), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        return self.embedding(image.long() + self.offsets).sum(-2).movedim(-1, 1)
+
+
+class CNN(nn.Module):
+    """For pictures alone: [N, outputs] for [N, H, W, 3] of bytes.
+
+    Args:
+        size: height and width of the pictures.
+        outputs: numbers that come out.
+        channels: of the convolutions; hidden: width of the layer after them.
+        gain: as for ``MLP``.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], outputs: int, *, channels: int = 32, hidden: int = 128, gain: float = 1.0
+    ):
+        super().__init__()
+        self.stem = PictureStem(channels)
+        cells = math.ceil(size[0] / 8) * math.ceil(size[1] / 8)
+        self.body = MLP(cells * channels, outputs, hidden=[hidden], gain=gain)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """See the class."""
+        return self.body(self.stem(picture))
+
+
+class FiLMBlock(nn.Module):
+    """A convolution whose channels the instruction scales and shifts, added to what came in.
+
+    Feature-wise linear modulation (Perez et al., AAAI 2018, eqs. 1 and 2 and fig. 3, without batch norm: a
+    policy acts on batches unlike those it learns from). Where a cell lies is two channels more (sec. 3.2).
+    """
+
+    def __init__(self, channels: int, text: int):
+        super().__init__()
+        self.first = orthogonal(nn.Conv2d(channels + 2, channels, 1))
+        self.second = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 1.0)
+        self.film = nn.Linear(text, 2 * channels)
+
+    def forward(self, features: Tensor, text: Tensor) -> Tensor:
+        """[N, channels, H, W] and [N, text] -> [N, channels, H, W]."""
+        features = self.first(torch.cat([features, _coordinates(features)], 1)).relu()
+        scale, shift = self.film(text)[:, :, None, None].chunk(2, 1)
+        return features + torch.addcmul(shift, 1 + scale, self.second(features)).relu()
+
+
+class FiLM(nn.Module):
+    """[N, outputs] for what there is to see and the frozen vector of the instruction (BabyAI, ICLR 2019).
+
+    Args:
+        stem: ``CellStem(channels)`` for MiniGrid's view, ``PictureStem(channels)`` for pictures.
+        text: size of the instruction's vector.
+        outputs: numbers that come out.
+        channels: what the stem gives; blocks: how many ``FiLMBlock``; hidden: width of the last hidden layer.
+        gain: as for ``MLP``.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        text: int,
+        outputs: int,
+        *,
+        channels: int = 32,
+        blocks: int = 2,
+        hidden: int = 128,
+        gain: float = 1.0,
+    ):
+        super().__init__()
+        self.stem = stem
+        self.blocks = nn.ModuleList(FiLMBlock(channels, text) for _ in range(blocks))
+        self.head = MLP(channels, outputs, hidden=[hidden], gain=gain)
+
+    def forward(self, seen: Tensor, text: Tensor) -> Tensor:
+        """See the class; ``seen`` is what the stem takes, ``text`` [N, text] of length 1 each."""
+        features = self.stem(seen)
+        text = text * math.sqrt(text.shape[1])  # entries of about 1, as layers expect
+        for block in self.blocks:
+            features = block(features, text)
+        return self.head(features.amax((2, 3)))
+
+
+def orthogonal(layer: Layer, gain: float = math.sqrt(2)) -> Layer:
+    """The layer, with orthogonal weights of that gain and no bias (Saxe et al., ICLR 2014)."""
+    nn.init.orthogonal_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _coordinates(features: Tensor) -> Tensor:
+    """[N, 2, H, W] rows and columns from -1 to 1, for features [N, channels, H, W]."""
+    count, _, height, width = features.shape
+    lines = [torch.linspace(-1, 1, size, device=features.device) for size in (height, width)]
+    return torch.stack(torch.meshgrid(*lines, indexing="ij")).expand(count, -1, -1, -1)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from biddable.errors import BiddableError
 from biddable.policies.checks import above_zero, at_least_one, shares
 from biddable.policies.lanes import Lanes, Progress
+from biddable.policies.optimizer import Adam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class PPO:
         self.network, self.lanes, self.config = network, lanes, config
         self.frames = 0
         self._generator = torch.Generator().manual_seed(seed)
-        self._optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, eps=config.eps, fused=True)
+        self._optimizer = Adam(network, lr=config.lr, eps=config.eps, max_norm=config.max_grad_norm)
         size = (config.steps, len(lanes.envs))
         self._seen = [torch.empty(*size, *part.shape[1:]) for part in lanes.seen]
         self._actions = torch.empty(size, dtype=torch.long)
@@ -128,9 +129,7 @@ class PPO:
                 loss = ppo_loss(
                     logits, value, actions[batch], logprobs[batch], advantages[batch], returns[batch], config
                 )
-                self._optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm, foreach=True)
                 self._optimizer.step()
 
 

