@@ -37,6 +37,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
+        "metaworld": "biddable.envs.metaworld:MetaWorldEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",
         "miniwob": "biddable.envs.miniwob:MiniWoBEnv",
         "mujoco": "biddable.envs.reach2d:Reach2DEnv",
