@@ -53,8 +53,8 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         self.level = level
         if level.agent_view_size <= WIDEST:
             level.gen_obs = View(level)  # type: ignore[method-assign]
-        self.action_space: Any = level.action_space
-        self._actions = int(self.action_space.n)
+        self.action_space = level.action_space
+        self._actions = int(level.action_space.n)  # type: ignore[attr-defined]
         self.render_mode, self.metadata = level.render_mode, level.metadata
         parts: Any = level.observation_space
         image, direction = parts["image"], parts["direction"]
