@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -165,19 +169,43 @@ def test_without_an_instruction_it_is_no_environment_of_ours(monkeypatch) -> Non
         rollouts([Countdown()], WAIT, [3])
 
 
+class Noted(Countdown):
+    """Notes which episodes are begun, and ends its process in the fifth step of 9 where it is ``deadly``."""
+
+    def __init__(self, begun: list[int], deadly: bool = False):
+        super().__init__()
+        self.begun, self.deadly = begun, deadly
+
+    def reset(self, *, seed: int):
+        self.begun.append(seed)
+        return super().reset(seed=seed)
+
+    def step(self, action: int):
+        if self.deadly and (self.seed, self.left) == (9, 4):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
+def tried(folder: Path, envs: list[Countdown]) -> list[int]:
+    """How long episodes are, as a stage."""
+    with Run.open(folder, "tried", {}, 0) as run:
+        return rollout_stage(run, "test", envs, WAIT, [2, 1, 9, 3], lambda e: len(e.steps), int)
+
+
 def test_a_run_that_stops_goes_on_without_the_episodes_that_had_ended(tmp_path) -> None:
-    def stage(envs: list[Countdown]) -> list[int]:
-        with Run.open(tmp_path / "run", "tried", {}, 0) as run:
-            return rollout_stage(run, "test", envs, WAIT, [2, 1, 9, 3], lambda e: len(e.steps), int)
-
     with pytest.raises(BiddableError, match="episode of seed 9, step 5"):
-        stage([Countdown({(9, 5): ATTEMPTS}) for _ in range(2)])
+        tried(tmp_path / "run", [Countdown({(9, 5): ATTEMPTS}) for _ in range(2)])
     begun: list[int] = []
-
-    class Noted(Countdown):
-        def reset(self, *, seed: int):
-            begun.append(seed)
-            return super().reset(seed=seed)
-
-    assert stage([Noted(), Noted()]) == [2, 1, 9, 3]
+    assert tried(tmp_path / "run", [Noted(begun), Noted(begun)]) == [2, 1, 9, 3]
     assert begun == [9]
+
+
+def test_so_does_one_that_is_killed(tmp_path) -> None:
+    envs = [Noted([], deadly=True), Noted([], deadly=True)]
+    process = multiprocessing.get_context("fork").Process(target=tried, args=(tmp_path / "run", envs))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    begun: list[int] = []
+    assert tried(tmp_path / "run", [Noted(begun)]) == [2, 1, 9, 3]
+    assert begun == [9], "the others had ended, one of them after it had begun"
