@@ -31,15 +31,15 @@ class SmallConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, side: int):
         super().__init__()
         self.inputs, self.side, self.out_side = inputs, side, (side + 1) // 2
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        kernel = nn.init.orthogonal_(torch.empty(outputs, inputs, 3, 3), math.sqrt(2))
+        # In the order of a window's numbers: [3 * 3 * inputs, outputs].
+        self.weight = nn.Parameter(kernel.permute(2, 3, 1, 0).reshape(9 * inputs, outputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        nn.init.orthogonal_(self.weight, math.sqrt(2))
 
     def forward(self, cells: Tensor) -> Tensor:
         """[N, side * side * inputs] -> [N, out_side * out_side * outputs]."""
         windows = _Windows.apply(cells.view(-1, self.side, self.side, self.inputs), self.out_side)
-        kernel = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # in the order of a window's numbers
-        return torch.addmm(self.bias, windows, kernel).view(len(cells), -1)
+        return torch.addmm(self.bias, windows, self.weight).view(len(cells), -1)
 
 
 class _Windows(torch.autograd.Function):

@@ -9,8 +9,8 @@ from torch import nn
 class Adam:
     """Adam over all parameters of a network as one array, with gradients scaled down to a norm.
 
-    The parameters, and their gradients, become parts of one array each: a step is then a handful of calls into
-    torch instead of some for every parameter. Gradients must be cleared by ``step`` alone, in place.
+    The parameters, and their gradients, become parts of one array each: a step is then a handful of calls
+    into torch instead of some for every parameter. Gradients must be cleared by ``step`` alone, in place.
 
     Args:
         network: its parameters must be of one type and on one device.

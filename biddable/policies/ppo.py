@@ -104,7 +104,7 @@ class PPO:
                 store[t] = torch.from_numpy(part)
             logits, self._values[t] = self.network(*(store[t] for store in self._seen))
             logprobs = logits.log_softmax(-1)
-            if not torch.isfinite(logprobs).all():
+            if not np.isfinite(logprobs.numpy()).all():
                 raise BiddableError(f"the policy is no longer finite after {self.frames} frames; lower lr")
             actions = torch.multinomial(logprobs.exp(), 1, generator=self._generator)
             self._actions[t], self._logprobs[t] = actions[:, 0], logprobs.gather(1, actions)[:, 0]

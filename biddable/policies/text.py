@@ -24,16 +24,23 @@ class TextVectors:
 
     Args:
         encode: gives [texts, width] for texts: ``minilm()``, or ``partial(text_vectors, model)``.
+        around: instructions whose mean is taken off all vectors, which then have length 1 again. Those of a
+            level have most words in common: what tells them apart is a small part of their vectors.
     """
 
-    def __init__(self, encode: Callable[[Sequence[str]], Array]):
+    def __init__(self, encode: Callable[[Sequence[str]], Array], *, around: Sequence[str] = ()):
         self._encode = encode
         self._known: dict[str, Array] = {}
+        self._mean = encode(list(dict.fromkeys(around))).mean(0) if around else None
 
     def __call__(self, texts: Sequence[str]) -> Array:
         """[texts, width]."""
         if new := [text for text in dict.fromkeys(texts) if text not in self._known]:
-            self._known.update(zip(new, self._encode(new), strict=True))
+            vectors = self._encode(new)
+            if self._mean is not None:
+                vectors = vectors - self._mean
+                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-6)
+            self._known.update(zip(new, vectors, strict=True))
         return np.stack([self._known[text] for text in texts])
 
     def one(self, text: str) -> Array:
