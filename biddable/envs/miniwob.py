@@ -193,7 +193,8 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
             try:
                 return attempt()
             except _BROKEN as error:
-                _log.warning("%s: the browser is started anew: %s", self._id, str(error).splitlines()[0])
+                what = f"{type(error).__name__}: {error}".splitlines()[0]
+                _log.warning("%s: the browser is started anew: %s", self._id, what)
                 self._kill()
                 self.restarts += 1
                 attempt = again or attempt

@@ -123,15 +123,16 @@ def test_a_browser_that_hangs_costs_nothing(monkeypatch) -> None:
     assert gone(browser)
 
 
-def test_one_that_breaks_every_time_is_given_up(monkeypatch) -> None:
+def test_one_that_breaks_every_time_is_given_up(monkeypatch, caplog) -> None:
     env = MiniWoBEnv("enter-text")
 
     def broken() -> None:
-        raise OSError("no more memory")
+        raise TimeoutError
 
     monkeypatch.setattr(env, "_open", broken)
     with pytest.raises(BiddableError, match="the browser died or hung 3 times in a row"):
         env.reset(seed=0)
+    assert caplog.messages == ["miniwob/enter-text-v1: the browser is started anew: TimeoutError: "] * 3
 
 
 def test_what_cannot_be_done_is_one_line(typing: MiniWoBEnv) -> None:
