@@ -37,6 +37,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
+        "widget": "biddable.envs.widgets:WidgetEnv",
         "metaworld": "biddable.envs.metaworld:MetaWorldEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",
         "miniwob": "biddable.envs.miniwob:MiniWoBEnv",

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biddable.envs.base import make_env
-from biddable.envs.forms import CHOICES, FORMS, SPARE_STEPS, TEXTS, FormEnv
+from biddable.envs.forms import CHOICES, FORMS, TEXTS, FormEnv
+from biddable.envs.pages import SPARE_STEPS
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import InputError
 
@@ -53,7 +54,7 @@ def test_an_instruction_in_a_page() -> None:
     observation, _ = env.reset(seed=0, options={"fields": LOGIN})
     assert (
         observation["instruction"]
-        == 'Fill in the form with username "Ada" and password "amber", and send it.'
+        == 'Fill in the page with username "Ada" and password "amber", and send it.'
     )
     assert observation["fields"] == LOGIN
     tags = [element.tag for element in observation["dom"]]
@@ -85,7 +86,7 @@ def test_the_limit_ends_it_unless_that_step_sends() -> None:
         *_, reward, terminated, truncated, _ = env.step(WebAction("click", body))
         assert (reward, terminated, truncated) == (0, False, False)
     *_, reward, terminated, truncated, _ = env.step(WebAction("click", body))
-    assert (reward, terminated, truncated) == (-1, False, True)
+    assert (reward, terminated, truncated) == (0, False, True)
 
 
 def test_of_radio_buttons_one_is_chosen() -> None:
@@ -168,7 +169,7 @@ def test_a_page_can_be_read() -> None:
     env = login()
     env.step(WebAction("type", by_id(env, "username").ref, 0))
     page = env.render()
-    assert page.startswith("# Fill in the form with")
+    assert page.startswith("# Fill in the page with")
     assert "username Ada" in page
 
 

@@ -11,15 +11,17 @@ import torch
 from biddable.envs.base import make_env
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import InputError
+from biddable.methods.act.web_navigation.curricula import dom_potential
 from biddable.methods.act.web_navigation.features import (
     WORDS,
     Sizes,
     action_at,
-    dom_potential,
+    codes_of,
     featurize,
+    names_of,
     overlap,
     place_of,
-    words_of,
+    text_beside,
 )
 from biddable.methods.act.web_navigation.qweb import QWeb
 from biddable.policies.dqn import FORBIDDEN
@@ -43,23 +45,37 @@ def values(network: QWeb, *seen) -> torch.Tensor:
 
 
 def test_words_and_overlaps_by_hand() -> None:
-    assert words_of("Enter your e-mail, please: NOW or never") == [
-        "enter",
-        "your",
-        "e",
-        "mail",
-        "please",
-        "now",
-    ]
-    assert overlap(["user", "name"], ["name", "tag"]) == 0.5
-    assert overlap([], ["x"]) == 0
+    text = "Enter your e-mail, please: NOW or never, says the page"
+    assert [code > 0 for code in codes_of(text)] == [True] * WORDS, "no more are looked at"
+    assert codes_of("now!")[0] == codes_of(text)[5], "upper and lower case are one"
+    assert codes_of("") == (0,) * WORDS
+    wanted = np.array([codes_of("user name"), codes_of("")])
+    found = np.array([codes_of("name tag"), codes_of("User-Name")])
+    assert overlap(wanted, found).tolist() == [[0.5, 1], [0, 0]]
+
+
+def test_inputs_are_called_by_what_stands_beside_them() -> None:
+    row = (
+        Element(1, 0, "label"),
+        Element(2, 1, "input_checkbox", id="ch0"),
+        Element(-1, 1, "t", text="Ada"),
+        Element(3, 0, "p"),
+        Element(4, 3, "label", text="Name"),
+        Element(5, 3, "input_text"),
+        Element(6, 0, "input_text"),
+    )
+    names = names_of(row)
+    assert names[1].split() == ["Ada", "input_checkbox", "ch0"]
+    assert names[5].split() == ["Name", "input_text"]
+    assert names[6].split() == ["input_text"], "what stands in another parent is somebody else's"
+    assert text_beside(row[0], row) == ""
 
 
 def test_a_page_as_arrays() -> None:
     elements, numbers, fields, overlaps, mask = featurize(SEEN, SIZES)
     assert (elements.shape, fields.shape) == ((6, 2, WORDS), (2, 2, WORDS))
-    assert (elements[1, 0] > 0).sum() == 3, "label, user, name"
-    assert elements[1, 0, 1:3].tolist() == fields[0, 0, :2].tolist(), "the same words have the same numbers"
+    assert (elements[1, 0] > 0).sum() == 3, "user, name, label"
+    assert elements[1, 0, :2].tolist() == fields[0, 0, :2].tolist(), "the same words have the same numbers"
     assert not elements[4:].any()
     assert numbers[2].tolist() == [1, 0, 0, 0, 0.5, 0.5]
     assert numbers[3, :4].tolist() == [0, 0, 0, 1]
@@ -73,7 +89,7 @@ def test_a_page_as_arrays() -> None:
         1,
     ]
     click, type_ = mask.reshape(2, 2, 6)
-    assert click.tolist() == [[0, 1, 1, 1, 0, 0]] * 2
+    assert click.tolist() == [[0, 0, 0, 1, 0, 0], [0] * 6], "a click is for no field; labels are not clicked"
     assert type_.tolist() == [[0, 0, 1, 0, 0, 0]] * 2
 
 
@@ -134,11 +150,11 @@ def test_values_change_with_the_instruction_the_page_and_the_gate() -> None:
     assert not torch.allclose(first[0, 0, 3], typed[0, 0, 3]), "what comes before an element is seen from it"
     with torch.no_grad():
         network.gate.fill_(50.0)  # only overlaps count: without any, both fields are alike
-        for layer in network.shallow:
-            if hasattr(layer, "bias"):
-                layer.bias.normal_()
-        found = values(network, SEEN)[0]
-        assert torch.allclose(found[0, 0, 3], found[0, 1, 3], atol=1e-5)
+        for bias in (part for name, part in network.shallow.named_parameters() if name.endswith("bias")):
+            bias.normal_()
+        strangers = {"dom": PAGE, "fields": (Field("size", "big"), FIELDS[1])}
+        found, without = values(network, SEEN, strangers)
+        assert torch.allclose(without[1, 0, 2], without[1, 1, 2], atol=1e-5)
         assert not torch.allclose(found[1, 0, 2], found[1, 1, 2], atol=1e-3)
 
 

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from numpy.typing import NDArray
 from biddable.envs.web import KINDS, Element, Field, WebAction, check_fields
 from biddable.errors import InputError
 
-WORDS = 6
+WORDS = 8
 """Words looked at in a text."""
 VOCABULARY = 1024
 """Words are told apart by a hash, so that there are no unknown ones; 0 is no word."""
 ELEMENT_NUMBERS = 6
 OVERLAPS = 4
 
+NOT_CLICKED = frozenset(("html", "body", "div", "p", "ul", "li", "label", "t"))
+"""Tags of elements that only hold or name others."""
+_TICKED = ("input_checkbox", "input_radio")
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -41,15 +45,21 @@ class Sizes:
         return len(KINDS) * self.fields * self.elements
 
 
-def featurize(seen: Mapping[str, Any], sizes: Sizes) -> tuple[NDArray[Any], ...]:
+def featurize(
+    seen: Mapping[str, Any], sizes: Sizes, *, truncate: bool = False
+) -> tuple[NDArray[np.float32], ...]:
     """What a network sees of a page and its instruction.
+
+    A click is for no field: its place is that of the first one. What takes text is not clicked: typing does
+    that first.
 
     Args:
         seen: an observation with ``fields`` and ``dom``.
         sizes: see ``Sizes``.
+        truncate: leave out the fields and elements that are too many, the last ones.
 
     Returns:
-        words of each element [E, 2, words] (what it is called; what is typed in), numbers of each element
+        words of each element [E, 2, words] (what it is called; what it reads), numbers of each element
         [E, 6], words of each field [F, 2, words] (key; value), overlaps of each field and element [F, E, 4],
         and the mask [actions]. Words are float32 numbers below ``VOCABULARY``, exact as such.
 
@@ -59,40 +69,63 @@ def featurize(seen: Mapping[str, Any], sizes: Sizes) -> tuple[NDArray[Any], ...]
     dom: Sequence[Element] = seen["dom"]
     fields: Sequence[Field] = seen["fields"]
     check_fields(fields)
+    if truncate:
+        dom, fields = dom[: sizes.elements], fields[: sizes.fields]
     for name, found, most in (("dom", dom, sizes.elements), ("fields", fields, sizes.fields)):
         if len(found) > most:
             raise InputError(name, f"{len(found)} of them", f"at most {most}")
-    called = [words_of(f"{one.tag} {one.text} {one.id}") for one in dom]
-    typed = [words_of(one.value) for one in dom]
-    keys, values = (
-        [words_of(text) for text in texts] for texts in zip(*((f.key, f.value) for f in fields), strict=True)
-    )
+    called, typed = _codes(names_of(dom)), _codes([one.value for one in dom])
+    keys, values = _codes([field.key for field in fields]), _codes([field.value for field in fields])
     overlaps = np.zeros((sizes.fields, sizes.elements, OVERLAPS), dtype=np.float32)
-    for f in range(len(fields)):
-        for e, element in enumerate(dom):
-            overlaps[f, e] = (
-                overlap(keys[f], called[e]),
-                overlap(values[f], called[e]),
-                overlap(values[f], typed[e]),
-                element.value.lower() == fields[f].value.lower(),
-            )
+    overlaps[: len(fields), : len(dom)] = np.stack(
+        (overlap(keys, called), overlap(values, called), overlap(values, typed), _equal(values, typed)), -1
+    )
     return (
-        _numbered(list(zip(called, typed, strict=True)), sizes.elements),
+        _embedded(called, typed, sizes.elements),
         _element_numbers(dom, sizes.elements),
-        _numbered(list(zip(keys, values, strict=True)), sizes.fields),
+        _embedded(keys, values, sizes.fields),
         overlaps,
         _mask(dom, len(fields), sizes),
     )
 
 
-def words_of(text: str) -> list[str]:
-    """Its words in lower case, at most ``WORDS``."""
-    return _WORD.findall(text.lower())[:WORDS]
+def names_of(dom: Sequence[Element]) -> list[str]:
+    """What each element is called: its text, tag and id, and for an input the text that stands beside it."""
+    return [f"{text_beside(one, dom, place)} {one.text} {one.tag} {one.id}" for place, one in enumerate(dom)]
 
 
-def overlap(wanted: Sequence[str], found: Sequence[str]) -> float:
-    """Share of the wanted words that are among those found; 0 where none is wanted."""
-    return sum(word in found for word in wanted) / len(wanted) if wanted else 0.0
+def text_beside(one: Element, dom: Sequence[Element], place: int | None = None) -> str:
+    """What follows a box or a radio button, and what precedes other inputs, in the same parent; else nothing.
+
+    Args:
+        one: an element of the page.
+        dom: the page.
+        place: the element's, where it is known.
+    """
+    if not one.tag.startswith("input"):
+        return ""
+    beside = (dom.index(one) if place is None else place) + (1 if one.tag in _TICKED else -1)
+    there = 0 <= beside < len(dom) and dom[beside].parent == one.parent
+    return dom[beside].text if there else ""
+
+
+def overlap(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[wanted, found] share of the words of one that are among the other's; 0 where there are none.
+
+    Args:
+        wanted: codes of words [wanted, words]; 0 is no word.
+        found: codes of words [found, words].
+    """
+    there = wanted != 0
+    among = (wanted[:, None, :, None] == found[None, :, None, :]).any(-1) & there[:, None]
+    return among.sum(-1) / np.maximum(there.sum(-1), 1)[:, None]
+
+
+@lru_cache(maxsize=100_000)
+def codes_of(text: str) -> tuple[int, ...]:
+    """A number above 0 for each of its first words, in lower case; filled up with 0 to ``WORDS``."""
+    words = _WORD.findall(text.lower())[:WORDS]
+    return (*(zlib.crc32(word.encode()) or 1 for word in words), *[0] * (WORDS - len(words)))
 
 
 def place_of(action: WebAction, dom: Sequence[Element], sizes: Sizes) -> int:
@@ -113,50 +146,41 @@ def action_at(place: int, dom: Sequence[Element], sizes: Sizes) -> WebAction:
     return WebAction(KINDS[kind], dom[element].ref, field)
 
 
-def dom_potential(dom: Sequence[Element], goal: Mapping[int, str]) -> float:
-    """Share of what matters that reads as in the goal, from 0 to 1; elements are told apart by their refs.
-
-    Args:
-        dom: the page as it stands.
-        goal: what each element that matters has to read, by ref.
-
-    Raises:
-        InputError: an empty goal, or one with elements that the page has not.
-    """
-    if not goal:
-        raise InputError("goal", goal, "at least one element that matters")
-    reads = {element.ref: element.value for element in dom}
-    if missing := sorted(goal.keys() - reads.keys()):
-        raise InputError("goal", f"element {missing[0]}", "elements of the page")
-    return sum(reads[ref] == value for ref, value in goal.items()) / len(goal)
+def _codes(texts: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([codes_of(text) for text in texts], dtype=np.int64)
 
 
-def _numbered(rows: Sequence[tuple[Sequence[str], Sequence[str]]], most: int) -> NDArray[np.float32]:
+def _equal(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return (wanted[:, None] == found[None]).all(-1)
+
+
+def _embedded(first: NDArray[np.int64], second: NDArray[np.int64], most: int) -> NDArray[np.float32]:
+    """[most, 2, words] numbers of words; hashes that fall together do so in embeddings only."""
     out = np.zeros((most, 2, WORDS), dtype=np.float32)
-    for row, texts in enumerate(rows):
-        for part, words in enumerate(texts):
-            out[row, part, : len(words)] = [1 + zlib.crc32(w.encode()) % (VOCABULARY - 1) for w in words]
+    for part, codes in enumerate((first, second)):
+        out[: len(codes), part] = np.where(codes == 0, 0, 1 + codes % (VOCABULARY - 1))
     return out
 
 
 def _element_numbers(dom: Sequence[Element], most: int) -> NDArray[np.float32]:
     out = np.zeros((most, ELEMENT_NUMBERS), dtype=np.float32)
-    for row, one in enumerate(dom):
-        ticked = one.value == "True"
-        out[row] = (
+    out[: len(dom)] = [
+        (
             one.takes_text,
             bool(one.value) and one.value != "False",
-            ticked,
+            one.value == "True",
             one.tag == "button",
             one.left / 160,
             one.top / 210,
         )
+        for one in dom
+    ]
     return out
 
 
 def _mask(dom: Sequence[Element], fields: int, sizes: Sizes) -> NDArray[np.float32]:
     out = np.zeros((len(KINDS), sizes.fields, sizes.elements), dtype=np.float32)
-    leaves = np.array([one.tag not in ("body", "div") for one in dom])
-    out[KINDS.index("click"), :fields, : len(dom)] = leaves
+    clicked = [not one.takes_text and one.tag not in NOT_CLICKED for one in dom]
+    out[KINDS.index("click"), 0, : len(dom)] = clicked
     out[KINDS.index("type"), :fields, : len(dom)] = [one.takes_text for one in dom]
     return out.reshape(-1)

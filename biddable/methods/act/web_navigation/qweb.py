@@ -12,15 +12,18 @@ from biddable.methods.act.web_navigation.features import ELEMENT_NUMBERS, OVERLA
 from biddable.policies.dqn import masked
 
 WORD_SIZE = 32
+PAIR_SIZE = 32
 
 
 class QWeb(nn.Module):
     """Values [N, kinds * fields * elements] of ``featurize``'s arrays, each [N, ...].
 
-    *Deep*: words are embedded and averaged, fields and elements become vectors, a bidirectional LSTM runs
-    over the elements in tree order; a pair's value is the product of its vectors and what the element alone
-    is worth for each kind of action. *Shallow*: the overlaps of words alone, which say little and hold
-    everywhere at once. A learned gate for each kind mixes the two.
+    *Deep*: words are embedded and averaged, fields and elements become vectors; each element is told what
+    fields it resembles, and a bidirectional LSTM runs over the elements in tree order. To type a field into
+    an element is worth the product of their vectors; to click it, what it is worth for the field that it
+    fits best; and either what the element alone is worth for it. *Shallow*: the same from overlaps of
+    words, which say little and hold everywhere at once, and from how far each field is done. A learned gate
+    for each kind mixes the two.
 
     Args:
         hidden: size of the vectors.
@@ -29,35 +32,67 @@ class QWeb(nn.Module):
 
     def __init__(self, *, hidden: int = 64, shallow: bool = True):
         super().__init__()
-        self.words = nn.Embedding(VOCABULARY, WORD_SIZE, padding_idx=0)
+        self.words = nn.EmbeddingBag(VOCABULARY, WORD_SIZE, mode="mean", padding_idx=0)
+        nn.init.normal_(self.words.weight, std=0.1)  # words never trained on should say little
         self.field = nn.Sequential(nn.Linear(2 * WORD_SIZE, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
         self.element = nn.Sequential(nn.Linear(2 * WORD_SIZE + ELEMENT_NUMBERS, hidden), nn.ReLU())
         self.along = nn.LSTM(hidden, hidden // 2, bidirectional=True, batch_first=True)
         self.alone = nn.Linear(hidden, len(KINDS))
-        self.shallow = None
-        if shallow:
-            inputs = OVERLAPS + ELEMENT_NUMBERS
-            self.shallow = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, len(KINDS)))
-            self.gate = nn.Parameter(torch.zeros(len(KINDS)))
+        self.shallow = Overlaps() if shallow else None
+        self.gate = nn.Parameter(torch.zeros(len(KINDS)))
 
     def forward(
         self, element_words: Tensor, numbers: Tensor, field_words: Tensor, overlaps: Tensor, mask: Tensor
     ) -> Tensor:
         """See the class; what ``mask`` forbids gets the lowest value."""
+        there = (field_words > 0).flatten(2).any(-1)
+        values = self._deep(element_words, numbers, field_words, there)
+        if self.shallow is not None:
+            share = self.gate.sigmoid()[:, None, None]
+            values = (1 - share) * values + share * self.shallow(overlaps, numbers, there)
+        return masked(values.flatten(1), mask)
+
+    def _deep(self, element_words: Tensor, numbers: Tensor, field_words: Tensor, there: Tensor) -> Tensor:
         fields = self.field(self._averaged(field_words))
         elements = self.element(torch.cat([self._averaged(element_words), numbers], -1))
-        elements = self.along(elements)[0]
-        pairs = fields @ elements.mT / math.sqrt(fields.shape[-1])
-        values = pairs[:, None] + self.alone(elements).mT[:, :, None]
-        if self.shallow is not None:
-            beside = numbers[:, None].expand(-1, overlaps.shape[1], -1, -1)
-            matched = self.shallow(torch.cat([overlaps, beside], -1)).movedim(-1, 1)
-            share = self.gate.sigmoid()[:, None, None]
-            values = (1 - share) * values + share * matched
-        return masked(values.flatten(1), mask)
+        likeness = _products(fields, elements).masked_fill(~there[:, :, None], -math.inf).softmax(1)
+        elements = self.along(elements + likeness.mT @ fields)[0]
+        pairs = _products(fields, elements)
+        return _by_kind(pairs, pairs, there) + self.alone(elements).mT[:, :, None]
 
     def _averaged(self, words: Tensor) -> Tensor:
         """[N, rows, 2, words] -> [N, rows, 2 * size]: means over the words that are there, else zeros."""
-        numbers = words.long()
-        there = (numbers > 0).sum(-1, keepdim=True).clamp(min=1)
-        return (self.words(numbers).sum(-2) / there).flatten(-2)
+        return self.words(words.long().flatten(0, 2)).view(*words.shape[:2], -1)
+
+
+class Overlaps(nn.Module):
+    """The shallow part: values [N, kinds, fields, elements] from overlaps of words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair = nn.Sequential(nn.Linear(OVERLAPS + ELEMENT_NUMBERS, PAIR_SIZE), nn.ReLU())
+        self.pair_values = nn.Linear(PAIR_SIZE, len(KINDS))
+        self.alone = nn.Sequential(
+            nn.Linear(PAIR_SIZE + ELEMENT_NUMBERS, PAIR_SIZE), nn.ReLU(), nn.Linear(PAIR_SIZE, len(KINDS))
+        )
+
+    def forward(self, overlaps: Tensor, numbers: Tensor, there: Tensor) -> Tensor:
+        """See the class. ``there`` [N, fields] says which fields there are."""
+        beside = numbers[:, None].expand(-1, overlaps.shape[1], -1, -1)
+        pairs = self.pair(torch.cat([overlaps, beside], -1))
+        # How far each field is done, by the element where it is furthest; then the field that is least done.
+        done = pairs.amax(2).masked_fill(~there[:, :, None], math.inf).amin(1)
+        state = torch.cat([done[:, None].expand(-1, numbers.shape[1], -1), numbers], -1)
+        click, typed = self.pair_values(pairs).unbind(-1)
+        return _by_kind(click, typed, there) + self.alone(state).mT[:, :, None]
+
+
+def _products(fields: Tensor, elements: Tensor) -> Tensor:
+    """[N, fields, elements] scaled products of vectors."""
+    return fields @ elements.mT / math.sqrt(fields.shape[-1])
+
+
+def _by_kind(click: Tensor, typed: Tensor, there: Tensor) -> Tensor:
+    """[N, kinds, fields, elements]: to click an element is worth what it is for its best field."""
+    best = click.masked_fill(~there[:, :, None], -math.inf).amax(1, keepdim=True)
+    return torch.stack([best.expand_as(typed), typed], 1)

@@ -1,0 +1,179 @@
+"""Web pages without a browser: the elements of ``envs.web``, thousands of steps a second, for training.
+
+A page has inputs that hold what is typed, boxes that a click ticks and clears, radio buttons of which one
+is chosen, and elements that a click ends the episode with. What an instruction wants is a *goal*: what some
+of the elements have to read in the end.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from biddable.envs.web import (
+    Element,
+    Field,
+    WebAction,
+    action_space,
+    check_action,
+    check_fields,
+    page_spaces,
+)
+from biddable.errors import InputError
+
+SPARE_STEPS = 4
+_DATE = re.compile(r"(\d\d)/(\d\d)/(\d{4})")
+
+
+class PageEnv(gym.Env[dict[str, Any], Any]):
+    """A page to be filled in and sent.
+
+    Observation: ``instruction`` (text), ``fields`` (the same as a tuple of ``Field``) and ``dom`` (a tuple of
+    ``Element``, in tree order). Action: a ``WebAction``. Sending the page ends the episode with reward 1 if
+    the right element was clicked and everything reads as the goal says, else -1. It is cut, without reward,
+    after four steps more than fields: were that a failure too, then whoever cannot succeed yet would do
+    best, under a discount, to put sending off.
+
+    Args:
+        most_fields: the most fields that an instruction has here.
+
+    Attributes:
+        goal: what each element that matters has to read, by ref.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012
+    render_mode = "ansi"
+
+    def __init__(self, most_fields: int):
+        self.observation_space = spaces.Dict(page_spaces())
+        self.action_space = action_space(most_fields)
+        self.fields: tuple[Field, ...] = ()
+        self.goal: dict[int, str] = {}
+        self._dom: dict[int, Element] = {}
+        self._groups: dict[int, str] = {}
+        self._ends: dict[int, bool] = {}
+        self._steps = 0
+
+    @abstractmethod
+    def _build(self, given: Mapping[str, Any]) -> None:
+        """Draw an instruction and lay out its page: ``fields``, ``goal``, and elements by ``_add``.
+
+        What is ``given`` is taken instead of being drawn; see ``reset``.
+        """
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A new page with a new instruction; ``options`` is what a page takes instead of drawing it."""
+        super().reset(seed=seed)
+        self._dom, self._groups, self._ends, self._steps = {}, {}, {}, 0
+        self._build(options or {})
+        check_fields(self.fields)
+        return self.observation(), {"success": False}
+
+    def step(
+        self, action: WebAction | Sequence[int]
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Click or type.
+
+        Raises:
+            InputError: no such element or field, or typing into what takes no text; nothing was changed.
+        """
+        action = WebAction.of(action)
+        element = self._dom.get(action.ref)
+        check_action(action, element, len(self._dom), self.fields)
+        assert element is not None
+        self._steps += 1
+        sent = action.kind == "click" and element.ref in self._ends
+        if action.kind == "type":
+            self._set(element.ref, shown(element.tag, self.fields[action.field].value))
+        elif not sent:
+            self._click(element)
+        success = sent and self._ends[element.ref] and self.filled() == 1.0
+        late = not sent and self._steps >= len(self.fields) + SPARE_STEPS
+        reward = 1.0 if success else -1.0 if sent else 0.0
+        return self.observation(), reward, sent, late, {"success": success}
+
+    @property
+    def dom(self) -> tuple[Element, ...]:
+        """The page as it stands."""
+        return tuple(self._dom.values())
+
+    def filled(self) -> float:
+        """The share of what matters that reads as it should; 1 where nothing has to be filled in."""
+        if not self.goal:
+            return 1.0
+        return float(np.mean([self._dom[ref].value == value for ref, value in self.goal.items()]))
+
+    def oracle(self) -> list[WebAction]:
+        """Actions that do what the instruction still asks for, sending last."""
+        actions = []
+        values = {shown("input_date", field.value): place for place, field in enumerate(self.fields)}
+        values |= {field.value: place for place, field in enumerate(self.fields)}
+        for ref, value in self.goal.items():
+            element = self._dom[ref]
+            if element.value != value:
+                typed = element.takes_text
+                actions.append(WebAction("type", ref, values[value]) if typed else WebAction("click", ref))
+        return [*actions, WebAction("click", next(ref for ref, right in self._ends.items() if right))]
+
+    def observation(self) -> dict[str, Any]:
+        """What is to be seen now."""
+        return {"instruction": self._sentence(), "fields": self.fields, "dom": self.dom}
+
+    def render(self) -> str:
+        """The page as text."""
+        lines = [
+            f"{element.ref:3d} {element.tag:12s} {element.text or element.id} {element.value}".rstrip()
+            for element in self.dom
+        ]
+        return "\n".join([f"# {self._sentence()}", *lines])
+
+    def _sentence(self) -> str:
+        """``Fill in the page with from "Oslo" and to "Lima", and send it.``"""
+        parts = [f'{field.key} "{field.value}"' for field in self.fields]
+        listed = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+        return f"Fill in the page with {listed}, and send it."
+
+    def _draw(self, values: Sequence[str], count: int = 1) -> list[str]:
+        return [values[i] for i in self.np_random.choice(len(values), count, replace=False)]
+
+    def _add(self, parent: int, tag: str, **attributes: Any) -> int:
+        ref = len(self._dom) + 1
+        self._dom[ref] = Element(ref, parent, tag, **attributes)
+        return ref
+
+    def _click(self, element: Element) -> None:
+        if group := self._groups.get(element.ref):
+            for ref, key in self._groups.items():
+                if key == group:
+                    self._set(ref, str(ref == element.ref))
+        elif element.tag == "input_checkbox":
+            self._set(element.ref, str(element.value != "True"))
+
+    def _set(self, ref: int, value: str) -> None:
+        self._dom[ref] = replace(self._dom[ref], value=value, tampered=True)
+
+
+def held_out(values: Sequence[str], split: str) -> Sequence[str]:
+    """Every third value, to be tried out on, or the others, to train on.
+
+    Raises:
+        InputError: the split is neither ``train`` nor ``held-out``.
+    """
+    if split not in ("train", "held-out"):
+        raise InputError("split", split, "train or held-out")
+    return values[::3] if split == "held-out" else [v for i, v in enumerate(values) if i % 3]
+
+
+def shown(tag: str, value: str) -> str:
+    """What an element reads once a value is typed in: browsers turn 12/31/2027 into 2027-12-31 for dates."""
+    date = _DATE.fullmatch(value) if tag == "input_date" else None
+    return "-".join(date.group(3, 1, 2)) if date else value

@@ -1,0 +1,322 @@
+"""Networks under each curriculum, and in a browser: settings, comparisons, run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
+from biddable.methods.base import CONFIG, About, Method, show
+from biddable.runs.compare import Claim, compare, mean_interval
+from biddable.runs.executors import Executor, in_process, processes
+from biddable.runs.figures import Bars, Clip, Curves, Figure, Point, Replays, Table
+from biddable.runs.results import Results
+from biddable.runs.run import Run
+from biddable.types import Comparison
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+PRACTISED = (
+    "click-button",
+    "click-checkboxes",
+    "click-link",
+    "click-option",
+    "enter-date",
+    "enter-password",
+    "enter-text",
+    "login-user",
+)
+"""Tasks of MiniWoB++ of whose kind there is a page without a browser."""
+OTHERS = ("click-dialog-2", "click-tab", "click-test-2", "click-widget")
+"""Tasks of whose kind there is none: nothing like them was practised."""
+WIDGETS = ("button", "boxes", "link", "option", "date", "password", "text", "login")
+CLIPS = ("click-checkboxes", "enter-password", "login-user", "click-link")
+
+CLAIMS: tuple[tuple[str, str, Claim], ...] = (
+    ("sparse", "dense", "higher"),
+    ("sparse", "warm start", "higher"),
+    ("sparse", "goal simulation", "higher"),
+    ("sparse", "metaqweb", "higher"),
+    ("deep only", "dense", "higher"),
+)
+"""What the paper predicts of success on the form: (baseline, arm, direction)."""
+
+NOTES = (
+    "Success is that of the whole instruction, sparse, whatever was paid while training; values of text "
+    "boxes were never seen in training.",
+    "In the browser the policy that practised small pages is tried as it is; nothing is learned there.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class WebNavigationConfig:
+    """Settings of the comparison."""
+
+    form: str = "long"
+    """The form to be filled in: long (six fields), short (three) or login (two)."""
+    seeds: Annotated[int, Field(ge=2)] = 5
+    """Networks of each kind."""
+    frames: Count = 20_000
+    """Steps on pages that every network has."""
+    envs: Count = 16
+    """Pages side by side."""
+    cases: Annotated[int, Field(ge=2)] = 100
+    """Instructions that every network is tried on at the end."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of whole instructions followed that counts as having learned."""
+    browser_tasks: tuple[str, ...] = (*PRACTISED, *OTHERS)
+    """Tasks of MiniWoB++ to try in Chromium; none to leave the browser out."""
+    browser_cases: Annotated[int, Field(ge=2)] = 10
+    """Episodes of each task for every network."""
+
+    most: Share = 0.9
+    """Warm start: the probability, at first, that the oracle does an action before the learner begins."""
+    over: Share = 0.6
+    """Warm start: the share of the training over which that falls to 0."""
+    inet_updates: Count = 300
+    """Meta-trainer: batches of 16 pages that the generator of instructions is trained on."""
+
+    gamma: Share = 0.99
+    """Discount."""
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate."""
+    batch_size: Count = 64
+    """Transitions in a batch."""
+    every: Count = 8
+    """Steps for each update."""
+    epsilon: Share = 0.05
+    """Share of random actions in the end."""
+    workers: Count = 2
+    """Processes that networks are trained and tried in, one core each."""
+
+
+class WebNavigation(Method):
+    """Learning to Navigate the Web (see ``biddable.methods.act.web_navigation``)."""
+
+    about = About(
+        title="Learning to Navigate the Web",
+        citation="Gur et al., ICLR 2019, arXiv 1812.09195",
+        claim=(
+            "A DQN that fills in web forms learns where success is sparse, if instructions grow under a "
+            "curriculum or are made up by a meta-trainer; without demonstrations."
+        ),
+        needs="Gymnasium, MiniWoB++ and Chromium (pip install 'biddable[envs]'); 2 CPU cores",
+        minutes={"smoke": "not measured", "default": "not measured", "gpu": "not measured"},
+    )
+    Config = WebNavigationConfig
+    packages = ("gymnasium", "miniwob")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {
+            "form": "login",
+            "seeds": 2,
+            "frames": 2_000,
+            "cases": 20,
+            "inet_updates": 30,
+            "browser_tasks": ("enter-text", "click-button"),
+            "browser_cases": 4,
+        },
+        "full": {"frames": 40_000, "browser_cases": 100},  # the published result
+        "gpu": {"frames": 200_000, "seeds": 10, "browser_cases": 100, "workers": 16},
+    }
+    config: WebNavigationConfig
+
+    def run(self, run: Run) -> Results:
+        """See ``Method.run``."""
+        from biddable.methods.act.web_navigation.student import train_students
+
+        config = self.config
+        _require(config)
+        seeds = list(range(run.root_seed, run.root_seed + config.seeds))
+        jobs = [self._job(arm, seed, run.seed("student", seed)) for seed in seeds for arm in self._arms()]
+        weights = run.artifact("model", "x").parent
+        train = partial(train_students, weights)
+        found = run.map("students", jobs, train, Outcome, 1, executor=self._executor())
+        by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in self._arms()}
+        browsed = self._in_browser(run, by_arm["all pages"])
+        show(run, list(_figures(config, by_arm, browsed, self._clips(run, by_arm["all pages"][0]))))
+        metrics = {
+            "arms": {arm: _metrics(of) for arm, of in by_arm.items()},
+            "browser": {
+                task: {who: float(rows.mean()) for who, rows in of_task.items()}
+                for task, of_task in browsed.items()
+            },
+        }
+        return run.finish(list(_comparisons(by_arm, browsed, seeds)), metrics=metrics, notes=NOTES)
+
+    def _arms(self) -> Iterator[Arm]:
+        page = (f"form:{self.config.form}",)
+        yield Arm("sparse", page)
+        yield Arm("dense", page, dense=True)
+        yield Arm("deep only", page, dense=True, shallow=False)
+        yield Arm("warm start", page, "warm start")
+        yield Arm("goal simulation", page, "goal simulation")
+        yield Arm("metaqweb", page, "meta-trainer", dense=True)
+        yield Arm("all pages", (*page * 2, *(f"widget:{name}" for name in WIDGETS)), dense=True)
+
+    def _job(self, arm: Arm, seed: int, draw: int) -> Job:
+        config = self.config
+        dqn = {name: getattr(config, name) for name in ("gamma", "lr", "batch_size", "every", "epsilon")}
+        return Job(
+            arm=arm,
+            seed=seed,
+            draw=draw,
+            frames=config.frames,
+            envs=config.envs,
+            cases=config.cases,
+            threshold=config.threshold,
+            warm_start=(config.most, config.over),
+            inet_updates=config.inet_updates,
+            dqn=dqn,
+        )
+
+    def _executor(self) -> Executor:
+        return processes(self.config.workers) if self.config.workers > 1 else in_process
+
+    def _in_browser(self, run: Run, trained: Sequence[Outcome]) -> dict[str, dict[str, np.ndarray]]:
+        """Task -> who acts -> [seeds, cases] successes."""
+        config = self.config
+        if not config.browser_tasks:
+            return {}
+        from biddable.methods.act.web_navigation.chromium import Trial, try_in_browser
+
+        trials = [
+            Trial(task, weights, one.seed, config.browser_cases)
+            for task in config.browser_tasks
+            for one in trained
+            for weights in (one.weights, "")
+        ]
+        attempt = partial(try_in_browser, run.artifact("model", "x").parent)
+        rows = run.map("browser", trials, attempt, list[float], 1, executor=self._executor())
+        by_task: dict[str, dict[str, list[list[float]]]] = {}
+        for trial, row in zip(trials, rows, strict=True):
+            who = "trained" if trial.weights else "at random"
+            by_task.setdefault(trial.task, {}).setdefault(who, []).append(row)
+        return {task: {who: np.array(of) for who, of in whos.items()} for task, whos in by_task.items()}
+
+    def _clips(self, run: Run, outcome: Outcome) -> list[Clip]:
+        tasks = [task for task in CLIPS if task in self.config.browser_tasks]
+        if not tasks:
+            return []
+
+        def compute() -> list[Clip]:
+            from biddable.methods.act.web_navigation.chromium import clips
+
+            return clips(run.artifact("model", "x").parent, outcome.weights, tasks)
+
+        return run.stage("clips", compute, list[Clip])
+
+
+def _require(config: WebNavigationConfig) -> None:
+    """Raise InputError, before anything is computed, unless form, tasks and browser are there."""
+    from biddable.envs.forms import FormEnv
+
+    FormEnv(config.form)
+    if config.browser_tasks:
+        from biddable.envs.miniwob import MiniWoBEnv
+
+        for task in config.browser_tasks:
+            MiniWoBEnv(task)
+
+
+def _comparisons(
+    by_arm: Mapping[str, Sequence[Outcome]],
+    browsed: Mapping[str, Mapping[str, np.ndarray]],
+    seeds: list[int],
+) -> Iterator[Comparison]:
+    success = {arm: np.array([one.success for one in found]) for arm, found in by_arm.items()}
+    for baseline, method, predicted in CLAIMS:
+        yield compare(
+            "success on values never seen",
+            success[baseline],
+            success[method],
+            seeds=seeds,
+            predicted=predicted,
+            baseline_name=baseline,
+            method_name=method,
+        )
+    for label, tasks in (("practised kinds", PRACTISED), ("other kinds", OTHERS)):
+        there = [browsed[task] for task in tasks if task in browsed]
+        if there:
+            yield compare(
+                f"success in Chromium, {label}",
+                np.concatenate([one["at random"] for one in there], axis=1),
+                np.concatenate([one["trained"] for one in there], axis=1),
+                seeds=seeds,
+                baseline_name="at random",
+                method_name="all pages",
+            )
+
+
+def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
+    inet = np.array([one.inet for one in found if one.inet])
+    names = ("inet_fields", "inet_instructions", "refused")
+    return {
+        "success": [float(np.mean(one.success)) for one in found],
+        "seen_success": [float(np.mean(one.seen_success)) for one in found],
+        "frames": [one.frames for one in found],
+        "reached": [one.reached for one in found],
+        **({name: inet[:, i].tolist() for i, name in enumerate(names)} if len(inet) else {}),
+    }
+
+
+def _figures(
+    config: WebNavigationConfig,
+    by_arm: Mapping[str, Sequence[Outcome]],
+    browsed: Mapping[str, Mapping[str, np.ndarray]],
+    clips: Sequence[Clip],
+) -> Iterator[Figure]:
+    yield Curves(
+        title=f"Learning the {config.form} form",
+        x_label="frames",
+        y_label="share of whole instructions followed",
+        series={arm: _mean_curve(found) for arm, found in by_arm.items()},
+        note="Means over seeds; whole instructions with values of the training, without a curriculum.",
+    )
+    success = {arm: np.array([one.success for one in found]) for arm, found in by_arm.items()}
+    yield Bars(
+        title="Success at the end",
+        categories=tuple(by_arm),
+        series={
+            "values never seen": tuple(float(rows.mean()) for rows in success.values()),
+            "values of the training": tuple(
+                float(np.mean([one.seen_success for one in found])) for found in by_arm.values()
+            ),
+        },
+        intervals={"values never seen": tuple(mean_interval(rows) for rows in success.values())},
+        unit="share of instructions",
+    )
+    if browsed:
+        yield Bars(
+            title="In Chromium: MiniWoB++, never trained on",
+            categories=tuple(browsed),
+            series={
+                who: tuple(float(of[who].mean()) for of in browsed.values())
+                for who in ("at random", "trained")
+            },
+            intervals={
+                who: tuple(mean_interval(of[who]) for of in browsed.values())
+                for who in ("at random", "trained")
+            },
+            unit="share of episodes",
+            note="Nothing like the last of these tasks was practised: " + ", ".join(OTHERS) + ".",
+        )
+    if meta := [one.inet for one in by_arm["metaqweb"] if one.inet]:
+        yield Table(
+            title="The meta-trainer's generator of instructions",
+            columns=("seed", "fields right", "instructions right", "refused"),
+            rows=tuple((one.seed, *one.inet) for one in by_arm["metaqweb"]),
+            note=f"On {len(meta)} x {config.cases} pages with values never seen; refused while practising.",
+        )
+    if clips:
+        yield Replays("The policy of the first seed in Chromium", tuple(clips))
+
+
+def _mean_curve(found: Sequence[Outcome]) -> tuple[Point, ...]:
+    rows = np.array([one.curve for one in found])
+    return tuple(Point(float(x), float(y)) for x, y in zip(rows[0, :, 0], rows[:, :, 1].mean(0), strict=True))
