@@ -17,17 +17,10 @@ from typing import Any
 
 from biddable.errors import BiddableError, InputError, MissingDependency
 
-if "DISPLAY" not in os.environ and find_library("EGL"):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read when MuJoCo is imported; its own choice needs a screen
 try:
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-    from metaworld.policies import ENV_POLICY_MAP
-except ModuleNotFoundError as missing:
-    raise MissingDependency(
-        str(missing.name).partition(".")[0], 'pip install "biddable[metaworld]"'
-    ) from None
-
-import gymnasium as gym
+    import gymnasium as gym
+except ModuleNotFoundError:  # or `make_env` would tell to install the other families
+    raise MissingDependency("gymnasium", 'pip install "biddable[metaworld]"') from None
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -104,6 +97,7 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
 
     Raises:
         InputError: there is no such task.
+        MissingDependency: Meta-World is not installed.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 80}  # noqa: RUF012
@@ -115,7 +109,8 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
                 "env", f"metaworld:{name}", f"metaworld: and a task, such as {next(iter(INSTRUCTIONS))}"
             )
         self.name = name
-        self._robot: Any = ALL_V3_ENVIRONMENTS[name](
+        robots, _ = _tasks_and_experts()
+        self._robot: Any = robots[name](
             render_mode="rgb_array", camera_name="corner2", width=size, height=size
         )
         # What Meta-World's own `..._GOAL_OBSERVABLE` tasks do, which can neither be seeded anew nor drawn.
@@ -174,6 +169,21 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
         return {"instruction": INSTRUCTIONS[self.name], "state": state}
 
 
+def _tasks_and_experts() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Meta-World's own, by task. Raises MissingDependency: it is not installed."""
+    if "DISPLAY" not in os.environ and find_library("EGL"):
+        os.environ.setdefault(
+            "MUJOCO_GL", "egl"
+        )  # read when MuJoCo is imported; its own choice needs a screen
+    try:
+        from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+        from metaworld.policies import ENV_POLICY_MAP
+    except ModuleNotFoundError as missing:
+        what = str(missing.name).partition(".")[0]
+        raise MissingDependency(what, 'pip install "biddable[metaworld]"') from None
+    return ALL_V3_ENVIRONMENTS, ENV_POLICY_MAP
+
+
 def _checked(action: Any) -> NDArray[np.float64]:
     with contextlib.suppress(TypeError, ValueError):  # text, lists of unequal lengths
         move = np.asarray(action, dtype=np.float64)
@@ -187,10 +197,12 @@ def expert(name: str) -> Any:
 
     Raises:
         InputError: there is no such task.
+        MissingDependency: Meta-World is not installed.
     """
     if name not in INSTRUCTIONS:
         raise InputError("task", name, f"a task, such as {next(iter(INSTRUCTIONS))}")
-    policy = ENV_POLICY_MAP[name]()
+    _, experts = _tasks_and_experts()
+    policy = experts[name]()
 
     def act(observation: dict[str, Any]) -> NDArray[np.float32]:
         with warnings.catch_warnings():

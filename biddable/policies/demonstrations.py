@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from minari.data_collector import EpisodeBuffer
 
 FORMAT = "parquet"
-"""Of Minari's three: a third the size of its HDF5 and Arrow for BabyAI, and as quick."""
+"""Of Minari's three the smallest: 15 episodes of BossLevel take 0.08 MB, in Arrow 0.37, in HDF5 0.83."""
 TEXTS = ("instruction", "mission", "utterance")
 """What an instruction is called in an observation; the first that is there counts."""
 
@@ -175,7 +175,7 @@ def _record(
     make_folder(data)
     env = make_env(identity["env"], **options)
     try:
-        with TemporaryDirectory(dir=whole.parent) as scratch:
+        with TemporaryDirectory(dir=whole.parent.absolute()) as scratch:  # Minari takes no relative path
             storage = _new_storage(Path(scratch), name, env, identity)
             for index, seed in enumerate(identity["seeds"]):
                 if (data / str(index)).exists():

@@ -8,7 +8,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+pytest.importorskip("gymnasium", reason='gymnasium is not installed: pip install "biddable[metaworld]"')
+
 from biddable.envs.base import make_env
+from biddable.envs.metaworld import INSTRUCTIONS, expert
 from biddable.errors import BiddableError, InputError, MissingDependency
 
 needs_metaworld = pytest.mark.skipif(
@@ -17,33 +20,32 @@ needs_metaworld = pytest.mark.skipif(
 TASKS = ("button-press-topdown-v3", "door-open-v3", "drawer-close-v3", "drawer-open-v3", "window-open-v3")
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch) -> None:
+@pytest.mark.parametrize("make", [lambda name: make_env(f"metaworld:{name}"), expert])
+def test_without_the_package_it_says_what_to_install(make, monkeypatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "metaworld"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "metaworld", None)
-    monkeypatch.delitem(sys.modules, "biddable.envs.metaworld", raising=False)
     with pytest.raises(MissingDependency) as caught:
-        make_env("metaworld:drawer-open-v3")
+        make("drawer-open-v3")
     expected = 'metaworld is not installed; install it with: pip install "biddable[metaworld]"'
     assert str(caught.value) == expected
 
 
-@needs_metaworld
-def test_every_task_has_an_instruction_of_its_own() -> None:
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-
-    from biddable.envs.metaworld import INSTRUCTIONS
-
-    assert list(INSTRUCTIONS) == sorted(ALL_V3_ENVIRONMENTS)
+def test_the_fifty_instructions_differ() -> None:
     assert len(set(INSTRUCTIONS.values())) == 50
     assert all(text[0].isupper() and text.endswith(".") for text in INSTRUCTIONS.values())
 
 
 @needs_metaworld
+def test_every_task_has_an_instruction() -> None:
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    assert list(INSTRUCTIONS) == sorted(ALL_V3_ENVIRONMENTS)
+
+
+@needs_metaworld
 @pytest.mark.parametrize("name", TASKS)
 def test_the_expert_does_what_is_asked_and_that_ends_it(name) -> None:
-    from biddable.envs.metaworld import INSTRUCTIONS, expert
-
     env, act = make_env(f"metaworld:{name}"), expert(name)
     for seed in (0, 1):
         seen, info = env.reset(seed=seed)
@@ -110,10 +112,7 @@ def test_an_action_that_is_none_changes_nothing(action) -> None:
     assert np.array_equal(one, two)
 
 
-@needs_metaworld
 def test_tasks_that_there_are_not() -> None:
-    from biddable.envs.metaworld import expert
-
     with pytest.raises(
         InputError, match="env is 'metaworld:juggle-v3', expected metaworld: and a task, such"
     ):

@@ -81,10 +81,11 @@ def check_by_doing_it_again(id: str, episodes: list[Episode], seeds: list[int]) 
     [(GO_TO, bot), ("mujoco:Reach2D", Scripted(straight)), ("form:long", oracle)],
     ids=["BabyAI", "Reach2D", "pages"],
 )
-def test_what_is_read_is_what_was_done(id, by, tmp_path) -> None:
+def test_what_is_read_is_what_was_done(id, by, tmp_path, monkeypatch) -> None:
     seeds = [3, 1, 4, 15]
-    assert record(tmp_path / "done-v0", id, by, seeds) == tmp_path / "done-v0"
-    episodes = read(tmp_path / "done-v0")
+    monkeypatch.chdir(tmp_path)
+    assert record("done-v0", id, by, seeds) == Path("done-v0")
+    episodes = read("done-v0")
     check_by_doing_it_again(id, episodes, seeds)
     assert all(episode.success for episode in episodes)
     assert [path.name for path in tmp_path.iterdir()] == ["done-v0"], "nothing else is left"
