@@ -7,6 +7,7 @@ message is the exception's text. 2 means the input was wrong, 1 that the world w
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 MAX_SHOWN = 80
 
@@ -25,6 +26,16 @@ class BiddableError(Exception):
     def __str__(self) -> str:
         # KeyError, which some of us also are, would print the repr of its argument.
         return " ".join(str(arg) for arg in self.args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Unpickled in the parent of a worker process, an exception is made from its text alone: not ours.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[BiddableError], args: tuple[Any, ...]) -> BiddableError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class InputError(BiddableError, ValueError):
