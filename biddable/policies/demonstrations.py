@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,8 +99,13 @@ def record(
             raise RunError(f"{folder}: holds something else than a recording; use another folder")
         check_same(folder, identity)
     else:
-        with take_folder(work, identity), storing(folder):
-            _record(work / "whole", folder.name, by, identity, options)
+        with closing(make_env(env, **options)) as made, take_folder(work, identity), storing(folder):
+            try:
+                _record(work / "whole", folder.name, made, by, identity)
+            except BaseException:
+                if not any((work / "whole" / _DATA).glob("[0-9]*")):  # nothing to go on with
+                    shutil.rmtree(work, ignore_errors=True)
+                raise
             (work / "whole").replace(folder)
     shutil.rmtree(work, ignore_errors=True)
     return folder
@@ -166,27 +171,23 @@ def pairs(episodes: Sequence[Episode]) -> tuple[NDArray[np.float32], NDArray[np.
 def _record(
     whole: Path,
     name: str,
+    env: Any,
     by: Policy | Callable[[Any], Demonstrator],
     identity: dict[str, Any],
-    options: dict[str, Any],
 ) -> None:
     """Add the episodes that ``whole`` has not yet, then what makes it a dataset."""
     data = whole / _DATA
     make_folder(data)
-    env = make_env(identity["env"], **options)
-    try:
-        with TemporaryDirectory(dir=whole.parent.absolute()) as scratch:  # Minari takes no relative path
-            storage = _new_storage(Path(scratch), name, env, identity)
-            for index, seed in enumerate(identity["seeds"]):
-                if (data / str(index)).exists():
-                    continue
-                buffer = _play(env, by, index, seed)
-                with replacing(data / str(index)) as episode:
-                    storage.update_episodes([buffer])
-                    Path(scratch, str(index)).rename(episode)
-            about = read_json(Path(scratch, _METADATA))
-    finally:
-        env.close()
+    with TemporaryDirectory(dir=whole.parent.absolute()) as scratch:  # Minari takes no relative path
+        storage = _new_storage(Path(scratch), name, env, identity)
+        for index, seed in enumerate(identity["seeds"]):
+            if (data / str(index)).exists():
+                continue
+            buffer = _play(env, by, index, seed)
+            with replacing(data / str(index)) as episode:
+                storage.update_episodes([buffer])
+                Path(scratch, str(index)).rename(episode)
+        about = read_json(Path(scratch, _METADATA))
     count = len(identity["seeds"])
     steps = sum(read_json(data / str(index) / _METADATA)["total_steps"] for index in range(count))
     size = round(sum(file.stat().st_size for file in data.rglob("*")) / 1e6, 1)

@@ -133,7 +133,9 @@ def test_an_observation_that_its_space_has_not_is_one_line(pictures, tmp_path) -
     for action, found in ((np.zeros(2), r"float64 of shape \(2,\)"), (0.5, r"float64 of shape \(\)")):
         with pytest.raises(InputError, match=f"action is '{found}', expected int64 of shape"):
             record(tmp_path / "odd-v1", "test:pictures", Scripted(lambda seen, action=action: action), [0])
-    assert not (tmp_path / "odd-v0").exists()
+    with pytest.raises(InputError, match="env is 'minigrid'"):
+        record(tmp_path / "odd-v2", "minigrid", bot, [0])
+    assert list(tmp_path.iterdir()) == []
 
 
 KILLED = """
