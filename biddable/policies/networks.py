@@ -144,6 +144,8 @@ class CellStem(nn.Module):
     Its three numbers (object, colour, state) are names, not amounts (BabyAI 1.1, arXiv 2007.12770, sec. 4.1).
     """
 
+    offsets: Tensor
+
     def __init__(self, channels: int):
         super().__init__()
         self.embedding = nn.Embedding(3 * CELL_NAMES, channels)

