@@ -22,6 +22,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar.controlled:SparControlled",
+        "web-navigation": "biddable.methods.act.web_navigation:WebNavigation",
         "words-as-beacons": "biddable.methods.act.words_as_beacons:WordsAsBeacons",
     },
     "suites": {

@@ -106,6 +106,10 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
         """The page as it stands."""
         return tuple(self._dom.values())
 
+    def begin_here(self) -> None:
+        """Count the steps of the episode from now on."""
+        self._steps = 0
+
     def filled(self) -> float:
         """The share of what matters that reads as it should; 1 where nothing has to be filled in."""
         if not self.goal:

@@ -3,7 +3,7 @@
     environments side by side -> epsilon-greedy actions -> replay -> batches by priority -> Q towards targets
 
 The last of an observation's features is the mask of what can be done there: a page has as many actions as it
-has elements and fields.
+has elements and fields. It is 0 for what cannot be done, else how likely a random action is to be that one.
 """
 
 from __future__ import annotations
@@ -112,9 +112,11 @@ class DQN:
         actions = greedy(self.network, seen)
         explore = self._rng.random(len(actions)) < epsilon
         if explore.any():
-            # Of what can be done, the one that drew the largest number: each is as likely.
-            drawn = (1 - self._rng.random(seen[-1].shape)) * (seen[-1] > 0)
-            actions[explore] = drawn[explore].argmax(1)
+            # Of what can be done, what comes first by chance: each at a rate that is its weight in the mask.
+            weights = seen[-1][explore]
+            waits = np.full(weights.shape, np.inf)
+            np.divide(self._rng.exponential(size=weights.shape), weights, out=waits, where=weights > 0)
+            actions[explore] = waits.argmin(1)
         rewards, over = self.lanes.step(actions)
         # Where an episode is over, what "follows" is the next one's start: it is not looked at.
         self.replay.add(seen, actions, rewards, self.lanes.seen, over)
@@ -182,5 +184,5 @@ def greedy(network: nn.Module, seen: tuple[NDArray[Any], ...]) -> NDArray[np.int
 
 
 def masked(values: Tensor, mask: Tensor) -> Tensor:
-    """[N, actions] with a value below any other where ``mask`` is 0."""
+    """``values`` with one below any other where ``mask``, of the same shape, is 0."""
     return values.masked_fill(mask <= 0, FORBIDDEN)

@@ -32,10 +32,10 @@ def test_methods_are_listed_without_their_extras_and_without_torch() -> None:
         (*ENVS, "torch"),
     )
     assert done.returncode == 0, done.stderr
-    assert {"spar", "compatible-demos", "words-as-beacons"} <= set(done.stdout.split())
+    assert {"spar", "compatible-demos", "web-navigation", "words-as-beacons"} <= set(done.stdout.split())
 
 
-@pytest.mark.parametrize("method", ["compatible-demos", "words-as-beacons"])
+@pytest.mark.parametrize("method", ["compatible-demos", "web-navigation", "words-as-beacons"])
 def test_a_method_says_what_it_lacks(method, tmp_path) -> None:
     arguments = ["biddable", "run", method, "--out", str(tmp_path / "run")]
     done = run(f"from biddable.cli import main; sys.argv = {arguments!r}; main()", ENVS)

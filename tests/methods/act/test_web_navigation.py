@@ -79,7 +79,7 @@ def test_a_page_as_arrays() -> None:
     assert not elements[4:].any()
     assert numbers[2].tolist() == [1, 0, 0, 0, 0.5, 0.5]
     assert numbers[3, :4].tolist() == [0, 0, 0, 1]
-    assert overlaps[0, 2].tolist() == [1, 0, 0, 0]
+    assert overlaps[0, 2].tolist() == [1, 0, 0, 0, 0]
     assert overlaps[1].any() == 0
     filled = replace(PAGE[2], value="ada lovelace")
     assert featurize({"dom": (*PAGE[:2], filled, PAGE[3]), "fields": FIELDS}, SIZES)[3][0, 2].tolist() == [
@@ -87,10 +87,11 @@ def test_a_page_as_arrays() -> None:
         0,
         1,
         1,
+        1,
     ]
     click, type_ = mask.reshape(2, 2, 6)
     assert click.tolist() == [[0, 0, 0, 1, 0, 0], [0] * 6], "a click is for no field; labels are not clicked"
-    assert type_.tolist() == [[0, 0, 1, 0, 0, 0]] * 2
+    assert type_.tolist() == [[0, 0, 0.5, 0, 0, 0]] * 2, "both kinds are equally likely at random"
 
 
 def test_actions_and_their_numbers_are_each_others_inverse() -> None:
@@ -176,5 +177,5 @@ def test_the_forms_fit_and_their_oracle_is_among_the_actions() -> None:
         mask = featurize(seen, sizes)[-1]
         for action in env.oracle():
             place = place_of(action, seen["dom"], sizes)
-            assert mask[place] == 1
+            assert mask[place] > 0
             assert action_at(place, seen["dom"], sizes) == action

@@ -32,7 +32,7 @@ class Trial:
 
 
 class AtRandom:
-    """Any action that the policy could choose, all equally likely."""
+    """Any action that the policy could choose, as a learner does that explores."""
 
     def __init__(self, seed: int, sizes: Sizes = SIZES):
         self._rng, self._sizes = np.random.default_rng(seed), sizes
@@ -41,7 +41,7 @@ class AtRandom:
         """See ``Policy.act``."""
         masks = [featurize(one, self._sizes, truncate=True)[-1] for one in observations]
         return [
-            action_at(int(self._rng.choice(np.flatnonzero(mask))), one["dom"], self._sizes)
+            action_at(int(self._rng.choice(len(mask), p=mask / mask.sum())), one["dom"], self._sizes)
             for mask, one in zip(masks, observations, strict=True)
         ]
 

@@ -87,11 +87,12 @@ class WarmStart:
         self._rng = np.random.default_rng(self.seed)
 
     def reset(self, env: PageEnv, seed: int | None) -> dict[str, Any]:
-        """See ``Curriculum``. What the oracle does counts as steps of the episode."""
+        """See ``Curriculum``. What the oracle does is no step of the episode."""
         seen, _ = env.reset(seed=seed)
         for action in env.oracle()[:-1]:
             if self._rng.random() < self.probability:
                 seen = env.step(action)[0]
+        env.begin_here()
         return seen
 
     def ended(self, success: bool) -> None:

@@ -24,7 +24,7 @@ WORDS = 8
 VOCABULARY = 1024
 """Words are told apart by a hash, so that there are no unknown ones; 0 is no word."""
 ELEMENT_NUMBERS = 6
-OVERLAPS = 4
+OVERLAPS = 5
 
 NOT_CLICKED = frozenset(("html", "body", "div", "p", "ul", "li", "label", "t"))
 """Tags of elements that only hold or name others."""
@@ -51,7 +51,8 @@ def featurize(
     """What a network sees of a page and its instruction.
 
     A click is for no field: its place is that of the first one. What takes text is not clicked: typing does
-    that first.
+    that first. Where there are many fields a random action would hardly ever be a click: the mask's numbers
+    make both kinds equally likely.
 
     Args:
         seen: an observation with ``fields`` and ``dom``.
@@ -60,8 +61,10 @@ def featurize(
 
     Returns:
         words of each element [E, 2, words] (what it is called; what it reads), numbers of each element
-        [E, 6], words of each field [F, 2, words] (key; value), overlaps of each field and element [F, E, 4],
-        and the mask [actions]. Words are float32 numbers below ``VOCABULARY``, exact as such.
+        [E, 6], words of each field [F, 2, words] (key; value), overlaps of each field and element [F, E, 5],
+        and the mask [actions]. Words are float32 numbers below ``VOCABULARY``, exact as such. Overlaps: of
+        the key and what the element is called, of the value and that, of the value and what the element
+        reads, whether these are equal, and how much the element that the key names holds the value.
 
     Raises:
         InputError: an empty instruction, a key that comes twice, more fields or elements than there may be.
@@ -76,10 +79,11 @@ def featurize(
             raise InputError(name, f"{len(found)} of them", f"at most {most}")
     called, typed = _codes(names_of(dom)), _codes([one.value for one in dom])
     keys, values = _codes([field.key for field in fields]), _codes([field.value for field in fields])
+    ticked = np.array([one.value == "True" for one in dom])
+    named, says, reads = overlap(keys, called), overlap(values, called), overlap(values, typed)
+    done = named * np.maximum(reads, says * ticked)
     overlaps = np.zeros((sizes.fields, sizes.elements, OVERLAPS), dtype=np.float32)
-    overlaps[: len(fields), : len(dom)] = np.stack(
-        (overlap(keys, called), overlap(values, called), overlap(values, typed), _equal(values, typed)), -1
-    )
+    overlaps[: len(fields), : len(dom)] = np.stack((named, says, reads, _equal(values, typed), done), -1)
     return (
         _embedded(called, typed, sizes.elements),
         _element_numbers(dom, sizes.elements),
@@ -180,7 +184,8 @@ def _element_numbers(dom: Sequence[Element], most: int) -> NDArray[np.float32]:
 
 def _mask(dom: Sequence[Element], fields: int, sizes: Sizes) -> NDArray[np.float32]:
     out = np.zeros((len(KINDS), sizes.fields, sizes.elements), dtype=np.float32)
-    clicked = [not one.takes_text and one.tag not in NOT_CLICKED for one in dom]
-    out[KINDS.index("click"), 0, : len(dom)] = clicked
-    out[KINDS.index("type"), :fields, : len(dom)] = [one.takes_text for one in dom]
+    takes = np.array([one.takes_text for one in dom])
+    clicked = ~takes & [one.tag not in NOT_CLICKED for one in dom]
+    out[KINDS.index("click"), 0, : len(dom)] = clicked / max(1, clicked.sum())
+    out[KINDS.index("type"), :fields, : len(dom)] = takes / max(1, fields * takes.sum())
     return out.reshape(-1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from biddable.envs.web import KINDS
 from biddable.methods.act.web_navigation.features import ELEMENT_NUMBERS, OVERLAPS, VOCABULARY
-from biddable.policies.dqn import masked
+from biddable.policies.dqn import FORBIDDEN, masked
 
 WORD_SIZE = 32
 PAIR_SIZE = 32
@@ -30,7 +30,7 @@ class QWeb(nn.Module):
         shallow: whether the overlaps are looked at.
     """
 
-    def __init__(self, *, hidden: int = 64, shallow: bool = True):
+    def __init__(self, *, hidden: int = 32, shallow: bool = True):
         super().__init__()
         self.words = nn.EmbeddingBag(VOCABULARY, WORD_SIZE, mode="mean", padding_idx=0)
         nn.init.normal_(self.words.weight, std=0.1)  # words never trained on should say little
@@ -45,12 +45,19 @@ class QWeb(nn.Module):
         self, element_words: Tensor, numbers: Tensor, field_words: Tensor, overlaps: Tensor, mask: Tensor
     ) -> Tensor:
         """See the class; what ``mask`` forbids gets the lowest value."""
-        there = (field_words > 0).flatten(2).any(-1)
-        values = self._deep(element_words, numbers, field_words, there)
+        # Pages differ in size: nothing is computed where none of these has an element or a field.
+        rows, columns = _used(field_words), _used(element_words)
+        there = (field_words[:, :rows] > 0).flatten(2).any(-1)
+        element_words, numbers = element_words[:, :columns], numbers[:, :columns]
+        values = self._deep(element_words, numbers, field_words[:, :rows], there)
         if self.shallow is not None:
             share = self.gate.sigmoid()[:, None, None]
+            overlaps = overlaps[:, :rows, :columns]
             values = (1 - share) * values + share * self.shallow(overlaps, numbers, there)
-        return masked(values.flatten(1), mask)
+        table = mask.view(len(mask), len(KINDS), field_words.shape[1], -1)
+        out = torch.full_like(table, FORBIDDEN)
+        out[:, :, :rows, :columns] = masked(values, table[:, :, :rows, :columns])
+        return out.flatten(1)
 
     def _deep(self, element_words: Tensor, numbers: Tensor, field_words: Tensor, there: Tensor) -> Tensor:
         fields = self.field(self._averaged(field_words))
@@ -73,18 +80,27 @@ class Overlaps(nn.Module):
         self.pair = nn.Sequential(nn.Linear(OVERLAPS + ELEMENT_NUMBERS, PAIR_SIZE), nn.ReLU())
         self.pair_values = nn.Linear(PAIR_SIZE, len(KINDS))
         self.alone = nn.Sequential(
-            nn.Linear(PAIR_SIZE + ELEMENT_NUMBERS, PAIR_SIZE), nn.ReLU(), nn.Linear(PAIR_SIZE, len(KINDS))
+            nn.Linear(2 * PAIR_SIZE + ELEMENT_NUMBERS, PAIR_SIZE),
+            nn.ReLU(),
+            nn.Linear(PAIR_SIZE, len(KINDS)),
         )
 
     def forward(self, overlaps: Tensor, numbers: Tensor, there: Tensor) -> Tensor:
         """See the class. ``there`` [N, fields] says which fields there are."""
         beside = numbers[:, None].expand(-1, overlaps.shape[1], -1, -1)
         pairs = self.pair(torch.cat([overlaps, beside], -1))
-        # How far each field is done, by the element where it is furthest; then the field that is least done.
-        done = pairs.amax(2).masked_fill(~there[:, :, None], math.inf).amin(1)
-        state = torch.cat([done[:, None].expand(-1, numbers.shape[1], -1), numbers], -1)
+        # How far each field is done, by the element where it is furthest; then on average, and the least.
+        done, absent = pairs.amax(2), ~there[:, :, None]
+        mean = done.masked_fill(absent, 0.0).sum(1) / there.sum(1, keepdim=True)
+        whole = torch.cat([mean, done.masked_fill(absent, math.inf).amin(1)], -1)
+        state = torch.cat([whole[:, None].expand(-1, numbers.shape[1], -1), numbers], -1)
         click, typed = self.pair_values(pairs).unbind(-1)
         return _by_kind(click, typed, there) + self.alone(state).mT[:, :, None]
+
+
+def _used(words: Tensor) -> int:
+    """How many rows of [N, rows, 2, words] hold a word in any of them."""
+    return int((words > 0).flatten(2).any(-1).any(0).sum())
 
 
 def _products(fields: Tensor, elements: Tensor) -> Tensor:

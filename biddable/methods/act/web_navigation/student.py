@@ -38,12 +38,12 @@ class Navigator:
     """A network as a policy: the best action on each page."""
 
     def __init__(self, network: QWeb, sizes: Sizes = SIZES):
-        self.network, self.sizes = network.eval(), sizes
+        self.network, self.sizes = network, sizes
 
     @classmethod
     def load(cls, path: str | Path, *, shallow: bool = True) -> Navigator:
         """The policy of a weights file."""
-        network = QWeb(shallow=shallow, hidden=32)
+        network = QWeb(shallow=shallow)
         network.load_state_dict(load_file(path))
         return cls(network)
 
@@ -69,7 +69,7 @@ def train_student(job: Job, folder: Path) -> Outcome:
     gamma = DQNConfig(**job.dqn).gamma if job.arm.dense else None
     envs = [Practice(make_env(_page(job, i)), SIZES, curriculum, gamma) for i in range(job.envs)]
     torch.manual_seed(job.draw)
-    network = QWeb(shallow=job.arm.shallow, hidden=32)
+    network = QWeb(shallow=job.arm.shallow)
     lanes = Lanes(envs, partial(featurize, sizes=SIZES), job.draw)
     curve = [(0, 0.0)]
     trial = [make_env(_page(job, i)) for i in range(job.envs)]
@@ -79,7 +79,6 @@ def train_student(job: Job, folder: Path) -> Outcome:
         if progress.frames >= curve[-1][0] + EVERY:
             found = rollouts(trial, Navigator(network), range(CURVE_CASES))
             curve.append((progress.frames, float(successes(found).mean())))
-            network.train()
 
     DQN(network, lanes, DQNConfig(**job.dqn), job.draw).train(job.frames, note)
     reached = [frames for frames, success in curve if success >= job.threshold]

@@ -1,0 +1,120 @@
+"""Learning to Navigate the Web as a run: networks, arms, the browser, and what a kill does not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import biddable
+from biddable.envs.base import make_env
+from biddable.errors import InputError
+from biddable.methods.act.web_navigation.jobs import Arm, Job
+from biddable.methods.act.web_navigation.method import (
+    OTHERS,
+    PRACTISED,
+    WebNavigation,
+    WebNavigationConfig,
+)
+from biddable.methods.act.web_navigation.student import SIZES, Navigator, train_student
+from biddable.policies.base import rollouts, successes
+
+TINY = {
+    "form": "login", "seeds": 2, "frames": 64, "envs": 4, "cases": 2, "inet_updates": 30,
+    "browser_tasks": (), "workers": 1,
+}  # fmt: skip
+DQN = {"gamma": 0.9, "lr": 2e-3, "batch_size": 32, "every": 4}
+
+
+def job(arm: Arm, **changes) -> Job:
+    settings = {"seed": 0, "draw": 0, "frames": 64, "envs": 4, "cases": 5, "threshold": 0.9}
+    settings |= {"warm_start": (0.9, 0.6), "inet_updates": 30, "dqn": DQN}
+    return Job(arm, **{**settings, **changes})
+
+
+def test_a_network_learns_a_small_page_and_its_weights_are_the_policy(tmp_path) -> None:
+    outcome = train_student(job(Arm("x", ("widget:text",)), frames=2000, envs=8), tmp_path)
+    assert outcome.reached
+    assert [frames for frames, _ in outcome.curve] == [0, 1000, 2000]
+    assert np.mean(outcome.seen_success) == 1
+    again = Navigator.load(tmp_path / outcome.weights)
+    envs = [make_env("widget:text") for _ in range(4)]
+    assert successes(rollouts(envs, again, range(100, 120))).mean() > 0.8
+    at_random = successes(rollouts(envs, Untrained(), range(100, 120))).mean()
+    assert at_random < 0.5
+
+
+class Untrained:
+    def act(self, observations):
+        from biddable.methods.act.web_navigation.chromium import AtRandom
+
+        return AtRandom(len(observations)).act(observations)
+
+
+@pytest.mark.parametrize("curriculum", ["none", "warm start", "goal simulation", "meta-trainer"])
+def test_the_same_job_has_the_same_outcome(curriculum, tmp_path) -> None:
+    one = job(Arm("x", ("form:login",), curriculum, dense=True), frames=700)
+    first, second = train_student(one, tmp_path), train_student(one, tmp_path)
+    assert first == second
+    assert len(first.inet) == (3 if curriculum == "meta-trainer" else 0)
+
+
+def test_a_page_with_too_much_on_it_is_seen_in_part() -> None:
+    env = make_env("form:long", seed=0)
+    seen, _ = env.reset(seed=0)
+    crowded = {**seen, "dom": seen["dom"] * 3}
+    [action] = Navigator(network()).act([crowded])
+    assert action.ref in [element.ref for element in seen["dom"][: SIZES.elements]]
+
+
+def network():
+    from biddable.methods.act.web_navigation.qweb import QWeb
+
+    return QWeb()
+
+
+def test_the_arms_are_those_of_the_issue() -> None:
+    arms = {arm.name: arm for arm in WebNavigation(WebNavigationConfig())._arms()}
+    assert {name: (arm.curriculum, arm.dense) for name, arm in arms.items()} == {
+        "easy form": ("none", False),
+        "sparse": ("none", False),
+        "dense": ("none", True),
+        "deep only": ("none", True),
+        "warm start": ("warm start", False),
+        "goal simulation": ("goal simulation", False),
+        "metaqweb": ("meta-trainer", True),
+        "all pages": ("none", True),
+    }
+    assert [name for name, arm in arms.items() if not arm.shallow] == ["deep only"]
+    assert len(PRACTISED) >= 8
+    assert not set(PRACTISED) & set(OTHERS)
+
+
+def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
+    whole = biddable.run("web-navigation", out=tmp_path / "whole", **TINY)
+    assert len(whole.metrics["arms"]) == 8
+    killed = killed_run("web-navigation", TINY, "students", 2)
+    again = biddable.run("web-navigation", out=killed, **TINY)
+    assert again.metrics == whole.metrics
+    assert again.comparisons == whole.comparisons
+    assert again.timing["opened"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"form": "tax"}, "env is 'form:tax', expected form: and one of login, short, long"),
+        (
+            {"browser_tasks": ("click-nothing",)},
+            "env is 'miniwob:click-nothing', expected miniwob: and a task",
+        ),
+        ({"most": 1.5}, "most is 1.5"),
+        ({"epsilon": -0.1}, "epsilon is -0.1"),
+        ({"seeds": 1}, "seeds is 1"),
+        ({"frames": 0}, "frames is 0"),
+    ],
+)
+def test_settings_that_there_are_not(setting, message, tmp_path) -> None:
+    with pytest.raises(InputError) as caught:
+        biddable.run("web-navigation", out=tmp_path / "run", **{**TINY, **setting})
+    assert message in str(caught.value)
+    assert not (tmp_path / "run" / "results.json").exists()
