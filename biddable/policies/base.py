@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import BiddableError, InputError
+from biddable.policies.lanes import ATTEMPTS
 from biddable.runs.run import Run
 from biddable.types import Episode, Step
-
-ATTEMPTS = 3
-"""How often an episode is begun before its environment is given up."""
 
 Make = Callable[[], Any]
 Value = TypeVar("Value")

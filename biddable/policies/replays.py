@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from biddable.runs.figures import Clip
 MILLISECONDS = 60
 LINGER = 1200
 SIDE = 180
+
+_log = logging.getLogger(__name__)
 
 
 def clip(env: Any, policy: Policy, seed: int, caption: str) -> Clip:
@@ -36,6 +39,15 @@ def clip(env: Any, policy: Policy, seed: int, caption: str) -> Clip:
         frames.append(env.render())
         over = ended or cut
     return Clip(caption, animated(frames), bool(info["success"]))
+
+
+def filmed(make: Callable[[], list[Clip]]) -> list[Clip]:
+    """What ``make`` gives; where that fails nothing, and a logged line: it is no reason to lose a run."""
+    try:
+        return make()
+    except Exception as error:  # whatever a simulator, a browser or a driver for pictures raises
+        _log.warning("no replays: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        return []
 
 
 def animated(frames: Sequence[NDArray[np.uint8]]) -> str:

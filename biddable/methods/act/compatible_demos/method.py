@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from biddable.errors import BiddableError
 from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes
 from biddable.methods.base import CONFIG, About, Method, show
 from biddable.runs.compare import Claim, compare, mean_interval
@@ -23,8 +22,6 @@ from biddable.types import Comparison
 if TYPE_CHECKING:
     from biddable.methods.act.compatible_demos.experiment import Experiment, Outcome
     from biddable.policies.cloning import CloningConfig
-
-logger = logging.getLogger(__name__)
 
 Task = Literal["Reach2D", "Reach2DPillar"]
 Count = Annotated[int, Field(ge=1)]
@@ -139,7 +136,9 @@ class CompatibleDemos(Method):
         shown: list[Figure] = []
         for task, found in outcomes.items():
             shown += _figures(task, found)
-            clips = run.stage(f"{task.lower()}-clips", partial(self._clips, run, task, seeds[0]), list[Clip])
+            clips = run.stage(
+                f"{task.lower()}-clips", partial(self._clips, run, task, seeds[0], found[0]), list[Clip]
+            )
             shown.append(Replays(f"{task}: one test case, by each policy of the first seed", tuple(clips)))
         show(run, shown)
         comparisons = [each for task, found in outcomes.items() for each in _comparisons(task, found, seeds)]
@@ -151,29 +150,30 @@ class CompatibleDemos(Method):
         from biddable.methods.act.compatible_demos.experiment import Outcome
 
         def one_seed(batch: list[int]) -> list[Outcome]:
-            return [self._experiment(run, task, seed).run()[0] for seed in batch]
+            found = []
+            for seed in batch:
+                outcome, trained = self._experiment(run, task, seed).run()
+                found.append(outcome)
+                for arm, ensemble in trained.items() if seed == seeds[0] else ():
+                    ensemble.save(_weights(run, task, arm))
+            return found
 
         return run.map(f"{task.lower()}-seeds", list(seeds), one_seed, Outcome, batch_size=1)
 
-    def _clips(self, run: Run, task: str, seed: int) -> list[Clip]:
-        """The policies of a seed, made once more (they are its function), on a case that tells them apart."""
+    def _clips(self, run: Run, task: str, seed: int, outcome: Outcome) -> list[Clip]:
+        """The policies of a seed on a case that tells them apart."""
         from biddable.methods.act.compatible_demos.experiment import TEST_SEED, WIDER
-        from biddable.policies.replays import clip
+        from biddable.policies.cloning import Ensemble
+        from biddable.policies.replays import clip, filmed
 
-        experiment = self._experiment(run, task, seed)
-        outcome, trained = experiment.run()
-        for arm, ensemble in trained.items():
-            ensemble.save(run.artifact("model", f"{task.lower()}-{arm.replace(' ', '-')}.safetensors"))
         apart = np.array(outcome.success["elicited"]) - np.array(outcome.success["naive"])
-        case = int(apart.argmax())
-        env = experiment.env(WIDER)
-        try:
-            return [clip(env, ensemble, TEST_SEED + case, arm) for arm, ensemble in trained.items()]
-        except BiddableError as error:  # no pictures is no reason to lose the run
-            logger.warning("%s", error)
-            return []
-        finally:
-            env.close()
+        case = TEST_SEED + int(apart.argmax())
+
+        def play() -> list[Clip]:
+            env = self._experiment(run, task, seed).env(WIDER)
+            return [clip(env, Ensemble.load(_weights(run, task, arm)), case, arm) for arm in outcome.success]
+
+        return filmed(play)
 
     def _experiment(self, run: Run, task: str, seed: int) -> Experiment:
         from biddable.methods.act.compatible_demos.experiment import Experiment
@@ -182,6 +182,11 @@ class CompatibleDemos(Method):
         sizes, cloning = config.sizes(), config.cloning()
         draw = run.seed(task, seed)
         return Experiment(task, sizes, cloning, config.max_error, config.novelty_quantile, draw)
+
+
+def _weights(run: Run, task: str, arm: str) -> Path:
+    """Where the first seed's policy of an arm is kept."""
+    return run.artifact("model", f"{task.lower()}-{arm.replace(' ', '-')}.safetensors")
 
 
 def _comparisons(task: str, found: Sequence[Outcome], seeds: list[int]) -> Iterator[Comparison]:

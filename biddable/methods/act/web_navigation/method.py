@@ -140,8 +140,7 @@ class WebNavigation(Method):
         _require(config)
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, seed, run.seed("student", seed)) for seed in seeds for arm in self._arms()]
-        weights = run.artifact("model", "x").parent
-        train = partial(train_students, weights)
+        train = partial(train_students, run.artifact("model"))
         found = run.map("students", jobs, train, Outcome, 1, executor=self._executor())
         by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in self._arms()}
         browsed = self._in_browser(run, by_arm["all pages"])
@@ -197,7 +196,7 @@ class WebNavigation(Method):
             for one in trained
             for weights in (one.weights, "")
         ]
-        attempt = partial(try_in_browser, run.artifact("model", "x").parent)
+        attempt = partial(try_in_browser, run.artifact("model"))
         rows = run.map("browser", trials, attempt, list[float], 1, executor=self._executor())
         by_task: dict[str, dict[str, list[list[float]]]] = {}
         for trial, row in zip(trials, rows, strict=True):
@@ -210,12 +209,13 @@ class WebNavigation(Method):
         if not tasks:
             return []
 
-        def compute() -> list[Clip]:
+        def film() -> list[Clip]:
             from biddable.methods.act.web_navigation.chromium import clips
+            from biddable.policies.replays import filmed
 
-            return clips(run.artifact("model", "x").parent, outcome.weights, tasks)
+            return filmed(partial(clips, run.artifact("model"), outcome.weights, tasks))
 
-        return run.stage("clips", compute, list[Clip])
+        return run.stage("clips", film, list[Clip])
 
 
 def _require(config: WebNavigationConfig) -> None:

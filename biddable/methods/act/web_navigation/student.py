@@ -60,6 +60,7 @@ class Navigator:
 def train_students(folder: Path, jobs: list[Job]) -> list[Outcome]:
     """One after another; a function that a worker process can be sent. Weights are left in ``folder``."""
     torch.set_num_threads(1)
+    folder.mkdir(exist_ok=True)
     return [train_student(job, folder) for job in jobs]
 
 

@@ -152,9 +152,12 @@ class WordsAsBeacons(Method):
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, run.seed("student", seed), pool) for seed in seeds for arm in arms]
         executor = processes(config.workers) if config.workers > 1 else in_process
-        found = run.map("students", jobs, train_students, Outcome, 1, executor=executor)
+        train = partial(train_students, run.artifact("model"))
+        found = run.map("students", jobs, train, Outcome, 1, executor=executor)
         by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in arms}
-        clips = run.stage("clips", partial(self._clips, run, jobs[: len(arms)]), list[Clip])
+        first = {job.arm.name: job for job in jobs[: len(arms)]}
+        film = partial(self._clips, run, [first["ppo"], first["representation"]])
+        clips = run.stage("clips", film, list[Clip])
         show(run, list(_figures(config, by_arm, clips)))
         metrics = {"teacher_accuracy": measured, "arms": {arm: _metrics(of) for arm, of in by_arm.items()}}
         return run.finish(list(_comparisons(by_arm, seeds)), metrics=metrics, notes=NOTES)
@@ -217,18 +220,19 @@ class WordsAsBeacons(Method):
         return Job(arm, seed, config.level, config.frames, config.threshold, config.cases, ppo, vectors)
 
     def _clips(self, run: Run, jobs: Sequence[Job]) -> list[Clip]:
-        """What the first students with no teacher and with the paper's best do alone; trained once more."""
-        from biddable.methods.act.words_as_beacons.student import Student, make_student_env, train_student
-        from biddable.policies.replays import clip
+        """What the first students with no teacher and with the paper's best do."""
+        from biddable.methods.act.words_as_beacons.student import load_student, make_student_env
+        from biddable.policies.replays import clip, filmed
 
-        clips = []
-        for job in jobs:
-            if job.arm.name in ("ppo", "representation"):
-                _, network = train_student(job)
-                env = make_student_env(job, 0)
-                clips += [clip(env, Student(network, i), TEST_SEED + i, job.arm.name) for i in range(2)]
-                env.close()
-        return clips
+        def play() -> list[Clip]:
+            folder = run.artifact("model")
+            return [
+                clip(make_student_env(job, 0), load_student(job, folder, i), TEST_SEED + i, job.arm.name)
+                for job in jobs
+                for i in range(2)
+            ]
+
+        return filmed(play)
 
 
 def _require_level(name: str) -> None:

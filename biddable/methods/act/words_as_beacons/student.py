@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from biddable.envs.base import make_env
@@ -42,10 +44,28 @@ def features(seen: dict[str, Any]) -> tuple[NDArray[Any], ...]:
     return seen["image"], seen["subgoal"]
 
 
-def train_students(jobs: list[Job]) -> list[Outcome]:
-    """One after another; a function that a worker process can be sent."""
+def train_students(folder: Path, jobs: list[Job]) -> list[Outcome]:
+    """One after another; a function that a worker process can be sent. Weights are left in ``folder``."""
     torch.set_num_threads(1)
-    return [train_student(job)[0] for job in jobs]
+    folder.mkdir(exist_ok=True)
+    found = []
+    for job in jobs:
+        outcome, network = train_student(job)
+        save_file(network.state_dict(), folder / _weights(job))
+        found.append(outcome)
+    return found
+
+
+def load_student(job: Job, folder: Path, seed: int) -> Student:
+    """The trained student of a job; ``seed`` decides what it draws."""
+    env = make_student_env(job, 0)
+    network = GridActorCritic(env.width, env.actions)
+    network.load_state_dict(load_file(folder / _weights(job)))
+    return Student(network, seed)
+
+
+def _weights(job: Job) -> str:
+    return f"{job.arm.name.replace(' ', '-')}-{job.seed}.safetensors"
 
 
 def train_student(job: Job) -> tuple[Outcome, GridActorCritic]:
