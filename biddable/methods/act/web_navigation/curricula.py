@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -38,11 +38,15 @@ def dom_potential(dom: Sequence[Element], goal: Mapping[int, str]) -> float:
     return sum(reads[ref] == value for ref, value in goal.items()) / len(goal)
 
 
-class Curriculum(Protocol):
-    """Decides how each episode begins; environments side by side share one."""
+class Curriculum:
+    """Decides how each episode begins; environments side by side share one.
+
+    This one is none: the empty page and the whole instruction.
+    """
 
     def reset(self, env: Any, seed: int | None) -> dict[str, Any]:
         """The first observation of an episode."""
+        return env.reset(seed=seed)[0]
 
     def ended(self, success: bool) -> None:
         """An episode is over."""
@@ -51,22 +55,8 @@ class Curriculum(Protocol):
         """So much of the training has passed, from 0 to 1."""
 
 
-class FromStart:
-    """No curriculum: the empty page and the whole instruction."""
-
-    def reset(self, env: PageEnv, seed: int | None) -> dict[str, Any]:
-        """See ``Curriculum``."""
-        return env.reset(seed=seed)[0]
-
-    def ended(self, success: bool) -> None:
-        """See ``Curriculum``."""
-
-    def advance(self, share: float) -> None:
-        """See ``Curriculum``."""
-
-
 @dataclass
-class WarmStart:
+class WarmStart(Curriculum):
     """An oracle does a part of the work first: each of its actions, but for sending, with a probability.
 
     That falls in a line from ``most`` to 0 over the share ``over`` of the training.
@@ -95,15 +85,12 @@ class WarmStart:
         env.begin_here()
         return seen
 
-    def ended(self, success: bool) -> None:
-        """See ``Curriculum``."""
-
     def advance(self, share: float) -> None:
         """See ``Curriculum``."""
         self.probability = self.most * max(0.0, 1 - share / self.over) if self.over else 0.0
 
 
-class GoalSimulation:
+class GoalSimulation(Curriculum):
     """Sub-instructions: where an oracle came to in a few steps, and only the fields that it used.
 
     The steps are one more whenever most of the latest episodes succeeded.
@@ -135,9 +122,6 @@ class GoalSimulation:
         if len(self._recent) == RECENT and np.mean(self._recent) > MASTERED:
             self.steps += 1
             self._recent.clear()
-
-    def advance(self, share: float) -> None:
-        """See ``Curriculum``."""
 
 
 class Practice:

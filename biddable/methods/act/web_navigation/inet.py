@@ -19,6 +19,7 @@ from torch import nn
 from biddable.envs.forms import FormEnv
 from biddable.envs.web import KINDS, Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
+from biddable.methods.act.web_navigation.curricula import Curriculum
 from biddable.methods.act.web_navigation.features import Sizes, featurize, text_beside
 from biddable.methods.act.web_navigation.qweb import QWeb
 
@@ -135,7 +136,7 @@ class INET:
         return (*arrays, mask.reshape(-1))
 
 
-class MetaTrainer:
+class MetaTrainer(Curriculum):
     """A curriculum of made-up instructions; see the module.
 
     Each is tried out first: where following it from the empty page does not lead to its goal, another one is
@@ -166,12 +167,6 @@ class MetaTrainer:
                 return env.reset(options=options)[0]
             self.refused += 1
         raise BiddableError(f"{MOST_TRIES} instructions of INET in a row cannot be followed; train it longer")
-
-    def ended(self, success: bool) -> None:
-        """See ``Curriculum``."""
-
-    def advance(self, share: float) -> None:
-        """See ``Curriculum``."""
 
 
 def can_be_followed(env: FormEnv, invented: Invented, options: dict[str, Any]) -> bool:

@@ -15,7 +15,6 @@ from biddable.envs.base import make_env
 from biddable.envs.web import WebAction
 from biddable.methods.act.web_navigation.curricula import (
     Curriculum,
-    FromStart,
     GoalSimulation,
     Practice,
     WarmStart,
@@ -115,7 +114,7 @@ def _curriculum(job: Job) -> Curriculum:
             inet = INET(SIZES, job.draw)
             inet.train(env, INETConfig(updates=job.inet_updates))
             return MetaTrainer(inet, env.all_values(), job.draw)
-    return FromStart()
+    return Curriculum()
 
 
 def _inet_metrics(curriculum: Curriculum, job: Job) -> list[float]:
