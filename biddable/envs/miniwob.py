@@ -44,6 +44,10 @@ _ACTIONS = ActionSpaceConfig(  # in the order of KINDS
     action_types=(ActionTypes.CLICK_ELEMENT, ActionTypes.FOCUS_ELEMENT_AND_TYPE_FIELD)
 )
 _PREFIX = "miniwob/"
+_FORGET = (
+    "document.activeElement.blur();"
+    "document.querySelectorAll('[data-tampered]').forEach(e => delete e.dataset.tampered);"
+)
 _log = logging.getLogger(__name__)
 gym.register_envs(miniwob)
 
@@ -170,6 +174,8 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
             instance.driver.set_script_timeout(PAGE_SECONDS)
             instance.driver.set_page_load_timeout(PAGE_SECONDS)
             instance.driver.command_executor.client_config.timeout = PAGE_SECONDS
+        else:  # what was clicked last would show it
+            self._web.unwrapped.instance.driver.execute_script(_FORGET)
         page, info = self._web.reset(seed=self._seed)
         return page, _facts(info)
 

@@ -91,6 +91,13 @@ def test_a_seed_makes_the_same_task(typing: MiniWoBEnv) -> None:
     assert isinstance(asked[0][0], Field)
 
 
+def test_nothing_is_seen_of_the_episode_before(typing: MiniWoBEnv) -> None:
+    first, _ = typing.reset(seed=5)
+    for element in (e for e in first["dom"] if e.tag in ("input_text", "button")):
+        typing.step(WebAction("click", element.ref))
+    assert typing.reset(seed=5)[0]["dom"] == first["dom"]
+
+
 def test_an_episode_is_cut() -> None:
     env = MiniWoBEnv("enter-text", max_steps=1)
     observation, _ = env.reset(seed=0)
