@@ -34,7 +34,9 @@ def job(arm: Arm, **changes) -> Job:
 def test_a_network_learns_a_small_page_and_its_weights_are_the_policy(tmp_path) -> None:
     outcome = train_student(job(Arm("x", ("widget:text",)), frames=2000, envs=8), tmp_path)
     assert outcome.reached
-    assert [frames for frames, _ in outcome.curve] == [0, 1000, 2000]
+    assert [frames for frames, _ in outcome.curve][:3] == [0, 104, 208], (
+        "a point every 100 frames, of 8 lanes"
+    )
     assert np.mean(outcome.seen_success) == 1
     again = Navigator.load(tmp_path / outcome.weights)
     envs = [make_env("widget:text") for _ in range(4)]

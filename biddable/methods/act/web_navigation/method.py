@@ -38,7 +38,7 @@ OTHERS = ("click-dialog-2", "click-tab", "click-test-2", "click-widget")
 WIDGETS = ("button", "boxes", "link", "option", "date", "password", "text", "login")
 LEARNING = ("gamma", "lr", "batch_size", "every", "target_every", "explore", "epsilon")
 """Settings that are DQN's."""
-CLIPS = ("click-checkboxes", "enter-password", "login-user", "click-link")
+MOST_CLIPS = 4
 
 CLAIMS: tuple[tuple[str, str, Claim], ...] = (
     ("sparse", "dense", "higher"),
@@ -205,15 +205,16 @@ class WebNavigation(Method):
         return {task: {who: np.array(of) for who, of in whos.items()} for task, whos in by_task.items()}
 
     def _clips(self, run: Run, outcome: Outcome) -> list[Clip]:
-        tasks = [task for task in CLIPS if task in self.config.browser_tasks]
+        tasks = [task for task in self.config.browser_tasks if task in PRACTISED]
         if not tasks:
             return []
+        shown = tasks[:: max(1, len(tasks) // MOST_CLIPS)]
 
         def film() -> list[Clip]:
             from biddable.methods.act.web_navigation.chromium import clips
             from biddable.policies.replays import filmed
 
-            return filmed(partial(clips, run.artifact("model"), outcome.weights, tasks))
+            return filmed(partial(clips, run.artifact("model"), outcome.weights, shown))
 
         return run.stage("clips", film, list[Clip])
 
@@ -313,7 +314,7 @@ def _figures(
                 for who in ("at random", "trained")
             },
             unit="share of episodes",
-            note="Nothing like the last of these tasks was practised: " + ", ".join(OTHERS) + ".",
+            note="Practised, with other words: " + ", ".join(filter(browsed.__contains__, PRACTISED)) + ".",
         )
     if meta := [one.inet for one in by_arm["metaqweb"] if one.inet]:
         yield Table(

@@ -27,8 +27,7 @@ from biddable.policies.base import rollouts, successes
 from biddable.policies.dqn import DQN, DQNConfig, greedy
 from biddable.policies.lanes import Lanes, Progress
 
-EVERY = 1_000
-"""Frames between two points of a learning curve."""
+CURVE_POINTS = 20
 CURVE_CASES = 20
 SIZES = Sizes(elements=48, fields=7)
 
@@ -71,12 +70,12 @@ def train_student(job: Job, folder: Path) -> Outcome:
     torch.manual_seed(job.draw)
     network = QWeb(shallow=job.arm.shallow)
     lanes = Lanes(envs, partial(featurize, sizes=SIZES), job.draw)
-    curve = [(0, 0.0)]
+    curve, every = [(0, 0.0)], max(1, job.frames // CURVE_POINTS)
     trial = [make_env(_page(job, i)) for i in range(job.envs)]
 
     def note(progress: Progress) -> None:
         curriculum.advance(progress.frames / job.frames)
-        if progress.frames >= curve[-1][0] + EVERY:
+        if progress.frames >= curve[-1][0] + every:
             found = rollouts(trial, Navigator(network), range(CURVE_CASES))
             curve.append((progress.frames, float(successes(found).mean())))
 
