@@ -79,6 +79,8 @@ def test_a_page_as_arrays() -> None:
     assert not elements[4:].any()
     assert numbers[2].tolist() == [1, 0, 0, 0, 0.5, 0.5]
     assert numbers[3, :4].tolist() == [0, 0, 0, 1]
+    far = (*PAGE[:3], replace(PAGE[3], left=-5000, top=5000))
+    assert featurize({"dom": far, "fields": FIELDS}, SIZES)[1][3, 4:].tolist() == [-1, 2]
     assert overlaps[0, 2].tolist() == [1, 0, 0, 0, 0]
     assert overlaps[1].any() == 0
     filled = replace(PAGE[2], value="ada lovelace")

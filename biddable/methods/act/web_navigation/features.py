@@ -179,7 +179,7 @@ def _element_numbers(dom: Sequence[Element], most: int) -> NDArray[np.float32]:
         )
         for one in dom
     ]
-    return out
+    return out.clip(-1, 2)  # what is hidden may stand thousands of pixels away
 
 
 def _mask(dom: Sequence[Element], fields: int, sizes: Sizes) -> NDArray[np.float32]:
