@@ -7,10 +7,14 @@ been followed. A family of them is a class that takes a name, found by its own n
 
 from __future__ import annotations
 
+import contextlib
 import string
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from biddable import registry
 from biddable.errors import BiddableError, InputError
@@ -59,6 +63,15 @@ def instruction_space() -> Any:
     from gymnasium.spaces import Text
 
     return Text(max_length=2000, min_length=0, charset=string.printable)
+
+
+def finite_numbers(action: Any, count: int, expected: str) -> NDArray[np.float64]:
+    """An action as [count] numbers. Raises InputError: it is not what ``expected`` says."""
+    with contextlib.suppress(TypeError, ValueError):  # text, lists of unequal lengths
+        numbers = np.asarray(action, dtype=np.float64)
+        if numbers.shape == (count,) and np.isfinite(numbers).all():
+            return numbers
+    raise InputError("action", action, expected)
 
 
 def _seeded(kind: Any, name: str, options: dict[str, Any], seed: int) -> Any:

@@ -9,7 +9,6 @@ things lie is drawn anew for each seed, not from fifty places.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from ctypes.util import find_library
@@ -25,7 +24,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from biddable.envs.base import instruction_space
+from biddable.envs.base import finite_numbers, instruction_space
 
 INSTRUCTIONS = {
     "assembly-v3": "Pick up the nut by its handle and put it over the peg.",
@@ -145,7 +144,8 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
         Raises:
             InputError: not four finite numbers; nothing was changed.
         """
-        state, reward, _, late, info = self._robot.step(_checked(action).clip(-1, 1))
+        move = finite_numbers(action, 4, "four finite numbers, for x, y, z and the gripper").clip(-1, 1)
+        state, reward, _, late, info = self._robot.step(move)
         success = bool(info["success"])
         return self._observation(state), float(reward), success, late and not success, {"success": success}
 
@@ -182,14 +182,6 @@ def _tasks_and_experts() -> tuple[dict[str, Any], dict[str, Any]]:
         what = str(missing.name).partition(".")[0]
         raise MissingDependency(what, 'pip install "biddable[metaworld]"') from None
     return ALL_V3_ENVIRONMENTS, ENV_POLICY_MAP
-
-
-def _checked(action: Any) -> NDArray[np.float64]:
-    with contextlib.suppress(TypeError, ValueError):  # text, lists of unequal lengths
-        move = np.asarray(action, dtype=np.float64)
-        if move.shape == (4,) and np.isfinite(move).all():
-            return move
-    raise InputError("action", action, "four finite numbers, for x, y, z and the gripper")
 
 
 def expert(name: str) -> Any:

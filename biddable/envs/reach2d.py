@@ -12,7 +12,6 @@ here all have 70.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from ctypes.util import find_library
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ if "DISPLAY" not in os.environ and find_library("EGL"):
     os.environ.setdefault("MUJOCO_GL", "egl")  # read when MuJoCo is imported; its own choice needs a screen
 import mujoco
 
-from biddable.envs.base import instruction_space
+from biddable.envs.base import finite_numbers, instruction_space
 from biddable.errors import BiddableError, InputError
 
 ARENA = 3.0
@@ -141,7 +140,7 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
         Raises:
             InputError: not two finite numbers; nothing was changed.
         """
-        move = _checked(action).clip(-1, 1)
+        move = finite_numbers(action, 2, "two finite numbers, for x and y").clip(-1, 1)
         if self._pushed:
             self._data.ctrl[:] = move
             mujoco.mj_step(self._model, self._data)
@@ -181,14 +180,6 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
     def _observation(self) -> dict[str, Any]:
         state = [*self._data.qpos, *self._goal, *(self._data.qvel if self._pushed else ())]
         return {"instruction": INSTRUCTION, "state": np.array(state, dtype=np.float32)}
-
-
-def _checked(action: Any) -> NDArray[np.float64]:
-    with contextlib.suppress(TypeError, ValueError):  # text, lists of unequal lengths
-        move = np.asarray(action, dtype=np.float64)
-        if move.shape == (2,) and np.isfinite(move).all():
-            return move
-    raise InputError("action", action, "two finite numbers, for x and y")
 
 
 NAMES = ("Reach2D", "Reach2DPillar", "PointMass")
