@@ -9,12 +9,10 @@ things lie is drawn anew for each seed, not from fifty places.
 
 from __future__ import annotations
 
-import os
 import warnings
-from ctypes.util import find_library
 from typing import Any
 
-from biddable.errors import BiddableError, InputError, MissingDependency
+from biddable.errors import InputError, MissingDependency
 
 try:
     import gymnasium as gym
@@ -25,6 +23,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from biddable.envs.base import finite_numbers, instruction_space
+from biddable.envs.drawing import renderer, without_screen
 
 INSTRUCTIONS = {
     "assembly-v3": "Pick up the nut by its handle and put it over the peg.",
@@ -155,11 +154,7 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
         Raises:
             BiddableError: MuJoCo cannot draw on this machine.
         """
-        try:
-            return np.asarray(self._robot.render())[::-1, ::-1]  # the camera hangs upside down
-        except Exception as error:  # whatever the chosen library raises where it is not whole
-            how = "apt-get install libegl1, or set MUJOCO_GL to another library"
-            raise BiddableError(f"MuJoCo cannot draw here: {how} ({error})") from error
+        return np.asarray(renderer(self._robot.render))[::-1, ::-1]  # the camera hangs upside down
 
     def close(self) -> None:
         """Let go of the renderer."""
@@ -171,10 +166,7 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
 
 def _tasks_and_experts() -> tuple[dict[str, Any], dict[str, Any]]:
     """Meta-World's own, by task. Raises MissingDependency: it is not installed."""
-    if "DISPLAY" not in os.environ and find_library("EGL"):
-        os.environ.setdefault(
-            "MUJOCO_GL", "egl"
-        )  # read when MuJoCo is imported; its own choice needs a screen
+    without_screen()
     try:
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS
         from metaworld.policies import ENV_POLICY_MAP

@@ -12,8 +12,6 @@ here all have 70.
 
 from __future__ import annotations
 
-import os
-from ctypes.util import find_library
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +20,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-if "DISPLAY" not in os.environ and find_library("EGL"):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read when MuJoCo is imported; its own choice needs a screen
-import mujoco
-
 from biddable.envs.base import finite_numbers, instruction_space
-from biddable.errors import BiddableError, InputError
+from biddable.envs.drawing import renderer, without_screen
+from biddable.errors import InputError
+
+without_screen()
+import mujoco  # noqa: E402
 
 ARENA = 3.0
 STEP = 0.1
@@ -161,11 +159,7 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
             BiddableError: MuJoCo cannot draw on this machine.
         """
         if self._renderer is None:
-            try:
-                self._renderer = mujoco.Renderer(self._model, self._size, self._size)
-            except Exception as error:  # whatever the chosen library raises where it is not whole
-                how = "apt-get install libegl1, or set MUJOCO_GL to another library"
-                raise BiddableError(f"MuJoCo cannot draw here: {how} ({error})") from error
+            self._renderer = renderer(lambda: mujoco.Renderer(self._model, self._size, self._size))
             for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
                 self._renderer.scene.flags[flag] = 0
         self._renderer.update_scene(self._data, camera="above")

@@ -10,7 +10,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 pytest.importorskip("minigrid", reason='minigrid is not installed: pip install "biddable[envs]"')
-pytest.importorskip("mujoco", reason='mujoco is not installed: pip install "biddable[envs]"')
+# Not mujoco itself: it has to be told first what to draw with.
+pytest.importorskip(
+    "biddable.envs.reach2d",
+    reason='mujoco is not installed: pip install "biddable[envs]"',
+    exc_type=ImportError,
+)
 
 from biddable.envs.base import make_env
 from biddable.envs.web import Element, TupleOf, WebAction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,12 @@ def test_a_picture_shows_point_goal_and_pillar() -> None:
     point, goal = np.argwhere(blue > red + 60), np.argwhere(green > np.maximum(red, blue) + 40)
     assert point.mean(0) == pytest.approx([97, 22], abs=6), "in the lower left"
     assert goal.mean(0) == pytest.approx([22, 97], abs=6), "in the upper right"
+
+
+def test_where_mujoco_was_told_to_use_a_screen_it_says_so(monkeypatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setitem(sys.modules, "mujoco.glfw", object())
+    env = Reach2DEnv("Reach2D")
+    env.reset(seed=0)
+    with pytest.raises(BiddableError, match="to use a screen, and there is none; set MUJOCO_GL=egl"):
+        env.render()

@@ -110,7 +110,9 @@ def step_scores(matrix: Floats, thresholds: Thresholds) -> NDArray[np.float64]:
     """[T] how well each step fits, from 0 to 1 (the bar of the official code): 1 where the state is new."""
     error, novelty = matrix.T
     # With max_error 0 any error at all is the largest.
-    share = np.divide(error, thresholds.max_error) if thresholds.max_error else np.sign(error) * np.inf
+    share = (
+        np.divide(error, thresholds.max_error) if thresholds.max_error else np.where(error > 0, np.inf, 0.0)
+    )
     fits = 1 - np.minimum(np.nan_to_num(share), 1)
     return np.where(novelty < thresholds.min_novelty, fits, 1.0)
 

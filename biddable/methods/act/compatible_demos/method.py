@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -170,8 +171,10 @@ class CompatibleDemos(Method):
         case = TEST_SEED + int(apart.argmax())
 
         def play() -> list[Clip]:
-            env = self._experiment(run, task, seed).env(WIDER)
-            return [clip(env, Ensemble.load(_weights(run, task, arm)), case, arm) for arm in outcome.success]
+            with closing(self._experiment(run, task, seed).env(WIDER)) as env:
+                return [
+                    clip(env, Ensemble.load(_weights(run, task, arm)), case, arm) for arm in outcome.success
+                ]
 
         return filmed(play)
 

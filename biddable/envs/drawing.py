@@ -1,0 +1,35 @@
+"""Which library MuJoCo draws with: it chooses when it is imported, and by itself one that needs a screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from ctypes.util import find_library
+from typing import TypeVar
+
+from biddable.errors import BiddableError
+
+Renderer = TypeVar("Renderer")
+
+
+def without_screen() -> None:
+    """Before MuJoCo is imported: let it draw through EGL where there is no screen."""
+    if "DISPLAY" not in os.environ and find_library("EGL"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def renderer(make: Callable[[], Renderer]) -> Renderer:
+    """What ``make`` gives.
+
+    Raises:
+        BiddableError: MuJoCo cannot draw on this machine.
+    """
+    if "DISPLAY" not in os.environ and "mujoco.glfw" in sys.modules:  # making one would abort the process
+        how = "set MUJOCO_GL=egl, or import biddable's environments before mujoco"
+        raise BiddableError(f"MuJoCo cannot draw here: it was told to use a screen, and there is none; {how}")
+    try:
+        return make()
+    except Exception as error:  # whatever the chosen library raises where it is not whole
+        how = "apt-get install libegl1, or set MUJOCO_GL to another library"
+        raise BiddableError(f"MuJoCo cannot draw here: {how} ({error})") from error
