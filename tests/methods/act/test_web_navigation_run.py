@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import biddable
 from biddable.envs.base import make_env
+from biddable.envs.miniwob import BROWSERS
 from biddable.errors import InputError
-from biddable.methods.act.web_navigation.jobs import Arm, Job
+from biddable.methods.act.web_navigation.chromium import AtRandom, Trial, clips, try_in_browser
+from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
 from biddable.methods.act.web_navigation.method import (
     OTHERS,
     PRACTISED,
@@ -31,25 +36,40 @@ def job(arm: Arm, **changes) -> Job:
     return Job(arm, **{**settings, **changes})
 
 
-def test_a_network_learns_a_small_page_and_its_weights_are_the_policy(tmp_path) -> None:
-    outcome = train_student(job(Arm("x", ("widget:text",)), frames=2000, envs=8), tmp_path)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Outcome, Path]:
+    """What came of practising one small page, and the folder of its weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    return train_student(job(Arm("x", ("widget:text",)), frames=2000, envs=8), folder), folder
+
+
+def test_a_network_learns_a_small_page_and_its_weights_are_the_policy(trained) -> None:
+    outcome, folder = trained
     assert outcome.reached
     assert [frames for frames, _ in outcome.curve][:3] == [0, 104, 208], (
         "a point every 100 frames, of 8 lanes"
     )
     assert np.mean(outcome.seen_success) == 1
-    again = Navigator.load(tmp_path / outcome.weights)
+    again = Navigator.load(folder / outcome.weights)
     envs = [make_env("widget:text") for _ in range(4)]
     assert successes(rollouts(envs, again, range(100, 120))).mean() > 0.8
-    at_random = successes(rollouts(envs, Untrained(), range(100, 120))).mean()
-    assert at_random < 0.5
+    assert successes(rollouts(envs, AtRandom(0), range(100, 120))).mean() < 0.5
 
 
-class Untrained:
-    def act(self, observations):
-        from biddable.methods.act.web_navigation.chromium import AtRandom
-
-        return AtRandom(len(observations)).act(observations)
+@pytest.mark.skipif(
+    not any(map(shutil.which, BROWSERS)) or not shutil.which("chromedriver"),
+    reason="no Chromium with its driver here",
+)
+def test_what_was_practised_without_a_browser_is_done_in_one(trained) -> None:
+    outcome, folder = trained
+    cases = 6
+    trials = [Trial("enter-text", weights, 0, cases) for weights in (outcome.weights, "")]
+    knows, at_random = try_in_browser(folder, trials)
+    assert len(knows) == len(at_random) == cases
+    assert sum(knows) > sum(at_random)
+    assert sum(knows) >= 4
+    [played] = clips(folder, outcome.weights, ["enter-text"])
+    assert played.success
 
 
 @pytest.mark.parametrize("curriculum", ["none", "warm start", "goal simulation", "meta-trainer"])

@@ -115,7 +115,7 @@ class WebNavigation(Method):
         needs="Gymnasium, MiniWoB++ and Chromium (pip install 'biddable[envs]'); 2 CPU cores",
         minutes={
             "smoke": "1 (2 cores)",
-            "default": "12 (2 cores)",
+            "default": "10 (2 cores)",
             "full": "40 (2 cores)",
             "gpu": "not measured",
         },
