@@ -52,6 +52,9 @@ class Method(ABC):
     def __init__(self, config: Any):
         self.config = config
 
+    def check(self) -> None:  # noqa: B027  (most have nothing to look at)
+        """Raise InputError for settings that name what there is not; called before anything is written."""
+
     @abstractmethod
     def run(self, run: Run) -> Results:
         """Do it, inside the run folder, and write ``results.json``."""
@@ -115,8 +118,10 @@ def run(
     method = registry.find("methods", name)
     config = configure(method, preset, options)
     require_packages(method)
+    made = method(config)
+    made.check()
     with Run.open(out or Path("runs") / name, name, {"preset": preset, **asdict(config)}, seed) as opened:
-        return method(config).run(opened)
+        return made.run(opened)
 
 
 def show(run: Run, figures: list[Figure]) -> None:

@@ -139,4 +139,4 @@ def test_settings_that_there_are_not(setting, message, tmp_path) -> None:
     with pytest.raises(InputError) as caught:
         biddable.run("web-navigation", out=tmp_path / "run", **{**TINY, **setting})
     assert message in str(caught.value)
-    assert not (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run").exists(), "nothing was written"

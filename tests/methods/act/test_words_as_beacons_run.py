@@ -87,6 +87,7 @@ def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
 def test_settings_that_there_are_not(setting, message, tmp_path) -> None:
     with pytest.raises(InputError, match=message.replace(".", r"\.")):
         biddable.run("words-as-beacons", out=tmp_path / "run", **{**TINY, **setting})
+    assert not (tmp_path / "run").exists(), "nothing was written"
 
 
 def test_names_become_vectors_that_tell_them_apart(smollm2) -> None:

@@ -137,12 +137,22 @@ class WebNavigation(Method):
     }
     config: WebNavigationConfig
 
+    def check(self) -> None:
+        """See ``Method.check``: the form, the tasks and the browser."""
+        from biddable.envs.forms import FormEnv
+
+        FormEnv(self.config.form)
+        if self.config.browser_tasks:
+            from biddable.envs.miniwob import MiniWoBEnv
+
+            for task in self.config.browser_tasks:
+                MiniWoBEnv(task)
+
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         from biddable.methods.act.web_navigation.student import train_students
 
         config = self.config
-        _require(config)
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, seed, run.seed("student", seed)) for seed in seeds for arm in self._arms()]
         train = partial(train_students, run.artifact("model"))
@@ -222,18 +232,6 @@ class WebNavigation(Method):
             return filmed(partial(clips, run.artifact("model"), outcome.weights, shown))
 
         return run.stage("clips", film, list[Clip])
-
-
-def _require(config: WebNavigationConfig) -> None:
-    """Raise InputError, before anything is computed, unless form, tasks and browser are there."""
-    from biddable.envs.forms import FormEnv
-
-    FormEnv(config.form)
-    if config.browser_tasks:
-        from biddable.envs.miniwob import MiniWoBEnv
-
-        for task in config.browser_tasks:
-            MiniWoBEnv(task)
 
 
 def _comparisons(

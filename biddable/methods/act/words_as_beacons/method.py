@@ -141,12 +141,15 @@ class WordsAsBeacons(Method):
     }
     config: WordsAsBeaconsConfig
 
+    def check(self) -> None:
+        """See ``Method.check``: the level."""
+        _require_level(self.config.level)
+
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         from biddable.methods.act.words_as_beacons.student import train_students
 
         config = self.config
-        _require_level(config.level)
         pool, measured = self._language(run)
         arms = list(self._arms(measured))
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
