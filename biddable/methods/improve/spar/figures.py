@@ -172,7 +172,7 @@ def _judge(played: Sequence[Played]) -> Table:
 
 
 def _mean(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.2f}"
+    return f"{np.mean(values):.2f}" if len(values) else ""
 
 
 def _trees(played: Played) -> Trees:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.tasks.compose import SHORT_TYPES
 from biddable.types import Comparison, Preference
+
+logger = logging.getLogger(__name__)
 
 BASE = "base"
 Scores = dict[str, dict[str, list[Scored]]]
@@ -190,10 +193,13 @@ def _iterate(play: SelfPlay, refiner: Path) -> Iterator[Iteration]:
         negatives = play.negatives(name, answers)
         results = play.search(name, refiner, negatives, config.search_settings())
         pairs = build_dpo_pairs(negatives, results)
-        require(pairs, f"refined pairs in iteration {number}")
-        actor = play.train_actor(f"{name}-actor", actor, pairs)
-        lessons = play.refiner_data(name, negatives, results, answers)
-        refiner = play.train_refiner(f"{name}-refiner", refiner, lessons)
+        if pairs or number == 1:
+            require(pairs, "refined pairs")
+            actor = play.train_actor(f"{name}-actor", actor, pairs)
+            lessons = play.refiner_data(name, negatives, results, answers)
+            refiner = play.train_refiner(f"{name}-refiner", refiner, lessons)
+        else:  # a model that judges itself comes to find everything right
+            logger.warning("iteration %d: nothing to learn was found; actor and refiner stay", number)
         yield Iteration(answers, negatives, results, pairs, Path(actor), refiner)
 
 
@@ -326,5 +332,5 @@ def _of_iteration(iteration: Iteration) -> dict[str, Any]:
         "solved": sum(result.solved for result in iteration.results),
         "expansions": sum(result.expansions for result in iteration.results),
         "pairs": len(iteration.pairs),
-        "pair_similarity": float(np.mean(pair_similarity(iteration.pairs))),
+        "pair_similarity": float(np.mean(pair_similarity(iteration.pairs))) if iteration.pairs else None,
     }
