@@ -122,6 +122,9 @@ def test_best_against_worst_goes_by_score() -> None:
     notes = [[Assessment(0, 0.1, ""), Assessment(0, 0.4, "")], [FAIL, FAIL], [FAIL, PASS]]
     pairs = best_against_worst(TASKS, [["a0", "a1"], ["b0", "b1"], ["c0", "c1"]], notes)
     assert [(p.chosen, p.rejected) for p in pairs] == [("a1", "a0"), ("c1", "c0")]
+    assert best_against_worst(TASKS[2:], [["No.", "No."]], [[FAIL, PASS]]) == [], (
+        "the same text teaches nothing"
+    )
 
 
 def test_similarity_of_a_pair() -> None:

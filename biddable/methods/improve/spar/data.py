@@ -106,12 +106,15 @@ def independent_pairs(
 def best_against_worst(
     tasks: Sequence[Task], samples: Sequence[Sequence[str]], assessed: Sequence[Sequence[Assessment]]
 ) -> list[Preference]:
-    """Baseline Self-Rewarding: the answer with the highest score against the one with the lowest."""
+    """Baseline Self-Rewarding: the answer with the highest score against the one with the lowest.
+
+    Not where the two read alike: a model that judges by vote may score the same text differently.
+    """
     pairs = []
     for task, texts, notes in zip(tasks, samples, assessed, strict=True):
         values = [note.value for note in notes]
         best, worst = int(np.argmax(values)), int(np.argmin(values))
-        if values[best] > values[worst]:
+        if values[best] > values[worst] and texts[best] != texts[worst]:
             pairs.append(_pair(task, texts[best], texts[worst]))
     return pairs
 
