@@ -18,6 +18,11 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
+def said(error: BaseException) -> str:
+    """What an exception of whatever kind says, on one line: ``OSError: the simulator is gone``."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class BiddableError(Exception):
     """Base class: anything we raise on purpose."""
 

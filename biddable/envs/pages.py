@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
 
 from biddable.envs.web import (
@@ -112,20 +111,18 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
 
     def filled(self) -> float:
         """The share of what matters that reads as it should; 1 where nothing has to be filled in."""
-        if not self.goal:
-            return 1.0
-        return float(np.mean([self._dom[ref].value == value for ref, value in self.goal.items()]))
+        return dom_potential(self.dom, self.goal) if self.goal else 1.0
 
     def oracle(self) -> list[WebAction]:
         """Actions that do what the instruction still asks for, sending last."""
         actions = []
-        values = {shown("input_date", field.value): place for place, field in enumerate(self.fields)}
-        values |= {field.value: place for place, field in enumerate(self.fields)}
         for ref, value in self.goal.items():
             element = self._dom[ref]
-            if element.value != value:
-                typed = element.takes_text
-                actions.append(WebAction("type", ref, values[value]) if typed else WebAction("click", ref))
+            if element.value != value and element.takes_text:
+                typed = [shown(element.tag, field.value) for field in self.fields]
+                actions.append(WebAction("type", ref, typed.index(value)))
+            elif element.value != value:
+                actions.append(WebAction("click", ref))
         return [*actions, WebAction("click", next(ref for ref, right in self._ends.items() if right))]
 
     def observation(self) -> dict[str, Any]:
@@ -164,6 +161,24 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
 
     def _set(self, ref: int, value: str) -> None:
         self._dom[ref] = replace(self._dom[ref], value=value, tampered=True)
+
+
+def dom_potential(dom: Sequence[Element], goal: Mapping[int, str]) -> float:
+    """Share of what matters that reads as in the goal, from 0 to 1; elements are told apart by their refs.
+
+    Args:
+        dom: the page as it stands.
+        goal: what each element that matters has to read, by ref.
+
+    Raises:
+        InputError: an empty goal, or one with elements that the page has not.
+    """
+    if not goal:
+        raise InputError("goal", goal, "at least one element that matters")
+    reads = {element.ref: element.value for element in dom}
+    if missing := sorted(goal.keys() - reads.keys()):
+        raise InputError("goal", f"element {missing[0]}", "elements of the page")
+    return sum(reads[ref] == value for ref, value in goal.items()) / len(goal)
 
 
 def held_out(values: Sequence[str], split: str) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Small pages without a browser, built like MiniWoB++'s: text boxes, boxes to tick, buttons, links.
 
-They have the structure and the fields of ten of its tasks, and other words.
+They have the structure and the fields of eight of its tasks, and other words.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from biddable.errors import BiddableError, InputError
+from biddable.errors import BiddableError, InputError, said
 from biddable.policies.lanes import ATTEMPTS
 from biddable.runs.run import Run
 from biddable.types import Episode, Step
@@ -196,7 +196,7 @@ class _Lane:
     def _note(self, error: Exception) -> None:
         """Say what broke; raise BiddableError where it is too much."""
         self._broken += 1
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = said(error)
         if self._broken == ATTEMPTS:
             problem = f"the environment broke {ATTEMPTS} times, at last with {what}"
             raise BiddableError(f"{self._where()}: {problem}") from error

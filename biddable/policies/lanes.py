@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biddable.errors import BiddableError, InputError
+from biddable.errors import BiddableError, InputError, said
 
 RECENT = 100
 """Episodes over which success is averaged while training."""
@@ -105,7 +105,7 @@ class Lanes:
         self._lengths[i] = 0
         while True:
             self._broken[i] += 1
-            what = " ".join(f"{type(error).__name__}: {error}".split())
+            what = said(error)
             if self._broken[i] == ATTEMPTS:
                 problem = f"the environment broke {ATTEMPTS} times in a row, at last with {what}"
                 raise BiddableError(problem) from error

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from biddable.errors import said
 from biddable.policies.base import Policy
 from biddable.runs.figures import Clip
 
@@ -46,7 +47,7 @@ def filmed(make: Callable[[], list[Clip]]) -> list[Clip]:
     try:
         return make()
     except Exception as error:  # whatever a simulator, a browser or a driver for pictures raises
-        _log.warning("no replays: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        _log.warning("no replays: %s", said(error))
         return []
 
 

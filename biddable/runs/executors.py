@@ -46,6 +46,11 @@ def processes(workers: int) -> Executor:
     return execute
 
 
+def on_cores(workers: int) -> Executor:
+    """In ``workers`` processes, or here where it is one."""
+    return processes(workers) if workers > 1 else in_process
+
+
 def ray_tasks(**options: Any) -> Executor:
     """As Ray tasks, on the cluster Ray is connected to (or a local one), with Ray's own ``options``.
 

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+import numpy as np
+
 from biddable.errors import FileError, InputError
 from biddable.runs.files import read_json, write_atomic
 
@@ -92,6 +94,12 @@ class Point(NamedTuple):
     y: float
     low: float | None = None
     high: float | None = None
+
+
+def mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[Point, ...]:
+    """The mean of curves [curves, points] of (x, y) that have their x in common."""
+    rows = np.array(curves)
+    return tuple(Point(float(x), float(y)) for x, y in zip(rows[0, :, 0], rows[:, :, 1].mean(0), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ Departures, and why:
 * *Inputs are called by what stands beside them* (their label), as browsers do for people who do not see.
 * *Dense reward* is ``gamma`` P(s') - P(s), also on the step that ends the episode, as the paper's summaries
   give it; so it is no longer without influence on what is best, which needs P = 0 there.
+* *Running out of steps* earns nothing, and costs nothing: with -1 for it, as for sending a wrong form,
+  putting that off is best for whoever cannot succeed yet. The discount is 0.9, as at 0.99 a useless step
+  costs almost nothing where reward is by potential.
+* *A random action* is a click or typing with equal probability; what takes text is not clicked, as typing
+  does that first.
 * *INET* is trained on pages whose instruction is known, each pick of an element a step of its own with
   reward 1 if the field comes out right; an instruction that cannot be followed is not practised.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,24 +51,18 @@ def try_in_browser(folder: Path, trials: list[Trial]) -> list[list[float]]:
     """1 for each success, case by case; every trial of a task has the same cases."""
     found = []
     for trial in trials:
-        env = MiniWoBEnv(trial.task, max_steps=MOST_STEPS)
-        try:
-            seeds = range(FIRST_SEED, FIRST_SEED + trial.cases)
+        seeds = range(FIRST_SEED, FIRST_SEED + trial.cases)
+        with closing(MiniWoBEnv(trial.task, max_steps=MOST_STEPS)) as env:
             found.append(successes(rollouts([env], _policy(folder, trial), seeds)).tolist())
-        finally:
-            env.close()
     return found
 
 
 def clips(folder: Path, weights: str, tasks: Sequence[str]) -> list[Clip]:
     """The policy at work in the browser, an episode of each task."""
-    made = []
+    policy, made = Navigator.load(folder / weights), []
     for task in tasks:
-        env = MiniWoBEnv(task, max_steps=MOST_STEPS, screenshots=True)
-        try:
-            made.append(clip(env, Navigator.load(folder / weights), FIRST_SEED, task))
-        finally:
-            env.close()
+        with closing(MiniWoBEnv(task, max_steps=MOST_STEPS, screenshots=True)) as env:
+            made.append(clip(env, policy, FIRST_SEED, task))
     return made
 
 

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from biddable.envs.forms import FormEnv
-from biddable.envs.pages import PageEnv
-from biddable.envs.web import Element
+from biddable.envs.pages import PageEnv, dom_potential
 from biddable.errors import InputError
 from biddable.methods.act.web_navigation.features import Sizes, action_at
 
 MASTERED = 0.8
 """Success of the latest episodes at which the next step of a curriculum begins."""
 RECENT = 100
-
-
-def dom_potential(dom: Sequence[Element], goal: Mapping[int, str]) -> float:
-    """Share of what matters that reads as in the goal, from 0 to 1; elements are told apart by their refs.
-
-    Args:
-        dom: the page as it stands.
-        goal: what each element that matters has to read, by ref.
-
-    Raises:
-        InputError: an empty goal, or one with elements that the page has not.
-    """
-    if not goal:
-        raise InputError("goal", goal, "at least one element that matters")
-    reads = {element.ref: element.value for element in dom}
-    if missing := sorted(goal.keys() - reads.keys()):
-        raise InputError("goal", f"element {missing[0]}", "elements of the page")
-    return sum(reads[ref] == value for ref, value in goal.items()) / len(goal)
 
 
 class Curriculum:

@@ -1,7 +1,7 @@
 """Pages and instructions as arrays of sizes that do not change, and actions as places in them.
 
-Source: arXiv 1812.09195. An action is a kind (click or type), a field and an element. To click no field is
-needed; but which field a click is *for* is what a network can score, so every pair stands for an action.
+Source: arXiv 1812.09195. An action is a kind (click or type), a field and an element; a click has no field
+and stands at the first one's place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biddable.envs.web import KINDS, Element, Field, WebAction, check_fields
+from biddable.envs.web import BARE_TEXT, KINDS, Element, Field, WebAction, check_fields
 from biddable.errors import InputError
 
 WORDS = 8
@@ -26,7 +26,7 @@ VOCABULARY = 1024
 ELEMENT_NUMBERS = 6
 OVERLAPS = 5
 
-NOT_CLICKED = frozenset(("html", "body", "div", "p", "ul", "li", "label", "t"))
+NOT_CLICKED = frozenset(("html", "body", "div", "p", "ul", "li", "label", BARE_TEXT))
 """Tags of elements that only hold or name others."""
 _TICKED = ("input_checkbox", "input_radio")
 _WORD = re.compile(r"[a-z0-9]+")

@@ -114,10 +114,11 @@ class INET:
         arrays = [torch.from_numpy(np.stack(parts)) for parts in zip(*seen, strict=True)]
         shape = (len(doms), len(KINDS), self.sizes.fields, self.sizes.elements)
         values = self.network(*arrays).view(shape)[:, KINDS.index("type")]
+        holding = arrays[-1].view(shape)[:, KINDS.index("type"), 0].numpy()
         best = values.detach().argmax(-1).tolist()
         picks = []
         for row, of_page in enumerate(keys):
-            filled = np.flatnonzero(_filled(doms[row]))
+            filled = np.flatnonzero(holding[row])
             picks.append(
                 [
                     int(self._rng.choice(filled)) if self._rng.random() < epsilon else best[row][key]
@@ -127,11 +128,12 @@ class INET:
         return values, picks
 
     def _features(self, dom: Sequence[Element], keys: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
-        *arrays, mask = featurize({"dom": dom, "fields": [Field(key, "") for key in keys]}, self.sizes)
-        filled = _filled(dom)
-        if not filled.any():
+        """What the network sees; its mask leaves the elements that hold a value, for each key."""
+        *arrays, _ = featurize({"dom": dom, "fields": [Field(key, "") for key in keys]}, self.sizes)
+        filled = [bool(value_of(element, dom)) for element in dom]
+        if not any(filled):
             raise InputError("dom", "a page without values", "at least one element that holds a value")
-        mask = mask.reshape(len(KINDS), self.sizes.fields, self.sizes.elements) * 0
+        mask = np.zeros((len(KINDS), self.sizes.fields, self.sizes.elements), dtype=np.float32)
         mask[KINDS.index("type"), : len(keys), : len(dom)] = filled
         return (*arrays, mask.reshape(-1))
 
@@ -220,7 +222,3 @@ def value_of(element: Element, dom: Sequence[Element]) -> str:
     if element.takes_text:
         return element.value
     return text_beside(element, dom) if element.value == "True" else ""
-
-
-def _filled(dom: Sequence[Element]) -> NDArray[np.bool_]:
-    return np.array([bool(value_of(element, dom)) for element in dom])

@@ -13,8 +13,8 @@ from pydantic.dataclasses import dataclass
 from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
 from biddable.methods.base import CONFIG, About, Method, show
 from biddable.runs.compare import Claim, compare, mean_interval
-from biddable.runs.executors import Executor, in_process, processes
-from biddable.runs.figures import Bars, Clip, Curves, Figure, Point, Replays, Table
+from biddable.runs.executors import on_cores
+from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, Table, mean_curve
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
@@ -156,7 +156,7 @@ class WebNavigation(Method):
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, seed, run.seed("student", seed)) for seed in seeds for arm in self._arms()]
         train = partial(train_students, run.artifact("model"))
-        found = run.map("students", jobs, train, Outcome, 1, executor=self._executor())
+        found = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))
         by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in self._arms()}
         browsed = self._in_browser(run, by_arm["all pages"])
         show(run, list(_figures(config, by_arm, browsed, self._clips(run, by_arm["all pages"][0]))))
@@ -195,9 +195,6 @@ class WebNavigation(Method):
             dqn={name: getattr(config, name) for name in LEARNING},
         )
 
-    def _executor(self) -> Executor:
-        return processes(self.config.workers) if self.config.workers > 1 else in_process
-
     def _in_browser(self, run: Run, trained: Sequence[Outcome]) -> dict[str, dict[str, np.ndarray]]:
         """Task -> who acts -> [seeds, cases] successes."""
         config = self.config
@@ -212,7 +209,7 @@ class WebNavigation(Method):
             for weights in (one.weights, "")
         ]
         attempt = partial(try_in_browser, run.artifact("model"))
-        rows = run.map("browser", trials, attempt, list[float], 1, executor=self._executor())
+        rows = run.map("browser", trials, attempt, list[float], 1, executor=on_cores(config.workers))
         by_task: dict[str, dict[str, list[list[float]]]] = {}
         for trial, row in zip(trials, rows, strict=True):
             who = "trained" if trial.weights else "at random"
@@ -281,12 +278,14 @@ def _figures(
     browsed: Mapping[str, Mapping[str, np.ndarray]],
     clips: Sequence[Clip],
 ) -> Iterator[Figure]:
-    elsewhere = ("easy form", "all pages")
+    on_form = [arm for arm in by_arm if arm not in ("easy form", "all pages")]
     yield Curves(
         title=f"Learning the {config.form} form",
         x_label="frames",
         y_label="share of whole instructions followed",
-        series={arm: _mean_curve(found) for arm, found in by_arm.items() if arm not in elsewhere},
+        series={
+            arm: mean_curve([one.curve for one in found]) for arm, found in by_arm.items() if arm in on_form
+        },
         note="Means over seeds; whole instructions with values of the training, without a curriculum.",
     )
     success = {arm: np.array([one.success for one in found]) for arm, found in by_arm.items()}
@@ -319,17 +318,12 @@ def _figures(
             unit="share of episodes",
             note="Practised, with other words: " + ", ".join(filter(browsed.__contains__, PRACTISED)) + ".",
         )
-    if meta := [one.inet for one in by_arm["metaqweb"] if one.inet]:
-        yield Table(
-            title="The meta-trainer's generator of instructions",
-            columns=("seed", "fields right", "instructions right", "refused"),
-            rows=tuple((one.seed, *one.inet) for one in by_arm["metaqweb"]),
-            note=f"On {len(meta)} x {config.cases} pages with values never seen; refused while practising.",
-        )
+    meta = by_arm["metaqweb"]
+    yield Table(
+        title="The meta-trainer's generator of instructions",
+        columns=("seed", "fields right", "instructions right", "refused"),
+        rows=tuple((one.seed, *one.inet) for one in meta),
+        note=f"On {len(meta)} x {config.cases} pages with values never seen; refused while practising.",
+    )
     if clips:
         yield Replays("The policy of the first seed in Chromium", tuple(clips))
-
-
-def _mean_curve(found: Sequence[Outcome]) -> tuple[Point, ...]:
-    rows = np.array([one.curve for one in found])
-    return tuple(Point(float(x), float(y)) for x, y in zip(rows[0, :, 0], rows[:, :, 1].mean(0), strict=True))

@@ -64,8 +64,8 @@ def train_students(folder: Path, jobs: list[Job]) -> list[Outcome]:
 
 def train_student(job: Job, folder: Path) -> Outcome:
     """Train and try out."""
-    curriculum = _curriculum(job)
-    gamma = DQNConfig(**job.dqn).gamma if job.arm.dense else None
+    curriculum, config = _curriculum(job), DQNConfig(**job.dqn)
+    gamma = config.gamma if job.arm.dense else None
     envs = [Practice(make_env(_page(job, i)), SIZES, curriculum, gamma) for i in range(job.envs)]
     torch.manual_seed(job.draw)
     network = QWeb(shallow=job.arm.shallow)
@@ -79,7 +79,7 @@ def train_student(job: Job, folder: Path) -> Outcome:
             found = rollouts(trial, Navigator(network), range(CURVE_CASES))
             curve.append((progress.frames, float(successes(found).mean())))
 
-    DQN(network, lanes, DQNConfig(**job.dqn), job.draw).train(job.frames, note)
+    DQN(network, lanes, config, job.draw).train(job.frames, note)
     reached = [frames for frames, success in curve if success >= job.threshold]
     cases = range(TEST_SEED, TEST_SEED + job.cases)
     unseen = [make_env(_page(job, i), split="held-out") for i in range(job.envs)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -14,8 +15,8 @@ from biddable.errors import InputError
 from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Arm, Job, Outcome
 from biddable.methods.base import CONFIG, About, Method, show
 from biddable.runs.compare import Claim, compare, mean_interval
-from biddable.runs.executors import in_process, processes
-from biddable.runs.figures import Bars, Clip, Curves, Figure, Point, Replays
+from biddable.runs.executors import on_cores
+from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, mean_curve
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
@@ -154,9 +155,8 @@ class WordsAsBeacons(Method):
         arms = list(self._arms(measured))
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, run.seed("student", seed), pool) for seed in seeds for arm in arms]
-        executor = processes(config.workers) if config.workers > 1 else in_process
         train = partial(train_students, run.artifact("model"))
-        found = run.map("students", jobs, train, Outcome, 1, executor=executor)
+        found = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))
         by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in arms}
         first = {job.arm.name: job for job in jobs[: len(arms)]}
         film = partial(self._clips, run, [first["ppo"], first["representation"]])
@@ -228,12 +228,12 @@ class WordsAsBeacons(Method):
         from biddable.policies.replays import clip, filmed
 
         def play() -> list[Clip]:
-            folder = run.artifact("model")
-            return [
-                clip(make_student_env(job, 0), load_student(job, folder, i), TEST_SEED + i, job.arm.name)
-                for job in jobs
-                for i in range(2)
-            ]
+            made = []
+            for job in jobs:
+                with closing(make_student_env(job, 0)) as env:
+                    students = [load_student(job, run.artifact("model"), env, i) for i in range(2)]
+                    made += [clip(env, one, TEST_SEED + i, job.arm.name) for i, one in enumerate(students)]
+            return made
 
         return filmed(play)
 
@@ -312,7 +312,7 @@ def _figures(
         title=f"Learning {config.level}",
         x_label="frames",
         y_label="success of the latest 100 episodes",
-        series={arm: _mean_curve(found) for arm, found in drawn.items()},
+        series={arm: mean_curve([one.curve for one in found]) for arm, found in drawn.items()},
         note="Means over seeds; the teacher is the oracle.",
     )
     frames = {arm: np.array([float(one.frames) for one in found]) for arm, found in by_arm.items()}
@@ -329,8 +329,3 @@ def _figures(
         tuple(clips),
         note="ppo never had a teacher; representation has one still.",
     )
-
-
-def _mean_curve(found: Sequence[Outcome]) -> tuple[Point, ...]:
-    rows = np.array([one.curve for one in found])
-    return tuple(Point(float(x), float(y)) for x, y in zip(rows[0, :, 0], rows[:, :, 1].mean(0), strict=True))

@@ -56,9 +56,8 @@ def train_students(folder: Path, jobs: list[Job]) -> list[Outcome]:
     return found
 
 
-def load_student(job: Job, folder: Path, seed: int) -> Student:
-    """The trained student of a job; ``seed`` decides what it draws."""
-    env = make_student_env(job, 0)
+def load_student(job: Job, folder: Path, env: SubgoalEnv, seed: int) -> Student:
+    """The trained student of a job, which acts in ``env``; ``seed`` decides what it draws."""
     network = GridActorCritic(env.width, env.actions)
     network.load_state_dict(load_file(folder / _weights(job)))
     return Student(network, seed)

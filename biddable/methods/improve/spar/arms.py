@@ -92,8 +92,9 @@ def _rewarding(play: SelfPlay, start: Start, arm: str, *, train_judge: bool) -> 
         if iteration > 1:
             answers = play.answer(name, actor, tasks, samples=play.config.samples, refiner=judge)
         pairs = best_against_worst(answers.tasks, answers.texts, answers.assessed)
-        if pairs or iteration == 1:
+        if iteration == 1:
             require(pairs, "pairs of answers with different scores")
+        if pairs:
             actor = play.train_actor(name, actor, pairs)
         trained[f"{arm}-{iteration}"] = Path(actor)
         lessons = play.refiner_data(name, [], [], answers) if train_judge else []

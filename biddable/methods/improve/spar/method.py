@@ -193,8 +193,9 @@ def _iterate(play: SelfPlay, refiner: Path) -> Iterator[Iteration]:
         negatives = play.negatives(name, answers)
         results = play.search(name, refiner, negatives, config.search_settings())
         pairs = build_dpo_pairs(negatives, results)
-        if pairs or number == 1:
+        if number == 1:
             require(pairs, "refined pairs")
+        if pairs:
             actor = play.train_actor(f"{name}-actor", actor, pairs)
             lessons = play.refiner_data(name, negatives, results, answers)
             refiner = play.train_refiner(f"{name}-refiner", refiner, lessons)
