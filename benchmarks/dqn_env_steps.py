@@ -1,24 +1,29 @@
-"""Steps of the environment a second while DQN learns, beside Stable-Baselines3, in one process, in turns.
+"""Steps of the environment a second while DQN learns, beside Stable-Baselines3 and CleanRL, in turns.
 
-    python -m benchmarks.dqn_env_steps [--json] [--rounds N] [--level NAME]
+    python -m benchmarks.dqn_env_steps [--json] [--rounds N] [--level NAME] [--cleanrl FOLDER]
 
-Both sides have the same 4 MiniGrid levels (our ``GridEnv``), the same network (two hidden layers of 64 on the
-flat picture), batches of 64, an update every 4 frames, one thread, and no more random actions than 5 %.
-Stable-Baselines3 draws from its replay uniformly and its targets are not double: the first row is ours like
-that, the second is ours as it comes, with priorities and double targets. The ceiling is what the environments
-alone do with random actions.
+All sides have the same 4 MiniGrid levels (our ``GridEnv``), batches of 64, an update every 4 frames, one
+thread, and no more random actions than 5 %. The network has two hidden layers on the flat picture, of 64
+units; beside CleanRL of 120 and 84, as its script has. Stable-Baselines3, in one process, and CleanRL, from a
+checkout in a process of its own, draw from their replay uniformly and their targets are not double: "uniform"
+is ours like that, the other row is ours as it comes. CleanRL's script takes one environment only, not four.
+The ceiling is what the environments alone do with random actions.
 """
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks._cleanrl import steps_a_second
 from benchmarks._common import Row, parser, report, time_both
 from benchmarks.ppo_env_steps import ImageOnly, ceiling
 from biddable.envs.base import make_env
@@ -29,6 +34,7 @@ from biddable.policies.networks import MLP
 FRAMES = 2000
 LANES = 4
 HIDDEN = (64, 64)
+HIDDEN_IN_CLEANRL = (120, 84)
 ACTIONS = 7
 CONFIG = DQNConfig(explore=0.0, warm_up=500, every=LANES, batch_size=64, lr=1e-4)
 PLAIN = replace(CONFIG, alpha=0.0, double=False)
@@ -47,11 +53,11 @@ def levels(name: str) -> list[Any]:
     return [make_env(f"minigrid:{name}") for _ in range(LANES)]
 
 
-def ours(name: str, config: DQNConfig) -> Callable[[], object]:
+def ours(name: str, config: DQNConfig, hidden: tuple[int, int] = HIDDEN) -> Callable[[], object]:
     """Some updates of ours, after those that fill the replay a little."""
     everything = np.ones(ACTIONS, dtype=np.float32)
     lanes = Lanes(levels(name), lambda seen: (seen["image"], everything), seed=0)
-    dqn = DQN(OfPicture(7 * 7 * 3, ACTIONS, hidden=HIDDEN), lanes, config, seed=0)
+    dqn = DQN(OfPicture(7 * 7 * 3, ACTIONS, hidden=hidden), lanes, config, seed=0)
     dqn.train(config.warm_up)
     return lambda: dqn.train(dqn.frames + FRAMES)
 
@@ -82,21 +88,51 @@ def by_stable_baselines(name: str) -> Callable[[], object]:
     return lambda: model.learn(FRAMES, reset_num_timesteps=False)
 
 
+def beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> Row:
+    """As many frames of both, with CleanRL's network."""
+    mine = ours(name, PLAIN, HIDDEN_IN_CLEANRL)
+    rates, theirs = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        mine()
+        rates.append(FRAMES / (time.perf_counter() - start))
+        theirs.append(
+            steps_a_second(
+                checkout,
+                "dqn",
+                name,
+                total_timesteps=2 * FRAMES + 1,
+                learning_rate=CONFIG.lr,
+                buffer_size=CONFIG.replay,
+                learning_starts=4,
+                train_frequency=CONFIG.every,
+                batch_size=CONFIG.batch_size,
+                target_network_frequency=CONFIG.target_every * CONFIG.every,
+                start_e=CONFIG.epsilon,
+                end_e=CONFIG.epsilon,
+            )
+        )
+    medians = statistics.median(rates), statistics.median(theirs)
+    return Row.of_rates(f"{name}, uniform, beside CleanRL", *medians, "steps/s", ceiling=bound)
+
+
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--level", default="MiniGrid-MultiRoom-N2-S4-v0")
+    options.add_argument("--cleanrl", type=Path, help="folder of a checkout of CleanRL")
     arguments = options.parse_args()
     torch.set_num_threads(1)
-    bound = ceiling(arguments.level)
+    level, rounds = arguments.level, arguments.rounds
+    bound = ceiling(level)
     rows = []
     for kind, config in (("uniform", PLAIN), ("priorities, double", CONFIG)):
-        mine, theirs = time_both(
-            ours(arguments.level, config), by_stable_baselines(arguments.level), rounds=arguments.rounds
-        )
-        name = f"{arguments.level}, {kind}, beside Stable-Baselines3"
+        mine, theirs = time_both(ours(level, config), by_stable_baselines(level), rounds=rounds)
+        name = f"{level}, {kind}, beside Stable-Baselines3"
         rows.append(Row.of_rates(name, FRAMES / mine, FRAMES / theirs, "steps/s", ceiling=bound))
+    if arguments.cleanrl:
+        rows.append(beside_cleanrl(level, arguments.cleanrl, rounds, bound))
     report(rows, as_json=arguments.json)
 
 

@@ -1,16 +1,20 @@
-"""Steps of the environment a second while PPO learns, beside Stable-Baselines3, in one process, in turns.
+"""Steps of the environment a second while PPO learns, beside Stable-Baselines3 and CleanRL, in turns.
 
-    python -m benchmarks.ppo_env_steps [--json] [--rounds N] [--level NAME]
+    python -m benchmarks.ppo_env_steps [--json] [--rounds N] [--level NAME] [--cleanrl FOLDER]
 
-Both sides have the same 16 MiniGrid levels (our ``GridEnv``, whose view is several times faster than the
-package's own), the same convolutional network, 128 steps a stretch, 4 epochs, batches of 256, one thread. The
-ceiling is what the 16 environments alone do with random actions.
+All sides have the same 16 MiniGrid levels (our ``GridEnv``, whose view is several times faster than the
+package's own), 128 steps a stretch, 4 epochs, batches of 256, one thread. Beside Stable-Baselines3, in one
+process, the network is a convolutional one; beside CleanRL, which is run from a checkout in a process of its
+own, it is CleanRL's: two hidden layers of 64 with tanh for the actor, and as many for the critic. The ceiling
+is what the environments alone do with random actions.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -18,14 +22,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks._cleanrl import steps_a_second
 from benchmarks._common import Row, parser, report, time_both
 from biddable.envs.base import make_env
 from biddable.policies.lanes import Lanes
-from biddable.policies.networks import GridActorCritic
+from biddable.policies.networks import MLP, GridActorCritic
 from biddable.policies.ppo import PPO, PPOConfig
 
 UPDATES = 4
 CONFIG = PPOConfig(lr=1e-4)
+STEPS = UPDATES * CONFIG.envs * CONFIG.steps
 
 
 class ImageOnly(gym.Env[Any, Any]):
@@ -51,12 +57,25 @@ def levels(name: str) -> list[Any]:
     return [make_env(f"minigrid:{name}") for _ in range(CONFIG.envs)]
 
 
-def ours(name: str) -> Callable[[], object]:
+class LikeCleanRL(nn.Module):
+    """The network of CleanRL's script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actor = MLP(7 * 7 * 3, 7, activation="tanh", gain=0.01)
+        self.critic = MLP(7 * 7 * 3, 1, activation="tanh")
+
+    def forward(self, image: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and values."""
+        return self.actor(image), self.critic(image)[:, 0]
+
+
+def ours(name: str, network: nn.Module) -> Callable[[], object]:
     """Some updates of ours."""
     nothing = np.zeros(1, dtype=np.float32)
     lanes = Lanes(levels(name), lambda seen: (seen["image"], nothing), seed=0)
-    ppo = PPO(GridActorCritic(1, 7), lanes, CONFIG, seed=0)
-    return lambda: ppo.train(ppo.frames + UPDATES * CONFIG.envs * CONFIG.steps)
+    ppo = PPO(network, lanes, CONFIG, seed=0)
+    return lambda: ppo.train(ppo.frames + STEPS)
 
 
 def by_stable_baselines(name: str) -> Callable[[], object]:
@@ -93,7 +112,7 @@ def by_stable_baselines(name: str) -> Callable[[], object]:
         policy_kwargs={"features_extractor_class": Convolutions, "net_arch": []},
         device="cpu",
     )
-    return lambda: model.learn(UPDATES * CONFIG.envs * CONFIG.steps, reset_num_timesteps=False)
+    return lambda: model.learn(STEPS, reset_num_timesteps=False)
 
 
 def ceiling(name: str) -> float:
@@ -109,21 +128,47 @@ def ceiling(name: str) -> float:
     return count / (time.perf_counter() - start)
 
 
+def beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> Row:
+    """As many updates of both, with CleanRL's network."""
+    mine = ours(name, LikeCleanRL())
+    rates, theirs = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        mine()
+        rates.append(STEPS / (time.perf_counter() - start))
+        theirs.append(
+            steps_a_second(
+                checkout,
+                "ppo",
+                name,
+                total_timesteps=STEPS,
+                num_envs=CONFIG.envs,
+                num_steps=CONFIG.steps,
+                num_minibatches=CONFIG.envs * CONFIG.steps // CONFIG.batch_size,
+                update_epochs=CONFIG.epochs,
+                learning_rate=CONFIG.lr,
+            )
+        )
+    medians = statistics.median(rates), statistics.median(theirs)
+    return Row.of_rates(f"{name}, beside CleanRL", *medians, "steps/s", ceiling=bound)
+
+
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--level", default="MiniGrid-MultiRoom-N2-S4-v0")
+    options.add_argument("--cleanrl", type=Path, help="folder of a checkout of CleanRL")
     arguments = options.parse_args()
     torch.set_num_threads(1)
-    steps = UPDATES * CONFIG.envs * CONFIG.steps
-    bound = ceiling(arguments.level)
-    mine, theirs = time_both(
-        ours(arguments.level), by_stable_baselines(arguments.level), rounds=arguments.rounds
-    )
-    name = f"{arguments.level}, beside Stable-Baselines3"
-    row = Row.of_rates(name, steps / mine, steps / theirs, "steps/s", ceiling=bound)
-    report([row], as_json=arguments.json)
+    level, rounds = arguments.level, arguments.rounds
+    bound = ceiling(level)
+    mine, theirs = time_both(ours(level, GridActorCritic(1, 7)), by_stable_baselines(level), rounds=rounds)
+    name = f"{level}, beside Stable-Baselines3"
+    rows = [Row.of_rates(name, STEPS / mine, STEPS / theirs, "steps/s", ceiling=bound)]
+    if arguments.cleanrl:
+        rows.append(beside_cleanrl(level, arguments.cleanrl, rounds, bound))
+    report(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from minigrid.minigrid_env import MiniGridEnv
 WIDEST = 7
 """The widest view there are tables for: they have 4**width entries."""
 
+KNOWN = 10_000
+"""Of how many arrangements of walls it is kept what they hide; levels have some hundred."""
+
 # A cell's code is (object, colour, state) as one number; ``TRIPLES`` [codes, 3] gives them back.
 SHAPE = (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), 3)
 TRIPLES = np.stack(np.unravel_index(np.arange(np.prod(SHAPE)), SHAPE), axis=-1).astype(np.uint8)
@@ -43,9 +46,10 @@ class View:
     def __init__(self, env: MiniGridEnv):
         self._env, self._size = env, env.agent_view_size
         self._rows = _rows(self._size)
+        self._known: dict[bytes, np.ndarray] = {}
         self._masks = np.unpackbits(
             np.arange(1 << self._size, dtype=np.uint8)[:, None], axis=1, count=self._size, bitorder="little"
-        ).astype(bool)
+        ).astype(np.int64)
 
     def __call__(self) -> dict[str, Any]:
         """The observation at this moment."""
@@ -59,15 +63,19 @@ class View:
         codes[-1, size // 2] = EMPTY if env.carrying is None else _code(env.carrying)
         codes *= seen  # 0 is the code of an unseen cell
         # The image has the column first.
-        return {"image": TRIPLES[codes.T], "direction": env.agent_dir, "mission": env.mission}
+        return {"image": TRIPLES.take(codes.T, 0), "direction": env.agent_dir, "mission": env.mission}
 
     def _visible(self, codes: np.ndarray) -> np.ndarray:
-        """[row, column] whether a cell is seen, from the agent's row, the last one, to the farthest."""
-        clear = np.packbits(SEE_BEHIND[codes], axis=1, bitorder="little")[:, 0].tolist()
+        """[row, column] 1 where a cell is seen, from the agent's row, the last one, to the farthest."""
+        clear = np.packbits(SEE_BEHIND[codes], axis=1, bitorder="little").tobytes()
+        if (known := self._known.get(clear)) is not None:
+            return known
         masks, above = [], 1 << (self._size // 2)
         for row in reversed(clear):
             mask, above = self._rows[above, row]
             masks.append(mask)
+        if len(self._known) < KNOWN:
+            self._known[clear] = self._masks[masks[::-1]]
         return self._masks[masks[::-1]]
 
 

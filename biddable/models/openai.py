@@ -21,7 +21,7 @@ from biddable.models.cache import ResponseCache
 from biddable.models.chat import messages
 from biddable.models.endpoint import Endpoint, RefusedError
 from biddable.models.seeds import row_seeds, sample_seed
-from biddable.models.weights import cache_folder
+from biddable.runs.files import cache_folder
 from biddable.runs.progress import progress
 from biddable.types import Chat, FinishReason, Response
 

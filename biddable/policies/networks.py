@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from biddable.policies.layers import Dense, Layers, SmallConv
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 CELL_NAMES = 16
 """More than MiniGrid has kinds of objects, colours or states of doors."""
-
-
-class SmallConv(nn.Module):
-    """A 3 x 3 convolution, stride 2, padding 1, over a picture of a few cells, as one matrix product.
-
-    A convolution's set-up costs more than its arithmetic there. Computes what ``nn.Conv2d`` does, on flat
-    channels-last cells.
-
-    Args:
-        inputs: channels that come in; outputs: channels that go out.
-        side: cells of the picture in either direction; ``out_side`` is that of the result.
-    """
-
-    def __init__(self, inputs: int, outputs: int, side: int):
-        super().__init__()
-        self.inputs, self.side, self.out_side = inputs, side, (side + 1) // 2
-        kernel = nn.init.orthogonal_(torch.empty(outputs, inputs, 3, 3), math.sqrt(2))
-        # In the order of a window's numbers: [3 * 3 * inputs, outputs].
-        self.weight = nn.Parameter(kernel.permute(2, 3, 1, 0).reshape(9 * inputs, outputs))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    def forward(self, cells: Tensor) -> Tensor:
-        """[N, side * side * inputs] -> [N, out_side * out_side * outputs]."""
-        windows = _Windows.apply(cells.view(-1, self.side, self.side, self.inputs), self.out_side)
-        return torch.addmm(self.bias, windows, self.weight).view(len(cells), -1)
-
-
-class _Windows(torch.autograd.Function):
-    """The 3 x 3 cells around every second one, side by side: [N, side, side, C] -> [N * out * out, 9 * C]."""
-
-    @staticmethod
-    def forward(ctx: Any, cells: Tensor, out: int) -> Tensor:
-        count, side, _, channels = cells.shape
-        ctx.side, ctx.out = side, out
-        after = 2 * out - side  # a window that reaches beyond the last cell finds zeros there
-        padded = F.pad(cells, (0, 0, 1, after, 1, after))
-        picture, row, cell, number = padded.stride()
-        # The three cells of a window's row lie side by side already.
-        windows = padded.as_strided(
-            (count, out, out, 3, 3 * channels), (picture, 2 * row, 2 * cell, row, number)
-        )
-        return windows.reshape(count * out * out, 9 * channels)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        side, out = ctx.side, ctx.out
-        windows = gradients[0].view(-1, out, out, 3, 3, gradients[0].shape[1] // 9)
-        padded = windows.new_zeros(len(windows), 2 * out + 1, 2 * out + 1, windows.shape[-1])
-        for y, x in itertools.product(range(out), repeat=2):
-            padded[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += windows[:, y, x]
-        return padded[:, 1 : side + 1, 1 : side + 1], None
 
 
 class GridActorCritic(nn.Module):
@@ -76,43 +25,50 @@ class GridActorCritic(nn.Module):
 
     def __init__(self, extra: int, actions: int, *, side: int = 7, channels: int = 32, hidden: int = 256):
         super().__init__()
-        layers: list[nn.Module] = []
+        layers: list[Dense | SmallConv] = []
         inputs = 3
         for _ in range(3):
-            convolution = SmallConv(inputs, channels, side)
-            layers += [convolution, nn.ELU()]
+            convolution = SmallConv(inputs, channels, side, "elu")
+            layers.append(convolution)
             inputs, side = channels, convolution.out_side
-        self.convolutions = nn.Sequential(*layers)
-        self.body = nn.Linear(side * side * channels + extra, hidden)
-        self.actor, self.critic = nn.Linear(hidden, actions), nn.Linear(hidden, 1)
-        for layer, gain in ((self.body, math.sqrt(2)), (self.actor, 0.01), (self.critic, 1.0)):
-            nn.init.orthogonal_(layer.weight, gain)
-            nn.init.zeros_(layer.bias)
+        body, heads = Dense(side * side * channels + extra, hidden, "relu"), Dense(hidden, actions + 1)
+        self.layers = Layers([*layers, body, heads], extra=extra)
+        weight, _ = self.layers.parts()[-1]
+        nn.init.orthogonal_(weight.data[:, :actions], 0.01)  # at first it prefers nothing
+        nn.init.orthogonal_(weight.data[:, actions:], 1.0)
 
     def forward(self, image: Tensor, extra: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values."""
-        seen = self.convolutions(image.flatten(1))
-        hidden = self.body(torch.cat([seen, extra], 1)).relu()
-        return self.actor(hidden), self.critic(hidden)[:, 0]
+        found = self.layers(image.flatten(1), extra)
+        return found[:, :-1], found[:, -1]
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLU between them: [N, outputs] for any arrays [N, ...], laid flat and side by side.
+    """Linear layers, ReLU between them: [N, outputs] for any arrays [N, ...], laid flat and side by side.
 
     Args:
         inputs: numbers of all arrays together.
         outputs: numbers that come out.
         hidden: width of each hidden layer.
         gain: of the last layer's first weights; 0.01 lets a policy begin without preferences.
+        activation: what follows a hidden layer, see ``layers.ACTIVATIONS``.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, hidden: Sequence[int] = (64, 64), gain: float = 1.0):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        gain: float = 1.0,
+        activation: str = "relu",
+    ):
         super().__init__()
-        layers: list[nn.Module] = []
+        layers = []
         for width in hidden:
-            layers += [orthogonal(nn.Linear(inputs, width)), nn.ReLU()]
+            layers.append(Dense(inputs, width, activation))
             inputs = width
-        self.layers = nn.Sequential(*layers, orthogonal(nn.Linear(inputs, outputs), gain))
+        self.layers = Layers([*layers, Dense(inputs, outputs, gain=gain)])
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """See the class."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
+
+from biddable.policies.kernels import small_kernels
+
+BETAS = (0.9, 0.999)
 
 
 class Adam:
     """Adam over all parameters of a network as one array, with gradients scaled down to a norm.
 
-    The parameters, and their gradients, become parts of one array each: a step is then a handful of calls
-    into torch instead of some for every parameter. Gradients must be cleared by ``step`` alone, in place.
+    The parameters, and their gradients, become parts of one array each: a step is then one call into C, or a
+    handful into torch where there is no compiler. Gradients must be cleared by ``step`` alone, in place.
 
     Args:
-        network: its parameters must be of one type and on one device.
+        network: its parameters must be of type float32, on the CPU.
         lr: learning rate.
         max_norm: gradients with a larger norm are scaled down to it.
         eps: Adam's epsilon.
@@ -22,18 +28,45 @@ class Adam:
     def __init__(self, network: nn.Module, *, lr: float, max_norm: float, eps: float = 1e-8):
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         sizes = [parameter.numel() for parameter in parameters]
-        weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
-        weights.grad = self._gradient = torch.zeros_like(weights)
-        parts = zip(parameters, weights.split(sizes), self._gradient.split(sizes), strict=True)
+        self._weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self._gradient, self._mean, self._square = (torch.zeros_like(self._weights) for _ in range(3))
+        parts = zip(parameters, self._weights.split(sizes), self._gradient.split(sizes), strict=True)
         for parameter, weight, gradient in parts:
             parameter.data, parameter.grad = weight.view_as(parameter), gradient.view_as(parameter)
-        self._max_norm = max_norm
-        self._adam = torch.optim.Adam([weights], lr=lr, eps=eps, fused=True)
+        self._lr, self._max_norm, self._eps, self._steps = lr, max_norm, eps, 0
 
     def step(self) -> None:
         """Follow the gradients that ``backward`` left, and clear them."""
-        scale = self._max_norm / (float(self._gradient.norm()) + 1e-6)
-        if scale < 1:
-            self._gradient.mul_(scale)
-        self._adam.step()
-        self._gradient.zero_()
+        self._steps += 1
+        first, second = BETAS
+        # The moments began at 0: what makes up for that is put into the rate and epsilon.
+        spread = math.sqrt(1 - second**self._steps)
+        rate, eps = self._lr * spread / (1 - first**self._steps), self._eps * spread
+        arrays = (self._weights, self._gradient, self._mean, self._square)
+        if (kernels := small_kernels()) is None:
+            _step(*arrays, rate, *BETAS, eps, self._max_norm)
+        else:
+            pointers = [array.data_ptr() for array in arrays]
+            kernels.adam(len(self._weights), *pointers, rate, *BETAS, eps, self._max_norm)
+
+
+@torch.no_grad()
+def _step(
+    weights: torch.Tensor,
+    gradient: torch.Tensor,
+    mean: torch.Tensor,
+    square: torch.Tensor,
+    rate: float,
+    first: float,
+    second: float,
+    eps: float,
+    max_norm: float,
+) -> None:
+    """``adam_step`` of the C file."""
+    norm = float(gradient.norm())
+    if norm > max_norm:
+        gradient.mul_(max_norm / (norm + 1e-6))
+    mean.lerp_(gradient, 1 - first)
+    square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+    weights.addcdiv_(mean, square.sqrt().add_(eps), value=-rate)
+    gradient.zero_()

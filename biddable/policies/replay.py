@@ -110,8 +110,9 @@ class Replay:
         if not self._alpha:
             return self._rng.integers(self.size, size=count), np.ones(count, dtype=np.float32)
         parts = (np.arange(count) + self._rng.random(count)) / count
-        places = self._tree.find(parts * self._tree.total)
-        weights = (self._tree[places] * self.size / self._tree.total) ** -beta
+        total = self._tree.total
+        places = self._tree.find(parts * total)
+        weights = (self._tree[places] * (self.size / total)) ** -beta
         return places, (weights / weights.max()).astype(np.float32)
 
     def take(

@@ -35,6 +35,13 @@ _REASONS = {
 }
 
 
+def cache_folder() -> Path:
+    """The folder that converted models, cached responses and compiled loops are kept in."""
+    if explicit := os.environ.get("BIDDABLE_CACHE"):
+        return Path(explicit)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "biddable"
+
+
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
     """Turn the system's refusals to write into a StorageError that names ``path``."""

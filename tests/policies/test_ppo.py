@@ -9,8 +9,8 @@ from torch import nn
 
 from biddable.errors import BiddableError, InputError
 from biddable.policies.lanes import Lanes
-from biddable.policies.networks import GridActorCritic, SmallConv
-from biddable.policies.ppo import PPO, PPOConfig, gae, ppo_loss
+from biddable.policies.networks import GridActorCritic
+from biddable.policies.ppo import PPO, PPOConfig, draw, gae, ppo_gradients
 
 
 def column(*values: float) -> np.ndarray:
@@ -40,6 +40,16 @@ def test_with_lambda_one_they_are_returns_less_values() -> None:
     assert found[0] == pytest.approx(expected, abs=1e-5)
 
 
+def the_loss(logits, values, actions, old_logprobs, advantages, returns, config) -> torch.Tensor:
+    """What ``ppo_gradients`` is the gradient of, as the paper writes it."""
+    logprobs = logits.log_softmax(-1)
+    ratio = (logprobs.gather(1, actions[:, None])[:, 0] - old_logprobs).exp()
+    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+    gain = torch.minimum(ratio * advantages, clipped * advantages).mean()
+    entropy = -(logprobs.exp() * logprobs).sum(-1).mean()
+    return config.value * (values - returns).square().mean() - gain - config.entropy * entropy
+
+
 def test_the_loss_by_hand() -> None:
     config = PPOConfig(clip=0.2, value=0.5, entropy=0.1)
     logits = torch.log(torch.tensor([[0.6, 0.4], [0.3, 0.7]]))
@@ -49,45 +59,43 @@ def test_the_loss_by_hand() -> None:
     gain = (1.2 * 2 - 0.875) / 2
     entropy = -sum(p * np.log(p) for p in (0.6, 0.4, 0.3, 0.7)) / 2
     error = ((1.0 - 0.5) ** 2 + (0.0 - 2.0) ** 2) / 2
-    found = ppo_loss(
+    found = the_loss(
         logits, torch.tensor([1.0, 0.0]), actions, old, advantages, torch.tensor([0.5, 2.0]), config
     )
     assert found.item() == pytest.approx(0.5 * error - gain - 0.1 * entropy, abs=1e-6)
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+def test_gradients_are_those_of_the_loss(normalize) -> None:
+    torch.manual_seed(0)
+    config = PPOConfig(clip=0.2, value=0.5, entropy=0.1, normalize=normalize)
+    logits, values = torch.randn(200, 5, requires_grad=True), torch.randn(200, requires_grad=True)
+    actions, old = torch.randint(5, (200,)), torch.randn(200, 5).log_softmax(-1)[:, 0]
+    advantages, returns = torch.randn(200) + 1, torch.randn(200)
+    arrays = [part.detach().numpy() for part in (logits, values, actions, old, advantages, returns)]
+    found = ppo_gradients(*arrays, config)
+    if normalize:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    loss = the_loss(logits, values, actions, old, advantages, returns, config)
+    for ours, autograds in zip(found, torch.autograd.grad(loss, (logits, values)), strict=True):
+        assert ours.dtype == np.float32
+        assert np.allclose(ours, autograds.numpy(), atol=1e-6)
+
+
 def test_beyond_the_clip_there_is_no_gradient_but_back_there_is() -> None:
     for advantage, moves in ((1.0, False), (-1.0, True)):
-        logits = torch.log(torch.tensor([[0.9, 0.1]])).requires_grad_()
-        loss = ppo_loss(
-            logits,
-            torch.zeros(1),
-            torch.tensor([0]),
-            torch.log(torch.tensor([0.5])),
-            torch.tensor([advantage]),
-            torch.zeros(1),
-            PPOConfig(entropy=0.0),
+        logits, old = np.log(np.array([[0.9, 0.1]], np.float32)), np.log(np.array([0.5], np.float32))
+        nothing, one = np.zeros(1, np.float32), np.full(1, advantage, np.float32)
+        by_logits, _ = ppo_gradients(
+            logits, nothing, np.array([0]), old, one, nothing, PPOConfig(entropy=0.0)
         )
-        loss.backward()
-        assert bool(logits.grad.abs().max() > 1e-3) is moves
+        assert bool(abs(by_logits).max() > 1e-3) is moves
 
 
-def test_the_small_convolution_is_a_convolution() -> None:
-    torch.manual_seed(0)
-    for inputs, side in ((3, 7), (4, 4), (2, 2), (1, 5)):
-        layer = SmallConv(inputs, 6, side)
-        layer.bias.data.normal_()
-        picture = torch.randn(5, side, side, inputs, requires_grad=True)
-        kernel = layer.weight.view(3, 3, inputs, 6).permute(3, 2, 0, 1)
-        plain = nn.functional.conv2d(
-            picture.permute(0, 3, 1, 2), kernel, layer.bias, stride=2, padding=1
-        ).permute(0, 2, 3, 1)
-        found = layer(picture.flatten(1)).view(plain.shape)
-        assert torch.allclose(found, plain, atol=1e-5)
-        ways = [
-            torch.autograd.grad(x.square().sum(), [picture, layer.weight, layer.bias]) for x in (found, plain)
-        ]
-        for ours, theirs in zip(*ways, strict=True):
-            assert torch.allclose(ours, theirs, atol=1e-3)
+def test_actions_are_drawn_by_their_probabilities() -> None:
+    probabilities = np.array([0.05, 0.25, 0.7], dtype=np.float32)
+    drawn = draw(np.log(np.tile(probabilities, (20_000, 1))), np.random.default_rng(0))
+    assert np.bincount(drawn, minlength=3) / len(drawn) == pytest.approx(probabilities, abs=0.01)
 
 
 class Signs:
@@ -160,8 +168,9 @@ def test_the_network_for_grids_has_its_sizes() -> None:
     network = GridActorCritic(5, 7)
     logits, values = network(torch.zeros(3, 7, 7, 3), torch.zeros(3, 5))
     assert (logits.shape, values.shape) == ((3, 7), (3,))
-    assert [layer.weight.shape for layer in network.convolutions[::2]] == [(27, 32), (288, 32), (288, 32)]
-    assert network.body.weight.shape == (256, 32 + 5)
+    sizes = [tuple(weight.shape) for weight, _ in network.layers.parts()]
+    assert sizes == [(27, 32), (288, 32), (288, 32), (32 + 5, 256), (256, 7 + 1)]
+    assert logits.abs().max() < 0.1, "it has preferences before it has learned"
 
 
 @pytest.mark.parametrize(("field", "value"), [("envs", 0), ("gamma", 1.1), ("lr", 0.0), ("clip", -1.0)])

@@ -35,7 +35,7 @@ def test_a_student_is_measured(encoding) -> None:
     assert (outcome.frames, outcome.reached) == (128, False), "100 episodes have not ended yet"
     assert [frames for frames, _ in outcome.curve] == [64, 128]
     assert len(outcome.with_teacher) == len(outcome.alone) == 3
-    assert network.body.in_features == 32 + {"relative": 2, "representation": 3}[encoding]
+    assert network.layers.layers[3].inputs == 32 + {"relative": 2, "representation": 3}[encoding]
 
 
 def test_the_same_job_has_the_same_outcome() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from biddable.envs.web import KINDS
 from biddable.methods.act.web_navigation.features import ELEMENT_NUMBERS, OVERLAPS, VOCABULARY
-from biddable.policies.dqn import FORBIDDEN, masked
+from biddable.policies.dqn import FORBIDDEN
 
 WORD_SIZE = 32
 PAIR_SIZE = 32
@@ -56,7 +56,7 @@ class QWeb(nn.Module):
             values = (1 - share) * values + share * self.shallow(overlaps, numbers, there)
         table = mask.view(len(mask), len(KINDS), field_words.shape[1], -1)
         out = torch.full_like(table, FORBIDDEN)
-        out[:, :, :rows, :columns] = masked(values, table[:, :, :rows, :columns])
+        out[:, :, :rows, :columns] = values.masked_fill(table[:, :, :rows, :columns] <= 0, FORBIDDEN)
         return out.flatten(1)
 
     def _deep(self, element_words: Tensor, numbers: Tensor, field_words: Tensor, there: Tensor) -> Tensor:
