@@ -55,11 +55,14 @@ SHAPES = {  # prompts, and samples of each
 }
 
 
-def ceiling(module: Any) -> float:
-    """Tokens a second if nothing but the matrix products cost time."""
+def ceiling(model: Any) -> float:
+    """Tokens a second if nothing but the matrix products cost time, in what we compute in."""
+    module = model.module
     weight = next(module.parameters())
-    size = 2048 if weight.device.type == "cpu" else 8192
-    a, b = (torch.randn(size, size, device=weight.device, dtype=weight.dtype) for _ in range(2))
+    size, dtype = (2048, torch.bfloat16 if model.bf16 else weight.dtype)
+    if weight.device.type != "cpu":
+        size, dtype = 8192, weight.dtype
+    a, b = (torch.randn(size, size, device=weight.device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(8):
         start = time.perf_counter()
@@ -77,7 +80,7 @@ def finished(result: Any) -> Any:
 
 def ours(model: Any, prompts: Sequence[list[int]], n: int, tokens: int) -> Callable[[], object]:
     """Our engine, told of no token that ends a response."""
-    engine = Engine(model.module, [-1], lambda ids: "")
+    engine = Engine(model.module, [-1], lambda ids: "", bf16=model.bf16)
     seeds = [[100 * i + j for j in range(n)] for i in range(len(prompts))]
     return lambda: finished(engine.generate(prompts, n, Sampling(max_tokens=tokens), seeds))
 
@@ -149,7 +152,7 @@ def main() -> None:
     model = peer_model = load_model("smollm2")
     if not torch.cuda.is_available():
         peer_model = load_model("smollm2", precision="fp32")
-    bound = ceiling(model.module)  # type: ignore[attr-defined]
+    bound = ceiling(model)
     rows = []
     for prompts, n in SHAPES[model.module.device.type]:  # type: ignore[attr-defined]
         ids = [model.encode_prompt(user(text)) for text in prompts]  # type: ignore[attr-defined]

@@ -33,6 +33,7 @@ def load_model(
 
     Raises:
         ModelError: it cannot be found or read.
+        MissingDependency: its package is not installed.
         InputError: the name has none of the known forms.
     """
     name = str(spec)

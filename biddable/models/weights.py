@@ -29,7 +29,7 @@ from unittest.mock import patch
 
 from safetensors import SafetensorError
 
-from biddable.errors import ModelError, StorageError
+from biddable.errors import MissingDependency, ModelError, StorageError
 from biddable.runs.files import cache_folder, storing
 
 CHUNK_BYTES = 1 << 20
@@ -78,7 +78,8 @@ def packaged_folder(name: str) -> Path:
     """The converted folder of a packaged model, made on first use.
 
     Raises:
-        ModelError: the package is not installed, or its file is not the one we know.
+        MissingDependency: the package is not installed.
+        ModelError: its file is not the one we know.
     """
     model = PACKAGED[name]
     paths = [_part(model, module, pattern) for module, pattern in model.parts]
@@ -109,7 +110,7 @@ def _part(model: Packaged, module: str, pattern: str) -> Path:
     for folder in folders:
         if found := sorted(Path(folder).glob(pattern)):
             return found[0]
-    raise ModelError(f"model {model.name} is not installed; install it with: {model.install}")
+    raise MissingDependency(f"model {model.name}", model.install)
 
 
 def _converted(key: str, write_gguf: Callable[[Path], object], expected: str | None = None) -> Path:
