@@ -41,8 +41,8 @@ class ControlledConfig:
     seeds: Annotated[int, Field(ge=1)] = 1
     """Repetitions, each with other demonstrations and pairs."""
     size: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the data to take; all is 96 demonstrations, 128 pairs and 80 cases of characters, and 4, 64 and
-    48 of stories."""
+    """Share of the data to take; all is 96 demonstrations, 128 pairs and 80 cases of characters, and 4, 64
+    and 48 of stories."""
     warm_up_lr: Annotated[float, Field(gt=0)] = 1e-3
     """Highest learning rate on the demonstrations."""
     lr: Annotated[float, Field(gt=0)] = 1e-4
