@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from biddable.errors import InputError
 from biddable.policies.kernels import PANEL, LayerStruct, SmallKernels, small_kernels
 
 ACTIVATIONS = {"linear": lambda x: x, "relu": F.relu, "elu": F.elu, "tanh": torch.tanh}
@@ -112,7 +113,12 @@ class Layers(nn.Module):
         return [(next(flat).view(-1, layer.outputs), next(flat)) for layer in self.layers]
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
-        """See the class; ``extra`` is [N, extra]."""
+        """See the class; ``extra`` is [N, extra].
+
+        Raises:
+            InputError: they are of other sizes.
+        """
+        self._check(x, extra)
         kernels = small_kernels()
         if kernels is not None and self._in_one_call(x, extra):
             if torch.is_grad_enabled():
@@ -122,12 +128,22 @@ class Layers(nn.Module):
             x = layer.apply(x if extra is None or i != self._flat else torch.cat([x, extra], 1), *parts)
         return x
 
+    def _check(self, x: Tensor, extra: Tensor | None) -> None:
+        """What C reads beyond an array's end is no error there."""
+        plan = self._plan
+        if x.ndim != 2 or x.shape[1] != plan.inputs:
+            raise InputError("x", tuple(x.shape), f"[N, {plan.inputs}]")
+        found = (len(x), 0) if extra is None else tuple(extra.shape)
+        if found != (len(x), plan.extra):
+            raise InputError("extra", found, f"[{len(x)}, {plan.extra}], a row for each of x")
+
     def _in_one_call(self, x: Tensor, extra: Tensor | None) -> bool:
         """Whether the C functions can take it: they give no gradient for pictures and for what is extra."""
         if x.requires_grad and (self._flat > 0 or extra is not None):
             return False
-        learned = extra is not None and extra.requires_grad
-        return x.dtype == torch.float32 and x.device.type == "cpu" and not learned
+        if extra is not None and (extra.requires_grad or extra.dtype != torch.float32):
+            return False
+        return x.dtype == self.weights.dtype == torch.float32 and x.device.type == "cpu"
 
 
 class _Plan:
@@ -136,7 +152,10 @@ class _Plan:
     def __init__(self, layers: Sequence[Dense | SmallConv], extra: int, flat: int):
         names = list(ACTIVATIONS)
         self.layers = (LayerStruct * len(layers))()
-        self.count, self.outputs = len(layers), layers[-1].outputs
+        self.count, self.outputs, self.extra = len(layers), layers[-1].outputs, extra
+        first = layers[0]
+        self.inputs = first.side**2 * first.inputs if isinstance(first, SmallConv) else first.inputs
+        self.inputs -= extra if flat == 0 else 0
         self.ins = self.panels = self.packed = 0
         for i, layer in enumerate(layers):
             side, out = (layer.side, layer.out_side) if isinstance(layer, SmallConv) else (0, 1)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from biddable.errors import InputError
 from biddable.policies.kernels import small_kernels
 
 BETAS = (0.9, 0.999)
@@ -23,10 +24,16 @@ class Adam:
         lr: learning rate.
         max_norm: gradients with a larger norm are scaled down to it.
         eps: Adam's epsilon.
+
+    Raises:
+        InputError: parameters of another type, or elsewhere.
     """
 
     def __init__(self, network: nn.Module, *, lr: float, max_norm: float, eps: float = 1e-8):
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        for parameter in parameters:
+            if parameter.dtype != torch.float32 or parameter.device.type != "cpu":
+                raise InputError("network", f"{parameter.dtype} on {parameter.device}", "float32 on the CPU")
         sizes = [parameter.numel() for parameter in parameters]
         self._weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
         self._gradient, self._mean, self._square = (torch.zeros_like(self._weights) for _ in range(3))

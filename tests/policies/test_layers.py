@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from biddable.errors import InputError
 from biddable.policies import layers, optimizer
 from biddable.policies.kernels import small_kernels
 from biddable.policies.layers import ACTIVATIONS, Dense, Layers, SmallConv
@@ -110,6 +111,28 @@ def test_what_stands_beside_a_picture_and_learns_gets_its_gradient() -> None:
     network(torch.rand(4, 7, 7, 3), extra)[1].sum().backward()
     assert extra.grad is not None
     assert extra.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_has_another_size_is_refused(compiled, monkeypatch) -> None:
+    if not compiled:
+        monkeypatch.setattr(layers, "small_kernels", lambda: None)
+    network = GridActorCritic(2, 3)
+    with pytest.raises(InputError, match=r"x is \(4, 108\), expected \[N, 147\]"):
+        network(torch.rand(4, 6, 6, 3), torch.rand(4, 2))
+    for extra in (torch.rand(4, 1), torch.rand(3, 2)):
+        with pytest.raises(InputError, match=r"extra is .*expected .*4, 2.*a row for each of x"):
+            network(torch.rand(4, 7, 7, 3), extra)
+    with pytest.raises(InputError, match=r"x is \(4, 2\), expected \[N, 3\]"):
+        MLP(3, 2)(torch.rand(4, 2))
+
+
+def test_what_is_of_another_type_goes_through_torch() -> None:
+    network = MLP(3, 2).double()
+    found = network.layers(torch.rand(4, 3, dtype=torch.float64))
+    assert found.dtype == torch.float64
+    with pytest.raises(InputError, match=r"network is 'torch\.float64 on cpu'"):
+        Adam(network, lr=1e-3, max_norm=1.0)
 
 
 def test_two_passes_before_one_gradient() -> None:
