@@ -137,7 +137,7 @@ class DQN:
             raise BiddableError(f"values are no longer finite after {self.frames} frames; lower lr")
         # The gradient of Huber's loss (threshold 1), weighted, as a mean over the batch.
         gradient = np.zeros(values.shape, dtype=np.float32)
-        gradient[rows, actions] = weights * errors.clip(-1, 1) / -len(rows)
+        gradient[rows, actions] = weights * np.maximum(np.minimum(errors, 1), -1) / -len(rows)
         values.backward(torch.from_numpy(gradient))
         self._optimizer.step()
         self.replay.correct(places, errors)

@@ -109,9 +109,8 @@ class Replay:
         """
         if not self._alpha:
             return self._rng.integers(self.size, size=count), np.ones(count, dtype=np.float32)
-        parts = (np.arange(count) + self._rng.random(count)) / count
         total = self._tree.total
-        places = self._tree.find(parts * total)
+        places = self._tree.find((np.arange(count) + self._rng.random(count)) * (total / count))
         weights = (self._tree[places] * (self.size / total)) ** -beta
         return places, (weights / weights.max()).astype(np.float32)
 
