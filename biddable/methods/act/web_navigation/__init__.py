@@ -17,8 +17,8 @@ Departures, and why:
 
 * *The body of the paper was not at hand* when this was written: what stands in its abstract and public
   summaries is followed, the rest is ours. Sizes and rates are ours.
-* *Pages* for learning are built without a browser, 22,000 steps a second and more; MiniWoB++ in Chromium is what
-  the network that practised all kinds of pages is tried on afterwards, as it is. Its form for booking
+* *Pages* for learning are built without a browser, 22,000 steps a second and more; MiniWoB++ in Chromium is
+  what the network that practised all kinds of pages is tried on afterwards, as it is. Its form for booking
   flights answers to typing with a list of suggestions that this vocabulary of actions (type a field, click)
   can use, but which no page here has: it is not among the tasks.
 * *A click has no field*: its value is that for the field it fits best. In a table of kinds x fields x
