@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +159,12 @@ def main() -> None:
         ids = [model.encode_prompt(user(text)) for text in prompts]  # type: ignore[attr-defined]
         made = len(prompts) * n * options.tokens
         what = f"{len(prompts)} prompts" + (f" x {n} samples" if n > 1 else "")
-        peers = {"transformers": by_transformers(peer_model, ids, n, options.tokens)}
+        # A server that has started takes time from whoever is measured later, so each starts in its turn.
+        peers = {"transformers": partial(by_transformers, peer_model, ids, n, options.tokens)}
         if not torch.cuda.is_available():
-            peers["llama.cpp Q4_1"] = by_llamacpp(prompts, n, options.tokens)
-        for name, peer in peers.items():
-            mine, theirs = time_both(ours(model, ids, n, options.tokens), peer, rounds=options.rounds)
+            peers["llama.cpp Q4_1"] = partial(by_llamacpp, prompts, n, options.tokens)
+        for name, start in peers.items():
+            mine, theirs = time_both(ours(model, ids, n, options.tokens), start(), rounds=options.rounds)
             rows.append(
                 Row.of_rates(f"{what}, beside {name}", made / mine, made / theirs, "tokens/s", ceiling=bound)
             )

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("gymnasium", reason='gymnasium is not installed: pip install "biddable[metaworld]"')
 
+from gymnasium.utils.env_checker import check_env
+
 from biddable.envs.base import make_env
 from biddable.envs.metaworld import INSTRUCTIONS, expert
 from biddable.errors import BiddableError, InputError, MissingDependency
@@ -81,6 +83,25 @@ def test_a_seed_says_where_things_lie_whatever_was_done_before(name) -> None:
         assert one[1] == two[1]
     without = [used.reset()[0]["state"] for _ in range(2)]
     assert not np.array_equal(*without), "without a seed things move on"
+
+
+@needs_metaworld
+@pytest.mark.filterwarnings("ignore:.*Box observation space (min|max)imum value is -?infinity:UserWarning")
+def test_gymnasium_finds_nothing_wrong() -> None:
+    check_env(make_env("metaworld:reach-v3"), skip_render_check=True)
+
+
+@needs_metaworld
+@pytest.mark.parametrize("processes", [False, True])
+def test_side_by_side_they_show_what_single_ones_do(processes) -> None:
+    envs, alone = make_env("metaworld:push-v3", 2, processes=processes), make_env("metaworld:push-v3")
+    seen, _ = envs.reset(seed=[7, 8])
+    expected = [alone.reset(seed=seed)[0] for seed in (7, 8)]
+    after, *_, info = envs.step(np.full((2, 4), 0.5))
+    envs.close()
+    assert np.array_equal(seen["state"], [each["state"] for each in expected])
+    assert np.array_equal(after["state"][1], alone.step(np.full(4, 0.5))[0]["state"])
+    assert info["success"].tolist() == [False, False]
 
 
 @needs_metaworld
