@@ -8,9 +8,12 @@ what counts is the steps a second that they print. They make their environment b
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,26 @@ class Flat(gym.Env[Any, Any]):
 
 
 gym.register("Level-v0", entry_point=Flat)
+
+
+def beside_cleanrl(
+    ours: Callable[[], object],
+    steps: int,
+    checkout: Path,
+    script: str,
+    level: str,
+    *,
+    rounds: int,
+    **options: float,
+) -> tuple[float, float]:
+    """Median steps a second of ``ours``, which makes ``steps``, and of CleanRL's script, in turns."""
+    mine, theirs = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        ours()
+        mine.append(steps / (time.perf_counter() - start))
+        theirs.append(steps_a_second(checkout, script, level, **options))
+    return statistics.median(mine), statistics.median(theirs)
 
 
 def steps_a_second(checkout: Path, script: str, level: str, **options: float) -> float:

@@ -12,8 +12,6 @@ The ceiling is what the environments alone do with random actions.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -23,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks._cleanrl import steps_a_second
+from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both
 from benchmarks.ppo_env_steps import ImageOnly, ceiling
 from biddable.envs.base import make_env
@@ -88,32 +86,26 @@ def by_stable_baselines(name: str) -> Callable[[], object]:
     return lambda: model.learn(FRAMES, reset_num_timesteps=False)
 
 
-def beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> Row:
+def row_beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> Row:
     """As many frames of both, with CleanRL's network."""
-    mine = ours(name, PLAIN, HIDDEN_IN_CLEANRL)
-    rates, theirs = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        mine()
-        rates.append(FRAMES / (time.perf_counter() - start))
-        theirs.append(
-            steps_a_second(
-                checkout,
-                "dqn",
-                name,
-                total_timesteps=2 * FRAMES + 1,
-                learning_rate=CONFIG.lr,
-                buffer_size=CONFIG.replay,
-                learning_starts=4,
-                train_frequency=CONFIG.every,
-                batch_size=CONFIG.batch_size,
-                target_network_frequency=CONFIG.target_every * CONFIG.every,
-                start_e=CONFIG.epsilon,
-                end_e=CONFIG.epsilon,
-            )
-        )
-    medians = statistics.median(rates), statistics.median(theirs)
-    return Row.of_rates(f"{name}, uniform, beside CleanRL", *medians, "steps/s", ceiling=bound)
+    rates = beside_cleanrl(
+        ours(name, PLAIN, HIDDEN_IN_CLEANRL),
+        FRAMES,
+        checkout,
+        "dqn",
+        name,
+        rounds=rounds,
+        total_timesteps=2 * FRAMES + 1,
+        learning_rate=CONFIG.lr,
+        buffer_size=CONFIG.replay,
+        learning_starts=4,
+        train_frequency=CONFIG.every,
+        batch_size=CONFIG.batch_size,
+        target_network_frequency=CONFIG.target_every * CONFIG.every,
+        start_e=CONFIG.epsilon,
+        end_e=CONFIG.epsilon,
+    )
+    return Row.of_rates(f"{name}, uniform, beside CleanRL", *rates, "steps/s", ceiling=bound)
 
 
 def main() -> None:
@@ -132,7 +124,7 @@ def main() -> None:
         name = f"{level}, {kind}, beside Stable-Baselines3"
         rows.append(Row.of_rates(name, FRAMES / mine, FRAMES / theirs, "steps/s", ceiling=bound))
     if arguments.cleanrl:
-        rows.append(beside_cleanrl(level, arguments.cleanrl, rounds, bound))
+        rows.append(row_beside_cleanrl(level, arguments.cleanrl, rounds, bound))
     report(rows, as_json=arguments.json)
 
 

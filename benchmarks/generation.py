@@ -60,9 +60,8 @@ def ceiling(model: Any) -> float:
     """Tokens a second if nothing but the matrix products cost time, in what we compute in."""
     module = model.module
     weight = next(module.parameters())
-    size, dtype = (2048, torch.bfloat16 if model.bf16 else weight.dtype)
-    if weight.device.type != "cpu":
-        size, dtype = 8192, weight.dtype
+    size = 2048 if weight.device.type == "cpu" else 8192
+    dtype = torch.bfloat16 if model.bf16 else weight.dtype
     a, b = (torch.randn(size, size, device=weight.device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(8):

@@ -11,7 +11,6 @@ is what the environments alone do with random actions.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks._cleanrl import steps_a_second
+from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both
 from biddable.envs.base import make_env
 from biddable.policies.lanes import Lanes
@@ -128,29 +127,23 @@ def ceiling(name: str) -> float:
     return count / (time.perf_counter() - start)
 
 
-def beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> Row:
+def row_beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> Row:
     """As many updates of both, with CleanRL's network."""
-    mine = ours(name, LikeCleanRL())
-    rates, theirs = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        mine()
-        rates.append(STEPS / (time.perf_counter() - start))
-        theirs.append(
-            steps_a_second(
-                checkout,
-                "ppo",
-                name,
-                total_timesteps=STEPS,
-                num_envs=CONFIG.envs,
-                num_steps=CONFIG.steps,
-                num_minibatches=CONFIG.envs * CONFIG.steps // CONFIG.batch_size,
-                update_epochs=CONFIG.epochs,
-                learning_rate=CONFIG.lr,
-            )
-        )
-    medians = statistics.median(rates), statistics.median(theirs)
-    return Row.of_rates(f"{name}, beside CleanRL", *medians, "steps/s", ceiling=bound)
+    rates = beside_cleanrl(
+        ours(name, LikeCleanRL()),
+        STEPS,
+        checkout,
+        "ppo",
+        name,
+        rounds=rounds,
+        total_timesteps=STEPS,
+        num_envs=CONFIG.envs,
+        num_steps=CONFIG.steps,
+        num_minibatches=CONFIG.envs * CONFIG.steps // CONFIG.batch_size,
+        update_epochs=CONFIG.epochs,
+        learning_rate=CONFIG.lr,
+    )
+    return Row.of_rates(f"{name}, beside CleanRL", *rates, "steps/s", ceiling=bound)
 
 
 def main() -> None:
@@ -167,7 +160,7 @@ def main() -> None:
     name = f"{level}, beside Stable-Baselines3"
     rows = [Row.of_rates(name, STEPS / mine, STEPS / theirs, "steps/s", ceiling=bound)]
     if arguments.cleanrl:
-        rows.append(beside_cleanrl(level, arguments.cleanrl, rounds, bound))
+        rows.append(row_beside_cleanrl(level, arguments.cleanrl, rounds, bound))
     report(rows, as_json=arguments.json)
 
 

@@ -74,9 +74,10 @@ class View:
         for row in reversed(clear):
             mask, above = self._rows[above, row]
             masks.append(mask)
+        visible = self._masks[masks[::-1]]
         if len(self._known) < KNOWN:
-            self._known[clear] = self._masks[masks[::-1]]
-        return self._masks[masks[::-1]]
+            self._known[clear] = visible
+        return visible
 
 
 def _code(cell: WorldObj) -> int:

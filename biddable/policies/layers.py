@@ -141,9 +141,14 @@ class Layers(nn.Module):
         """Whether the C functions can take it: they give no gradient for pictures and for what is extra."""
         if x.requires_grad and (self._flat > 0 or extra is not None):
             return False
-        if extra is not None and (extra.requires_grad or extra.dtype != torch.float32):
+        if extra is not None and (extra.requires_grad or not _is_plain(extra)):
             return False
-        return x.dtype == self.weights.dtype == torch.float32 and x.device.type == "cpu"
+        return _is_plain(x) and _is_plain(self.weights)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether C can read it."""
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
 
 
 class _Plan:
