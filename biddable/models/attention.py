@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from biddable.errors import ModelError
+from biddable.models import tree_attention
 from biddable.models.prefix_tree import PrefixTree
 
 NAME = "biddable"
@@ -77,15 +78,23 @@ class TreePlan:
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int
     ) -> Tensor:
         """See ``Plan.attend``."""
-        gather = self.tree.gather
-        length = gather.shape[1]
-        keys, values = self._padded(key), self._padded(value)
-        self.keep(layer, keys, values)
+        self.keep(layer, key, value)
+        kernel = tree_attention.kernel_for(value)
+        if kernel is not None:
+            return tree_attention.attend(self.tree, kernel, query, key, value, scale, window)
+        return self._by_torch(query, key, value, scale, window)
+
+    def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Called with each layer's keys and values [T, key-value heads, head size]."""
+
+    def _by_torch(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int) -> Tensor:
+        """On padded sequences, where there is no kernel."""
+        length = self.tree.gather.shape[1]
         banded = 0 < window < length
         out = F.scaled_dot_product_attention(
-            self._padded(query),
-            keys,
-            values,
+            self.padded(query),
+            self.padded(key),
+            self.padded(value),
             attn_mask=_band(length, window, query.device) if banded else None,
             is_causal=not banded,  # padding is on the right, where causal attention never looks
             scale=scale,
@@ -93,10 +102,7 @@ class TreePlan:
         )
         return out.transpose(1, 2).flatten(0, 1).index_select(0, self.tree.scatter)
 
-    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Called with each layer's padded keys and values [S, key-value heads, L, head size]."""
-
-    def _padded(self, states: Tensor) -> Tensor:
+    def padded(self, states: Tensor) -> Tensor:
         """[T, heads, size] -> [S, heads, L, size]."""
         sequences, length = self.tree.gather.shape
         rows = states.flatten(1).index_select(0, self.tree.gather.flatten())

@@ -90,11 +90,11 @@ class PrefillPlan(TreePlan):
         super().__init__(tree)
         self.cache, self.slots = cache, slots
 
-    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+    def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
         """See ``TreePlan.keep``."""
-        length = keys.shape[2]
-        self.cache.prompt_keys[layer][self.slots, :, :length] = keys.to(self.cache.prompt_keys.dtype)
-        self.cache.prompt_values[layer][self.slots, :, :length] = values.to(self.cache.prompt_values.dtype)
+        length = self.tree.gather.shape[1]
+        for store, states in ((self.cache.prompt_keys, key), (self.cache.prompt_values, value)):
+            store[layer][self.slots, :, :length] = self.padded(states.to(store.dtype))
 
 
 class DecodePlan:

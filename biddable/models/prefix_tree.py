@@ -25,6 +25,8 @@ class PrefixTree:
         gather: [S, L] which packed token each place of each sequence is, padded on the right with 0.
         scatter: [T] a place of the flattened [S, L] that holds the token.
         last: [S] the packed token that each sequence ends with.
+        begins: [S] the first place of each sequence that no earlier one has; all places before it are shared.
+        lengths: [S] tokens of each sequence.
     """
 
     tokens: Tensor
@@ -32,6 +34,8 @@ class PrefixTree:
     gather: Tensor
     scatter: Tensor
     last: Tensor
+    begins: Tensor
+    lengths: Tensor
 
     def to(self, device: torch.device | str) -> PrefixTree:
         """The same tree on another device."""
@@ -43,12 +47,14 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> PrefixTree:
     nodes: dict[tuple[int, int], int] = {}  # (parent, token id) -> packed index; parent -1: none
     width = max(map(len, sequences))
     gather = torch.zeros(len(sequences), width, dtype=torch.long)
+    begins = torch.empty(len(sequences), dtype=torch.long)
     for index, sequence in enumerate(sequences):
-        node, path = -1, []
+        node, path, known = -1, [], len(nodes)
         for token in sequence:
             node = nodes.setdefault((node, token), len(nodes))
             path.append(node)
         gather[index, : len(path)] = torch.tensor(path)
+        begins[index] = len(path) - (len(nodes) - known)
 
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     place = torch.arange(width).expand_as(gather)
@@ -59,4 +65,4 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> PrefixTree:
     positions[gather[real]] = place[real]
     tokens = torch.tensor([token for _, token in nodes])
     last = gather.gather(1, lengths[:, None] - 1)[:, 0]
-    return PrefixTree(tokens, positions, gather, scatter, last)
+    return PrefixTree(tokens, positions, gather, scatter, last, begins, lengths)

@@ -22,7 +22,7 @@ from biddable.runs.environment import cpuinfo
 from biddable.runs.files import cache_folder
 
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC")
-SHARED = Path(__file__).with_name("exp_negative.h")  # what the C files may include
+SHARED = sorted(Path(__file__).parent.glob("*.h"))  # what the C files may include
 COMPILE_SECONDS = 120
 OFF = "BIDDABLE_NO_KERNELS"
 POINTER, SIZE = ctypes.c_void_p, ctypes.c_int64
@@ -42,8 +42,7 @@ def compiled(source: Path, *options: str) -> ctypes.CDLL | None:
 def _built(source: Path, compiler: str, options: tuple[str, ...]) -> Path:
     # -march=native code must not be carried to another processor through a shared home folder.
     identity = (
-        source.read_bytes()
-        + SHARED.read_bytes()
+        b"".join(file.read_bytes() for file in (source, *SHARED))
         + "|".join((_processor(), compiler, *FLAGS, *options)).encode()
     )
     target = cache_folder() / "kernels" / f"{source.stem}-{hashlib.sha256(identity).hexdigest()[:16]}.so"
@@ -53,7 +52,7 @@ def _built(source: Path, compiler: str, options: tuple[str, ...]) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
         for command in (
-            [compiler, *FLAGS, *options, f"-I{SHARED.parent}", "-c", str(source), "-o", str(built)],
+            [compiler, *FLAGS, *options, f"-I{Path(__file__).parent}", "-c", str(source), "-o", str(built)],
             [compiler, "-shared", "-nostdlib", str(built), "-o", str(library), "-lc"],
         ):
             subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)

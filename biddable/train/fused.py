@@ -38,7 +38,10 @@ def _fused_forward(layer: Any) -> Callable[[Tensor], Tensor] | None:
         if layer.weight.dtype == torch.float32:
             return lambda x: _RMSNorm.apply(x, layer.weight, layer.variance_epsilon)
     elif children.keys() == {"gate_proj", "up_proj", "down_proj", "act_fn"} and _is_silu(layer.act_fn):
-        return lambda x: layer.down_proj(_SwiGLU.apply(layer.gate_proj(x), layer.up_proj(x)))
+        down = layer.down_proj
+        if type(down) is nn.Linear and down.bias is None:
+            return lambda x: _SwiGLUDown.apply(layer.gate_proj(x), layer.up_proj(x), down.weight)
+        return lambda x: down(_SwiGLU.apply(layer.gate_proj(x), layer.up_proj(x)))
     return None
 
 
@@ -54,7 +57,10 @@ class _RMSNorm(torch.autograd.Function):
         square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_()
         inverse = square.div_(x.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
-        return (x * inverse).mul_(weight)
+        # Under autocast in what the next layers compute in, or each of them would convert and keep it.
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        return (x * inverse).mul_(weight).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -77,5 +83,31 @@ class _SwiGLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         gate, up = ctx.saved_tensors
-        grad_gate = torch.ops.aten.silu_backward(grads[0] * up, gate)
-        return grad_gate, F.silu(gate).mul_(grads[0])
+        grad_gate, grad_up, _ = _swiglu_backward(gate, up, grads[0])
+        return grad_gate, grad_up
+
+
+class _SwiGLUDown(torch.autograd.Function):
+    """(silu(gate) * up) @ weight.T; what is multiplied is computed again in the backward pass, not kept."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor, weight: Tensor) -> Tensor:
+        ctx.dtype, weight = weight.dtype, weight.to(gate.dtype)
+        ctx.save_for_backward(gate, up, weight)
+        return F.linear(F.silu(gate).mul_(up), weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gate, up, weight = ctx.saved_tensors
+        grad_gate, grad_up, hidden = _swiglu_backward(gate, up, grads[0] @ weight)
+        grad_weight = None
+        if ctx.needs_input_grad[2]:
+            grad_weight = (grads[0].flatten(0, -2).t() @ hidden.flatten(0, -2)).to(ctx.dtype)
+        return grad_gate, grad_up, grad_weight
+
+
+def _swiglu_backward(gate: Tensor, up: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of ``gate`` and ``up``, and silu(gate) * up."""
+    activated = F.silu(gate)
+    grad_gate = torch.ops.aten.silu_backward(grad * up, gate)
+    return grad_gate, grad * activated, activated.mul_(up)

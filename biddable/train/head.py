@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 _CHUNK = 2**25  # probabilities held at once: 128 MB in fp32
+_COLUMNS = 2**13  # words whose gradients are computed at once
+_CPU_PART = 2**21  # those worked on at once in fp32: 8 MB, which stay in a CPU's last cache
 
 
 def token_logprobs(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ class _TokenLogprobs(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         ctx.weight_dtype, weight = weight.dtype, weight.to(hidden.dtype)
         logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-        for rows in _chunks(hidden, weight):
+        for rows in _chunks(hidden, weight, _CHUNK):
             exps, total, logprobs[rows] = _softmax(hidden[rows], weight, targets[rows])
         ctx.save_for_backward(hidden, weight, targets, exps, total)
         return logprobs
@@ -49,7 +51,7 @@ class _TokenLogprobs(torch.autograd.Function):
             # In the weight's own precision, as many chunks are added up in it.
             grad_weight = torch.zeros_like(weight, dtype=ctx.weight_dtype)
             grad_weight.index_add_(0, targets, (hidden * grad).to(ctx.weight_dtype))
-        for rows in reversed(_chunks(hidden, weight)):
+        for rows in reversed(_chunks(hidden, weight, _CHUNK)):
             if exps is None:
                 exps, total, _ = _softmax(hidden[rows], weight, targets[rows])
             # exps / total are the probabilities; dividing the narrow side of each product is cheaper.
@@ -66,21 +68,31 @@ def _softmax(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, T
 
     Not by torch.logsumexp or log_softmax, which are several times slower on a CPU.
     """
-    logits = (hidden @ weight.t()).float()
-    logits.sub_(logits.amax(1, keepdim=True))
-    picked = logits.gather(1, targets[:, None])[:, 0]
-    exps = logits.exp_()
-    total = exps.sum(1)
-    return exps.to(hidden.dtype), total, picked - total.log()
+    exps = hidden @ weight.t()
+    total, logprobs = torch.empty(2, len(hidden), dtype=torch.float32, device=hidden.device)
+    part = _CPU_PART if hidden.device.type == "cpu" else _CHUNK
+    for rows in _chunks(hidden, weight, part):
+        logits = exps[rows].float()
+        logits.sub_(logits.amax(1, keepdim=True))
+        picked = logits.gather(1, targets[rows, None])[:, 0]
+        total[rows] = logits.exp_().sum(1)
+        logprobs[rows] = picked - total[rows].log()
+        if exps.dtype != logits.dtype:  # else they are the same memory
+            exps[rows] = logits
+    return exps, total, logprobs
 
 
 def _subtract_product(result: Tensor, left: Tensor, right: Tensor) -> None:
     if result.dtype == left.dtype:
         result.addmm_(left, right, alpha=-1)
-    else:
-        result.sub_(left @ right)
+        return
+    for start in range(
+        0, len(result), _COLUMNS
+    ):  # the product is there beside the result, so a part at a time
+        rows = slice(start, start + _COLUMNS)
+        result[rows].sub_(left[rows] @ right)
 
 
-def _chunks(hidden: Tensor, weight: Tensor) -> list[slice]:
-    size = max(1, _CHUNK // len(weight))
+def _chunks(hidden: Tensor, weight: Tensor, numbers: int) -> list[slice]:
+    size = max(1, numbers // len(weight))
     return [slice(start, min(start + size, len(hidden))) for start in range(0, len(hidden), size)]

@@ -80,7 +80,8 @@ def test_a_training_of_one_step_has_the_whole_rate() -> None:
 
 
 def test_tokens_at_once_depend_on_the_device_unless_given() -> None:
-    assert TrainConfig(lr=1.0).tokens_at_once(torch.device("cpu")) == 512
+    assert TrainConfig(lr=1.0, precision="bf16").tokens_at_once(torch.device("cpu")) == 1024
+    assert TrainConfig(lr=1.0, precision="fp32").tokens_at_once(torch.device("cpu")) == 768
     assert TrainConfig(lr=1.0).tokens_at_once(torch.device("cuda")) == 16_384
     assert TrainConfig(lr=1.0, max_tokens_per_step=7).tokens_at_once(torch.device("cuda")) == 7
     assert TrainConfig(lr=1.0).checkpoint_steps(torch.device("cpu")) == 25

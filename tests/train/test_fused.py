@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from biddable.train.fused import _RMSNorm, _SwiGLU, fused_layers
+from biddable.train.fused import _RMSNorm, _SwiGLU, _SwiGLUDown, fused_layers
 
 
 def test_the_norm_has_the_right_gradients():
@@ -26,6 +26,29 @@ def test_swiglu_has_the_right_gradients():
     gate, up = (torch.randn(4, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
     assert torch.equal(_SwiGLU.apply(gate, up), F.silu(gate) * up)
     assert torch.autograd.gradcheck(_SwiGLU.apply, (gate, up))
+
+
+def test_swiglu_and_the_product_after_it_have_the_right_gradients():
+    torch.manual_seed(0)
+    gate, up, weight = (torch.randn(4, 6, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    assert torch.equal(_SwiGLUDown.apply(gate, up, weight), (F.silu(gate) * up) @ weight.t())
+    assert torch.autograd.gradcheck(_SwiGLUDown.apply, (gate, up, weight))
+
+
+def test_a_gradient_that_others_want_too_is_left_as_it_is():
+    gate, up = torch.ones(2, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+    incoming = torch.full((2, 3), 5.0)
+    _SwiGLU.apply(gate, up).backward(incoming)
+    assert torch.equal(incoming, torch.full((2, 3), 5.0))
+
+
+def test_under_autocast_the_norm_gives_what_the_next_layer_computes_in():
+    x, weight = torch.randn(2, 8, requires_grad=True), torch.randn(8, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = _RMSNorm.apply(x, weight, 0.1)
+    assert out.dtype == torch.bfloat16
+    out.sum().backward()
+    assert x.grad.dtype == weight.grad.dtype == torch.float32
 
 
 @pytest.fixture

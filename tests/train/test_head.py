@@ -16,6 +16,8 @@ CHUNKS = {"one chunk": 2**25, "three chunks": 4 * VOCABULARY, "a chunk for each 
 @pytest.fixture(params=CHUNKS.values(), ids=CHUNKS)
 def chunks(request, monkeypatch) -> None:
     monkeypatch.setattr(head, "_CHUNK", request.param)
+    monkeypatch.setattr(head, "_CPU_PART", 3 * VOCABULARY)
+    monkeypatch.setattr(head, "_COLUMNS", 16)
 
 
 def tensors(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,8 +1,9 @@
-"""The one loop of the decoder that is worth a compiler: attention over the cache.
+"""Attention, the one loop of a language model that is worth a compiler.
 
-On a GPU it is a Triton kernel (``triton_attention.py``; Triton comes with torch there). On a CPU it is C
-(``runs/compiled.py``). Where neither can be had, or ``BIDDABLE_NO_KERNELS`` is set, the functions here give
-None and the decoder uses torch operations: same results, about a third of the speed of a step.
+Over the decoder's cache it is a Triton kernel on a GPU (``triton_attention.py``; Triton comes with torch
+there) and C on a CPU (``runs/compiled.py``); along a prefix tree it is C on a CPU. Where that cannot be had,
+or ``BIDDABLE_NO_KERNELS`` is set, the functions here give None and torch operations are used: same results,
+a third of the speed of a decoding step, four fifths of that of a training step.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import importlib.util
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,8 +21,8 @@ from torch import Tensor
 
 from biddable.runs.compiled import OFF, POINTER, SIZE, compiled
 
-SOURCE = Path(__file__).with_name("decode_attention.c")
-TYPES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("-DCACHE_BF16",)}
+FOLDER = Path(__file__).parent
+TYPES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("-DKEPT_BF16",)}
 
 
 @functools.cache
@@ -29,12 +31,54 @@ def decode_attention(cache: torch.dtype = torch.float32) -> Callable[..., None] 
 
     None where it cannot be had.
     """
-    if cache not in TYPES or (library := compiled(SOURCE, "-fopenmp", *TYPES[cache])) is None:
+    if (
+        cache not in TYPES
+        or (library := compiled(FOLDER / "decode_attention.c", "-fopenmp", *TYPES[cache])) is None
+    ):
         return None
     function = library.decode_attention
     function.restype = None
     function.argtypes = [POINTER] * 10 + [SIZE] * 7 + [ctypes.c_float, SIZE]
     return function
+
+
+class TreeStruct(ctypes.Structure):
+    """``tree`` in ``tree_attention.c``."""
+
+    _fields_ = (
+        *(
+            (name, SIZE)
+            for name in ("sequences", "width", "tokens", "kv_heads", "group", "dim", "window", "threads")
+        ),
+        *((name, POINTER) for name in ("path", "begin", "end")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TreeAttention:
+    """The functions of ``tree_attention.c``, which says what they take."""
+
+    room: Callable[..., int]
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+
+
+@functools.cache
+def tree_attention(states: torch.dtype) -> TreeAttention | None:
+    """The C functions compiled for states of that type, or None where they cannot be had."""
+    if states not in TYPES:
+        return None
+    library = compiled(FOLDER / "tree_attention.c", "-fopenmp", "-fno-finite-math-only", *TYPES[states])
+    if library is None:
+        return None
+    room, forward, backward = (
+        getattr(library, f"tree_attention_{name}") for name in ("room", "forward", "backward")
+    )
+    room.argtypes, room.restype = [POINTER], SIZE
+    forward.argtypes = [POINTER, ctypes.c_float, *[POINTER] * 6]
+    backward.argtypes = [POINTER, ctypes.c_float, *[POINTER] * 10]
+    forward.restype = backward.restype = None
+    return TreeAttention(room, forward, backward)
 
 
 @functools.cache

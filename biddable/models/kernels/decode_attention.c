@@ -5,26 +5,12 @@
  * three rows; this loop reads every key and value once, at memory speed, and takes ragged lengths as
  * they are instead of padding and masking them.
  *
- * Shapes (row-major; out, query and scratch are float, the cache is float, or bfloat16 where compiled with
- * CACHE_BF16): out, query [rows, kv_heads * group, dim]; prompt_* [slots, kv_heads,
+ * Shapes (row-major; out, query and scratch are float, the cache is of type `kept`): out, query [rows, kv_heads * group, dim]; prompt_* [slots, kv_heads,
  * prompt_capacity, dim]; suffix_* [rows, kv_heads, suffix_capacity, dim]. A row attends to the last
  * `window` positions only, when window > 0.
  */
-#include <stddef.h>
-#include <stdint.h>
-
+#include "bf16.h"
 #include "exp_negative.h"
-
-#ifdef CACHE_BF16
-typedef uint16_t kept;
-static inline float value_of(kept x) {
-    union { uint32_t i; float f; } wide = {.i = (uint32_t)x << 16};
-    return wide.f;
-}
-#else
-typedef float kept;
-static inline float value_of(kept x) { return x; }
-#endif
 
 static inline __attribute__((always_inline)) void scores_of(
     const float *query, const kept *keys, int64_t count, int group, int dim, float scale,

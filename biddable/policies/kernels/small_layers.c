@@ -8,20 +8,11 @@
  * around it, as they lie in the padded picture: `runs` stretches of `run` numbers, `line` apart.
  */
 #include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
 #include "exp_negative.h"
+#include "panels.h"
 
-#ifdef __AVX512F__
-enum { WIDE = 16, BLOCK = 12 };
-#else
-enum { WIDE = 8, BLOCK = 6 };
-#endif
-enum { PANEL = 2 * WIDE };
 enum { LINEAR, RELU, ELU, TANH };
-
-typedef float vec __attribute__((vector_size(4 * WIDE), aligned(4)));
 
 /* A 3 x 3 convolution of stride 2 over `side` * `side` cells, or (`side` 0) a layer that sees all of its input. */
 typedef struct {
@@ -33,7 +24,6 @@ typedef struct {
     int64_t extra;      /* numbers of the input that come from outside, at its end */
 } layer;
 
-static inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t cells(const layer *l) { return l->side ? 2 * l->out + 1 : 1; }
 static inline int64_t size(const layer *l) { return cells(l) * cells(l) * l->channels; }
 static inline int64_t places(const layer *l) { return l->out * l->out; }
@@ -41,7 +31,6 @@ static inline int64_t runs(const layer *l) { return l->side ? 3 : 1; }
 static inline int64_t run(const layer *l) { return l->side ? 3 * l->channels : l->channels; }
 static inline int64_t line(const layer *l) { return cells(l) * l->channels; }
 static inline int64_t depth(const layer *l) { return runs(l) * run(l); } /* inputs of a place */
-static inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
 
 /* Where the cells around place p begin. */
 static inline int64_t begin(const layer *l, int64_t p) {
@@ -52,31 +41,6 @@ static inline int64_t begin(const layer *l, int64_t p) {
 static inline int64_t target(const layer *l, const layer *next, int64_t p) {
     if (!next || !next->side) return p * l->outputs;
     return (p / l->out + 1) * line(next) + (p % l->out + 1) * l->outputs;
-}
-
-/* sum[r] += a[r][k * step] * b[k], over `count` k. */
-static inline __attribute__((always_inline)) void multiply(
-    int64_t count, const float *const *a, int64_t step, const float *b, vec sum[BLOCK][2]) {
-    vec s[BLOCK][2];
-    const float *p[BLOCK];
-    for (int r = 0; r < BLOCK; r++) s[r][0] = sum[r][0], s[r][1] = sum[r][1], p[r] = a[r];
-    for (int64_t k = 0; k < count; k++, b += PANEL) {
-        vec b0 = *(const vec *)b, b1 = *(const vec *)(b + WIDE);
-#pragma GCC unroll 12
-        for (int r = 0; r < BLOCK; r++) {
-            float x = p[r][k * step];
-            s[r][0] += x * b0;
-            s[r][1] += x * b1;
-        }
-    }
-    for (int r = 0; r < BLOCK; r++) sum[r][0] = s[r][0], sum[r][1] = s[r][1];
-}
-
-static inline void clear(vec sum[BLOCK][2]) { memset(sum, 0, BLOCK * 2 * sizeof(vec)); }
-
-/* Rows of a block; those beyond the last are the last once more, and are not kept. */
-static inline void rows_from(const float *first, int64_t distance, int64_t left, const float *a[BLOCK]) {
-    for (int r = 0; r < BLOCK; r++) a[r] = first + min(r, left - 1) * distance;
 }
 
 /* A panel of b, [count, columns from `first`], filled up with zeros. */
