@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from biddable.models.base import Sampling
+from biddable.models.decode_layers import DecodeLayers
 from biddable.models.graphs import StepGraphs
 from biddable.models.kv_cache import DecodePlan, KVCache, PrefillPlan, uses_kernel
-from biddable.models.packed_linear import PackedLinears
 from biddable.models.prefix_tree import prefix_tree
 from biddable.models.sampling import draw, uniforms
 
@@ -132,7 +132,7 @@ class Batch:
         graphed = device.type == "cuda" and uses_kernel(device, dtype)
         self.graphs = StepGraphs(lambda count: self._forward(count, count), rows) if graphed else None
 
-    def run(self, linears: PackedLinears) -> Iterator[list[tuple[int, int, Completion]]]:
+    def run(self, layers: DecodeLayers) -> Iterator[list[tuple[int, int, Completion]]]:
         """Yields what finished (prompt, sample, completion), until nothing is left."""
         try:
             while self.queue or self.rows.active:
@@ -143,7 +143,7 @@ class Batch:
                         self._prefill(admitted)
                         yield self._collect(first)
                 if self.rows.active:
-                    self._step(linears)
+                    self._step(layers)
                     yield self._collect(0)
         finally:
             # If the garbage collector frees a graph while another is captured, that capture fails.
@@ -179,10 +179,10 @@ class Batch:
         of_row = torch.arange(len(jobs)).repeat_interleave(torch.tensor([len(job.rows) for job in jobs]))
         self._draw(logits[of_row.to(device)], start)
 
-    def _step(self, linears: PackedLinears) -> None:
+    def _step(self, layers: DecodeLayers) -> None:
         """One more token for every active row."""
         count = self.rows.active
-        logits = self.graphs(count) if self.graphs else self._forward(count, linears.padded(count))
+        logits = self.graphs(count) if self.graphs else self._forward(count, layers.padded(count))
         self._draw(logits[:count], 0)
 
     def _forward(self, count: int, width: int) -> Tensor:

@@ -16,8 +16,8 @@ from biddable.errors import InputError
 from biddable.models.attention import Plan, TreePlan, planned_attention
 from biddable.models.base import Sampling, TokenScores
 from biddable.models.batch import Batch, Completion, pass_tokens
+from biddable.models.decode_layers import DecodeLayers
 from biddable.models.kv_cache import Shape
-from biddable.models.packed_linear import PackedLinears
 from biddable.models.prefix_tree import prefix_tree
 
 
@@ -89,9 +89,9 @@ class Engine:
             was_training = self.module.training
             self.module.eval()
             try:
-                packed = PackedLinears(self.module, bf16=self.bf16)
-                with planned_attention(self.module), packed as linears:
-                    for finished in batch.run(linears):
+                decoding = DecodeLayers(self.module, bf16=self.bf16)
+                with planned_attention(self.module), decoding as layers:
+                    for finished in batch.run(layers):
                         for row, sample, completion in finished:
                             out[row][sample] = completion
                         on_finished(len(finished))

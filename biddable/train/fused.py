@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from biddable.models.layers import is_rms_norm, is_swiglu
+
 
 @contextmanager
 def fused_layers(module: nn.Module) -> Iterator[None]:
@@ -33,20 +35,15 @@ def fused_layers(module: nn.Module) -> Iterator[None]:
 
 
 def _fused_forward(layer: Any) -> Callable[[Tensor], Tensor] | None:
-    children = dict(layer.named_children())
-    if type(layer).__name__.endswith("RMSNorm") and hasattr(layer, "variance_epsilon"):
+    if is_rms_norm(layer):
         if layer.weight.dtype == torch.float32:
             return lambda x: _RMSNorm.apply(x, layer.weight, layer.variance_epsilon)
-    elif children.keys() == {"gate_proj", "up_proj", "down_proj", "act_fn"} and _is_silu(layer.act_fn):
+    elif is_swiglu(layer):
         down = layer.down_proj
         if type(down) is nn.Linear and down.bias is None:
             return lambda x: _SwiGLUDown.apply(layer.gate_proj(x), layer.up_proj(x), down.weight)
         return lambda x: down(_SwiGLU.apply(layer.gate_proj(x), layer.up_proj(x)))
     return None
-
-
-def _is_silu(activation: nn.Module) -> bool:
-    return type(activation).__name__ in ("SiLU", "SiLUActivation")
 
 
 class _RMSNorm(torch.autograd.Function):

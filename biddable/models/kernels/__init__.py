@@ -42,6 +42,29 @@ def decode_attention(cache: torch.dtype = torch.float32) -> Callable[..., None] 
     return function
 
 
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """The functions of ``pointwise.c``, which says what they take, for results of type ``dtype``."""
+
+    dtype: torch.dtype
+    rms_norm: Callable[..., None]
+    swiglu: Callable[..., None]
+
+
+@functools.cache
+def pointwise(results: torch.dtype) -> Pointwise | None:
+    """The C functions compiled for results of that type, or None where they cannot be had."""
+    if results not in TYPES:
+        return None
+    library = compiled(FOLDER / "pointwise.c", "-fopenmp", "-fno-finite-math-only", *TYPES[results])
+    if library is None:
+        return None
+    library.rms_norm.argtypes = [POINTER] * 3 + [SIZE] * 2 + [ctypes.c_float, SIZE]
+    library.swiglu.argtypes = [POINTER] * 3 + [SIZE] * 3
+    library.rms_norm.restype = library.swiglu.restype = None
+    return Pointwise(results, library.rms_norm, library.swiglu)
+
+
 class TreeStruct(ctypes.Structure):
     """``tree`` in ``tree_attention.c``."""
 
