@@ -92,8 +92,8 @@ class TreePlan:
         length = self.tree.gather.shape[1]
         banded = 0 < window < length
         out = F.scaled_dot_product_attention(
-            self.padded(query),
-            self.padded(key),
+            self.padded(query.to(value.dtype)),
+            self.padded(key.to(value.dtype)),
             self.padded(value),
             attn_mask=_band(length, window, query.device) if banded else None,
             is_causal=not banded,  # padding is on the right, where causal attention never looks

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from biddable.models.attention import TreePlan
@@ -118,37 +119,38 @@ class DecodePlan:
         elif slots.device.type == "cpu":
             threads = torch.get_num_threads()
             group = cache.shape.heads // cache.shape.kv_heads
-            self.scratch = torch.empty(threads, group, cache.prompt_capacity + cache.suffix_capacity)
+            places = cache.prompt_capacity + cache.suffix_capacity
+            self.scratch = torch.empty(threads, group, places + cache.shape.dim)
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int
     ) -> Tensor:
         """See ``Plan.attend``; query rows past ``len(slots)`` are padding, and their output is zero."""
         count = len(self.slots)
-        cache = self.cache
-        cache.suffix_keys[layer][self.rows, :, self.suffix_lengths] = key[:count].to(cache.suffix_keys.dtype)
-        cache.suffix_values[layer][self.rows, :, self.suffix_lengths] = value[:count].to(
-            cache.suffix_values.dtype
-        )
-        if not self.has_kernel:
-            attend = self._by_torch
+        dtype = self.cache.suffix_keys.dtype
+        new = query[:count], key[:count].to(dtype), value[:count].to(dtype)
+        if self.has_kernel and query.device.type == "cpu":
+            out = self._on_cpu(layer, *new, scale, window)
         else:
-            attend = self._on_cpu if query.device.type == "cpu" else self._on_gpu
-        if count == len(query):
-            return attend(layer, query, scale, window).to(query.dtype)
-        out = torch.zeros_like(query, memory_format=torch.contiguous_format)
-        out[:count] = attend(layer, query[:count], scale, window)
-        return out
+            self.cache.suffix_keys[layer][self.rows, :, self.suffix_lengths] = new[1]
+            self.cache.suffix_values[layer][self.rows, :, self.suffix_lengths] = new[2]
+            attend = self._on_gpu if self.has_kernel else self._by_torch
+            out = attend(layer, new[0], scale, window)
+        padding = len(query) - count
+        return F.pad(out, (0, 0, 0, 0, 0, padding)) if padding else out
 
-    def _on_cpu(self, layer: int, query: Tensor, scale: float, window: int) -> Tensor:
+    def _on_cpu(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int
+    ) -> Tensor:
         cache, shape = self.cache, self.cache.shape
         kernel = decode_attention(cache.suffix_keys.dtype)
         assert kernel is not None
-        query = query.float().contiguous()
-        out = torch.empty_like(query)
+        out = torch.empty(query.shape, dtype=key.dtype)
         tensors = (
             out,
-            query,
+            query.float().contiguous(),
+            key.contiguous(),
+            value.contiguous(),
             cache.prompt_keys[layer],
             cache.prompt_values[layer],
             cache.suffix_keys[layer],

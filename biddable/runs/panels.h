@@ -2,14 +2,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "vectors.h"
+
 #ifdef __AVX512F__
-enum { WIDE = 16, BLOCK = 12 };
+enum { BLOCK = 12 };
 #else
-enum { WIDE = 8, BLOCK = 6 };
+enum { BLOCK = 6 };
 #endif
 enum { PANEL = 2 * WIDE };
-
-typedef float vec __attribute__((vector_size(4 * WIDE), aligned(4)));
 
 static inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }

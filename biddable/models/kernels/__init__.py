@@ -38,7 +38,7 @@ def decode_attention(cache: torch.dtype = torch.float32) -> Callable[..., None] 
         return None
     function = library.decode_attention
     function.restype = None
-    function.argtypes = [POINTER] * 10 + [SIZE] * 7 + [ctypes.c_float, SIZE]
+    function.argtypes = [POINTER] * 12 + [SIZE] * 7 + [ctypes.c_float, SIZE]
     return function
 
 
