@@ -7,13 +7,14 @@ in the few rows where it is wider, among more, at last in the whole vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from biddable.models.base import Sampling
+from biddable.models.kernels import draw_kernel
 
 BLOCK = 256  # vocabulary entries summed together before the search for the drawn one
 CHUNK = 8  # rows worked on at a time on CPU, so that their logits stay in the second-level cache
@@ -38,7 +39,7 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
     """Draw one token for each row.
 
     Args:
-        logits: [rows, vocabulary], overwritten.
+        logits: [rows, vocabulary], which may be overwritten.
         uniform: [rows] in [0, 1), float64.
         sampling: temperature and filters.
 
@@ -46,12 +47,29 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
         token ids [rows], and their log-probabilities [rows] under the model itself (temperature 1,
         no filter).
     """
+    filtered = sampling.temperature > 0 and (sampling.top_k > 0 or sampling.top_p < 1)
+    kernel = None if filtered or logits.device.type != "cpu" else draw_kernel(logits.dtype)
+    if kernel is not None:
+        return _draw_by(kernel, logits.contiguous(), uniform.contiguous(), sampling.temperature)
     chunk = CHUNK if logits.device.type == "cpu" else len(logits)
     parts = [
         _draw(logits[start : start + chunk], uniform[start : start + chunk], sampling)
         for start in range(0, len(logits), chunk)
     ]
     return torch.cat([token for token, _ in parts]), torch.cat([logprob for _, logprob in parts])
+
+
+def _draw_by(
+    kernel: Callable[..., None], logits: Tensor, uniform: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    rows, vocabulary = logits.shape
+    threads = torch.get_num_threads()
+    token = torch.empty(rows, dtype=torch.long)
+    below, total = torch.empty(2, rows)
+    scratch = torch.empty(threads, -(-vocabulary // BLOCK), dtype=torch.float64)
+    results = (x.data_ptr() for x in (token, below, total, scratch))
+    kernel(logits.data_ptr(), uniform.data_ptr(), rows, vocabulary, temperature, *results, threads)
+    return token, below - total.log_()
 
 
 def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from biddable.errors import InputError
-from biddable.models import batch, kv_cache
+from biddable.models import batch, decode_layers, kv_cache, sampling, tree_attention
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
 from biddable.models.load import load_model
@@ -53,9 +53,12 @@ def reference(module, prompt: list[int], steps: int) -> tuple[list[int], list[fl
 
 @pytest.fixture(params=["kernel", "torch"])
 def path(request, monkeypatch):
-    """Both ways to attend while decoding."""
+    """With the loops in C, and with torch's operations alone."""
     if request.param == "torch":
         monkeypatch.setattr(kv_cache, "decode_attention", lambda dtype: None)
+        monkeypatch.setattr(tree_attention, "kernel_for", lambda value: None)
+        monkeypatch.setattr(decode_layers, "pointwise", lambda dtype: None)
+        monkeypatch.setattr(sampling, "draw_kernel", lambda dtype: None)
     elif kv_cache.decode_attention() is None:
         pytest.skip("no C compiler here (install gcc): the compiled loop cannot be built")
 

@@ -9,10 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biddable.errors import InputError
+from biddable.models import sampling
 from biddable.models.base import Sampling
 from biddable.models.sampling import draw, uniforms
 
 DRAWS = 40_000
+
+
+@pytest.fixture(params=["kernel", "torch"], autouse=True)
+def path(request, monkeypatch) -> None:
+    """Both ways to draw without filters."""
+    if request.param == "torch":
+        monkeypatch.setattr(sampling, "draw_kernel", lambda dtype: None)
+    elif sampling.draw_kernel(torch.float32) is None:
+        pytest.skip("no C compiler here (install gcc): the compiled loop cannot be built")
 
 
 def reference(logits: np.ndarray, how: Sampling) -> np.ndarray:
@@ -74,6 +84,24 @@ def test_logprobs_are_of_the_model_itself_whatever_the_filter() -> None:
     for how in (Sampling(temperature=0), Sampling(temperature=0.5), Sampling(top_k=3), Sampling(top_p=0.5)):
         tokens, logprobs = draw(logits.clone(), u, how)
         np.testing.assert_allclose(logprobs.numpy(), expected.gather(1, tokens[:, None])[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("how", [Sampling(), Sampling(temperature=0.3), Sampling(temperature=0)])
+def test_bfloat16_logits_are_drawn_from_as_they_are(how) -> None:
+    logits = (3 * torch.randn(500, 700, generator=torch.Generator().manual_seed(2))).bfloat16()
+    u = torch.from_numpy(uniforms(range(500), 1))[:, 0]
+    wide = draw(logits.float(), u, how)
+    tokens, logprobs = draw(logits, u, how)
+    assert (tokens == wide[0]).float().mean() > 0.99, "only where sums are rounded otherwise may they differ"
+    expected = wide[1][tokens == wide[0]]
+    torch.testing.assert_close(logprobs[tokens == wide[0]], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_logits_that_are_no_numbers_still_give_a_token_of_the_vocabulary(bad) -> None:
+    logits = torch.full((3, 300), bad)
+    tokens, _ = draw(logits, torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64), Sampling())
+    assert ((tokens >= 0) & (tokens < 300)).all()
 
 
 def test_greedy_takes_the_likeliest() -> None:

@@ -1,9 +1,9 @@
-"""Attention, the one loop of a language model that is worth a compiler.
+"""Loops of a language model that are worth a compiler: attention, and a decoder's small operations.
 
 Over the decoder's cache it is a Triton kernel on a GPU (``triton_attention.py``; Triton comes with torch
-there) and C on a CPU (``runs/compiled.py``); along a prefix tree it is C on a CPU. Where that cannot be had,
-or ``BIDDABLE_NO_KERNELS`` is set, the functions here give None and torch operations are used: same results,
-a third of the speed of a decoding step, four fifths of that of a training step.
+there) and C on a CPU (``runs/compiled.py``); the rest is C on a CPU. Where that cannot be had, or
+``BIDDABLE_NO_KERNELS`` is set, the functions here give None and torch operations are used: same results, a
+third of the speed of a decoding step, four fifths of that of a training step.
 """
 
 from __future__ import annotations
@@ -63,6 +63,20 @@ def pointwise(results: torch.dtype) -> Pointwise | None:
     library.swiglu.argtypes = [POINTER] * 3 + [SIZE] * 3
     library.rms_norm.restype = library.swiglu.restype = None
     return Pointwise(results, library.rms_norm, library.swiglu)
+
+
+@functools.cache
+def draw_kernel(logits: torch.dtype) -> Callable[..., None] | None:
+    """The C function for logits of that type (``draw.c`` says what it takes), or None if it cannot be had."""
+    if logits not in TYPES:
+        return None
+    library = compiled(FOLDER / "draw.c", "-fopenmp", *TYPES[logits])
+    if library is None:
+        return None
+    function = library.draw
+    function.restype = None
+    function.argtypes = [POINTER] * 2 + [SIZE] * 2 + [ctypes.c_float] + [POINTER] * 4 + [SIZE]
+    return function
 
 
 class TreeStruct(ctypes.Structure):

@@ -1,0 +1,73 @@
+"""Layers as they are computed while decoding, against ``transformers``' own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from biddable.models.decode_layers import DecodeLayers
+from biddable.models.kernels import pointwise
+
+needs_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor cannot multiply bfloat16"
+)
+needs_a_compiler = pytest.mark.skipif(pointwise(torch.float32) is None, reason="there is no C compiler")
+
+
+def parts(tiny):
+    layer = tiny.model.layers[0]
+    return layer.input_layernorm, layer.mlp, layer.self_attn.q_proj
+
+
+@torch.inference_mode()
+def both(tiny, layer, x, *, bf16: bool):
+    """What the layer gives as it is, and while decoding."""
+    plain = layer(x)
+    with DecodeLayers(tiny, bf16=bf16):
+        assert "forward" in vars(layer)
+        return plain, layer(x)
+
+
+def test_in_fp32_they_are_the_same_and_restored(tiny) -> None:
+    x = torch.randn(1, 5, 32)
+    for layer in parts(tiny) if pointwise(torch.float32) else parts(tiny)[2:]:
+        plain, fast = both(tiny, layer, x, bf16=False)
+        assert fast.dtype == torch.float32
+        torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+        assert "forward" not in vars(layer)
+
+
+@needs_bf16
+@needs_a_compiler
+def test_in_bf16_a_norm_gives_it_at_once_and_all_are_near(tiny) -> None:
+    x = torch.randn(1, 5, 32)
+    for layer, dtype in zip(parts(tiny), (torch.bfloat16, torch.float32, torch.float32), strict=True):
+        plain, fast = both(tiny, layer, x, bf16=True)
+        assert fast.dtype == dtype
+        assert (fast.float() - plain).norm() < 0.02 * plain.norm()
+
+
+@needs_bf16
+@needs_a_compiler
+def test_a_norm_keeps_its_type_beside_layers_that_are_not_known(tiny) -> None:
+    tiny.model.layers[0].mlp.router = nn.Linear(32, 4)
+    tiny.model.layers[0].mlp.router.__class__ = type("Router", (nn.Linear,), {})
+    norm = tiny.model.layers[1].input_layernorm
+    _, fast = both(tiny, norm, torch.randn(1, 5, 32), bf16=True)
+    assert fast.dtype == torch.float32
+
+
+@needs_bf16
+def test_an_adapter_is_computed_too(tiny) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.inference_mode():
+        base = tiny(ids).logits
+    adapted = get_peft_model(tiny, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+    with torch.inference_mode():
+        plain = adapted(ids).logits
+        with DecodeLayers(adapted, bf16=True):
+            fast = adapted(ids).logits
+    assert 0 < (fast.float() - plain).norm() < 0.1 * (base - plain).norm()
