@@ -53,13 +53,13 @@ int64_t tree_attention_room(const tree *t) {
 
 static room lay_out(const tree *t, float *at) {
     int64_t sequence = padded(t) * t->dim, score = most_rows(t) * padded(t), rows = most_rows(t) * t->dim;
-    room r = {at, at + sequence, at + 2 * sequence, at + 3 * sequence, at + 4 * sequence, at + 5 * sequence};
-    r.weight = at + 6 * sequence, r.d_score = r.weight + score;
-    r.query = r.d_score + score, r.d_out = r.query + rows, r.out = r.d_out + rows;
+    float *weight = at + 6 * sequence, *query = weight + 2 * score;
+    room r = {at, at + sequence, at + 2 * sequence, at + 3 * sequence, at + 4 * sequence, at + 5 * sequence,
+              weight, weight + score, query, query + rows, query + 2 * rows};
     return r;
 }
 
-/* Blocks in their order; `part` gets those that begin within its share of all work. */
+/* Work by the number of keys; a thread gets the blocks that begin within its share of all work. */
 static int64_t cost(int64_t from, int64_t to) { return (to - from) * to; }
 
 static int64_t whole_cost(const tree *t) {
@@ -71,10 +71,9 @@ static int64_t whole_cost(const tree *t) {
 }
 
 static block block_of(const tree *t, int64_t sequence, int64_t head, int64_t from) {
-    block b = {sequence, head, from, min(from + TOKENS, t->end[sequence])};
-    b.low = t->window && from >= t->window ? (from - t->window + 1) / PANEL : 0;
-    b.high = panels(b.to);
-    b.rows = (b.to - from) * t->group;
+    int64_t to = min(from + TOKENS, t->end[sequence]);
+    int64_t low = t->window && from >= t->window ? (from - t->window + 1) / PANEL : 0;
+    block b = {sequence, head, from, to, low, panels(to), (to - from) * t->group};
     return b;
 }
 
@@ -186,43 +185,51 @@ static float *stat_of(const tree *t, const block *b, int64_t r, float *stats) {
     return stats + ((place * t->kv_heads + b->head) * t->group + r % t->group) * 2;
 }
 
-static void block_forward(
-    const tree *t, const block *b, const room *m, float scale, const kept *query, kept *out, float *stats) {
-    load_block(t, b, query, m->query);
+/* What comes in and what goes out; the gradients are NULL on the way forwards. */
+typedef struct {
+    float scale;
+    const kept *query, *key, *value;
+    kept *out;
+    float *stats;
+    const kept *d_out;
+    kept *d_query;
+    float *d_key, *d_value;
+} states;
+
+static void block_forward(const tree *t, const block *b, const room *m, const states *x) {
+    load_block(t, b, x->query, m->query);
     with_keys(t, b, m->query, m->key_t, m->weight);
     for (int64_t r = 0; r < b->rows; r++)
-        exponentials(t, b, r, scale, m->weight + r * padded(t), stat_of(t, b, r, stats), 0);
+        exponentials(t, b, r, x->scale, m->weight + r * padded(t), stat_of(t, b, r, x->stats), 0);
     of_keys(t, b, m->weight, m->value, m->out);
     for (int64_t r = 0; r < b->rows; r++)
         for (int64_t c = 0; c < t->dim; c += PANEL)
-            for (int d = 0; d < PANEL; d++) m->out[c * b->rows + r * PANEL + d] *= stat_of(t, b, r, stats)[1];
-    store_block(t, b, m->out, out);
+            for (int d = 0; d < PANEL; d++) m->out[c * b->rows + r * PANEL + d] *= stat_of(t, b, r, x->stats)[1];
+    store_block(t, b, m->out, x->out);
 }
 
-static void block_backward(
-    const tree *t, const block *b, const room *m, float scale, const kept *query, const kept *out,
-    const kept *d_out, float *stats, kept *d_query) {
+static void block_backward(const tree *t, const block *b, const room *m, const states *x) {
     int64_t first = b->low * PANEL, all = padded(t);
-    load_block(t, b, query, m->query);
-    load_block(t, b, out, m->out);
-    load_block(t, b, d_out, m->d_out);
+    load_block(t, b, x->query, m->query);
+    load_block(t, b, x->out, m->out);
+    load_block(t, b, x->d_out, m->d_out);
     with_keys(t, b, m->query, m->key_t, m->weight);
     with_keys(t, b, m->d_out, m->value_t, m->d_score);
     for (int64_t r = 0; r < b->rows; r++) {
-        float *weight = m->weight + r * all, *d_score = m->d_score + r * all, *stat = stat_of(t, b, r, stats);
+        float *weight = m->weight + r * all, *d_score = m->d_score + r * all, *stat = stat_of(t, b, r, x->stats);
         float along = 0.0f;
         for (int64_t c = 0; c < t->dim; c += PANEL)
             for (int64_t d = c * b->rows + r * PANEL, n = 0; n < PANEL; n++) along += m->out[d + n] * m->d_out[d + n];
-        exponentials(t, b, r, scale, weight, stat, 1);
+        exponentials(t, b, r, x->scale, weight, stat, 1);
         for (int64_t k = first; k < b->high * PANEL; k++) {
             weight[k] *= stat[1];
-            d_score[k] = scale * weight[k] * (d_score[k] - along);
+            d_score[k] = x->scale * weight[k] * (d_score[k] - along);
         }
     }
     to_keys(t, b, m->weight, m->d_out, m->d_value);
     to_keys(t, b, m->d_score, m->query, m->d_key);
     of_keys(t, b, m->d_score, m->key, m->out);
-    store_block(t, b, m->out, d_query);
+    store_block(t, b, m->out, x->d_query);
 }
 
 /* Add what was found for the keys of a sequence, in panels, to d [T, kv_heads, dim]; clear it. */
@@ -236,61 +243,55 @@ static void hand_over(const tree *t, int64_t sequence, int64_t head, float *foun
         }
 }
 
-void tree_attention_forward(
-    const tree *t, float scale, const kept *query, const kept *key, const kept *value, kept *out, float *stats,
-    float *rooms) {
-    int64_t whole = whole_cost(t);
+static void load_sequence(const tree *t, const states *x, int64_t sequence, int64_t head, const room *m) {
+    load_rows(t, x->key, sequence, head, m->key);
+    load_rows(t, x->value, sequence, head, m->value);
+    turn(t, t->end[sequence], m->key, m->key_t);
+    if (x->d_out) turn(t, t->end[sequence], m->value, m->value_t);
+}
+
+/* The blocks of one thread. */
+static void work(const tree *t, const states *x, int64_t thread, const room *m) {
+    int64_t whole = whole_cost(t), start = whole * thread / t->threads, end = whole * (thread + 1) / t->threads;
+    int64_t before = 0, keys = thread * t->tokens * t->kv_heads * t->dim;
+    memset(m->d_key, 0, 2 * padded(t) * t->dim * sizeof(float));
+    for (int64_t head = 0; head < t->kv_heads; head++)
+        for (int64_t s = 0; s < t->sequences; s++) {
+            int loaded = 0;
+            for (int64_t from = t->begin[s]; from < t->end[s]; from += TOKENS) {
+                block b = block_of(t, s, head, from);
+                int mine = before >= start && before < end;
+                before += cost(b.from, b.to);
+                if (!mine) continue;
+                if (!loaded) load_sequence(t, x, s, head, m);
+                loaded = 1;
+                if (x->d_out) block_backward(t, &b, m, x);
+                else block_forward(t, &b, m, x);
+            }
+            if (!loaded || !x->d_out) continue;
+            hand_over(t, s, head, m->d_key, x->d_key + keys);
+            hand_over(t, s, head, m->d_value, x->d_value + keys);
+        }
+}
+
+static void all_threads(const tree *t, const states *x, float *rooms) {
 #pragma omp parallel for schedule(static) num_threads(t->threads)
-    for (int64_t part = 0; part < t->threads; part++) {
-        room m = lay_out(t, rooms + part * tree_attention_room(t));
-        int64_t before = 0, end = whole * (part + 1) / t->threads, start = whole * part / t->threads;
-        for (int64_t head = 0; head < t->kv_heads; head++)
-            for (int64_t s = 0, loaded = -1; s < t->sequences; s++)
-                for (int64_t from = t->begin[s]; from < t->end[s]; from += TOKENS) {
-                    block b = block_of(t, s, head, from);
-                    int mine = before >= start && before < end;
-                    before += cost(b.from, b.to);
-                    if (!mine) continue;
-                    if (loaded != s) {
-                        load_rows(t, key, s, head, m.key);
-                        load_rows(t, value, s, head, m.value);
-                        turn(t, t->end[s], m.key, m.key_t);
-                        loaded = s;
-                    }
-                    block_forward(t, &b, &m, scale, query, out, stats);
-                }
+    for (int64_t thread = 0; thread < t->threads; thread++) {
+        room m = lay_out(t, rooms + thread * tree_attention_room(t));
+        work(t, x, thread, &m);
     }
 }
 
+void tree_attention_forward(
+    const tree *t, float scale, const kept *query, const kept *key, const kept *value, kept *out, float *stats,
+    float *rooms) {
+    states x = {scale, query, key, value, out, stats, NULL, NULL, NULL, NULL};
+    all_threads(t, &x, rooms);
+}
+
 void tree_attention_backward(
-    const tree *t, float scale, const kept *query, const kept *key, const kept *value, const kept *out,
-    float *stats, const kept *d_out, kept *d_query, float *d_key, float *d_value, float *rooms) {
-    int64_t whole = whole_cost(t), keys = t->tokens * t->kv_heads * t->dim;
-#pragma omp parallel for schedule(static) num_threads(t->threads)
-    for (int64_t part = 0; part < t->threads; part++) {
-        room m = lay_out(t, rooms + part * tree_attention_room(t));
-        int64_t before = 0, end = whole * (part + 1) / t->threads, start = whole * part / t->threads;
-        memset(m.d_key, 0, 2 * padded(t) * t->dim * sizeof(float));
-        for (int64_t head = 0; head < t->kv_heads; head++)
-            for (int64_t s = 0; s < t->sequences; s++) {
-                int loaded = 0;
-                for (int64_t from = t->begin[s]; from < t->end[s]; from += TOKENS) {
-                    block b = block_of(t, s, head, from);
-                    int mine = before >= start && before < end;
-                    before += cost(b.from, b.to);
-                    if (!mine) continue;
-                    if (!loaded) {
-                        load_rows(t, key, s, head, m.key);
-                        load_rows(t, value, s, head, m.value);
-                        turn(t, t->end[s], m.key, m.key_t);
-                        turn(t, t->end[s], m.value, m.value_t);
-                        loaded = 1;
-                    }
-                    block_backward(t, &b, &m, scale, query, out, d_out, stats, d_query);
-                }
-                if (!loaded) continue;
-                hand_over(t, s, head, m.d_key, d_key + part * keys);
-                hand_over(t, s, head, m.d_value, d_value + part * keys);
-            }
-    }
+    const tree *t, float scale, const kept *query, const kept *key, const kept *value, kept *out, float *stats,
+    const kept *d_out, kept *d_query, float *d_key, float *d_value, float *rooms) {
+    states x = {scale, query, key, value, out, stats, d_out, d_query, d_key, d_value};
+    all_threads(t, &x, rooms);
 }
