@@ -132,9 +132,9 @@ def ceiling() -> float:
     return flops / (6 * 134_515_008)
 
 
-def peak_memory() -> float:
-    """GB at most in use by a process that makes two of our steps; asked for before this one has grown."""
-    command = [sys.executable, "-m", "benchmarks.dpo_step", "--memory-only"]
+def peak_memory(side: str) -> float:
+    """GB at most in use by a process that makes two steps of ``side``; asked before this one has grown."""
+    command = [sys.executable, "-m", "benchmarks.dpo_step", "--memory-of", side]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
@@ -147,16 +147,17 @@ def main() -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--memory-only", action="store_true", help="make two steps and print the peak in GB")
+    options.add_argument("--memory-of", choices=["ours", "peer"], help="make two steps, print the peak in GB")
     arguments = options.parse_args()
     torch.set_num_threads(THREADS)
-    if arguments.memory_only:
-        step, _ = our_step("independent")
+    if arguments.memory_of:
+        step = our_step("independent")[0] if arguments.memory_of == "ours" else trl_step("independent")
         step(), step()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
         return
-    memory = peak_memory()  # first: on Linux a process starts with its parent's peak
-    rows = []
+    # First: on Linux a process starts with its parent's peak.
+    ours, theirs = peak_memory("ours"), peak_memory("peer")
+    rows = [Row("peak memory, independent pairs", ours, theirs, theirs / ours, "GB")]
     bound = ceiling()
     for kind in ("independent", "refined"):
         step, tokens = our_step(kind)
@@ -167,8 +168,6 @@ def main() -> None:
             Row.of_rates(f"DPO step, {kind} pairs", tokens / ours, tokens / theirs, "tokens/s", ceiling=bound)
         )
     report(rows, as_json=arguments.json)
-    if not arguments.json:
-        print(f"peak memory of our step: {memory:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,6 @@ class BiddableError(Exception):
 
     exit_code = 1
 
-    def __str__(self) -> str:
-        # KeyError, which some of us also are, would print the repr of its argument.
-        return " ".join(str(arg) for arg in self.args)
-
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled in the parent of a worker process, an exception is made from its text alone: not ours.
         return _again, (type(self), self.args), self.__dict__

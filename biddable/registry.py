@@ -1,8 +1,8 @@
-"""Finding methods, task suites, judges, environments and models by name.
+"""Finding methods, task suites and environments by name.
 
 What the library brings is listed here as ``module:attribute`` and imported only when asked for.
 Third parties add their own through entry points in the groups ``biddable.methods``,
-``biddable.suites``, ``biddable.judges`` and ``biddable.envs``; a name of ours cannot be taken over.
+``biddable.suites`` and ``biddable.envs``; a name of ours cannot be taken over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from biddable.errors import InputError
 
-Kind = Literal["methods", "suites", "judges", "envs"]
+Kind = Literal["methods", "suites", "envs"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
@@ -26,15 +26,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "words-as-beacons": "biddable.methods.act.words_as_beacons:WordsAsBeacons",
     },
     "suites": {
-        "ifeval": "biddable.tasks.ifeval:load_ifeval",
-        "composed": "biddable.tasks.compose:Composer",
-        "followbench": "biddable.tasks.followbench:load_followbench",
-        "llmbar": "biddable.tasks.llmbar:load_llmbar",
-    },
-    "judges": {
-        "ifeval": "biddable.judges.ifeval:RuleJudge",
-        "followbench": "biddable.judges.followbench:FollowBenchJudge",
-        "lm": "biddable.judges.lm_judge:LMJudge",
+        "ifeval": "biddable.tasks.suites:ifeval",
+        "composed": "biddable.tasks.suites:composed",
     },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",

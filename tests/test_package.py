@@ -79,7 +79,11 @@ def test_version_is_that_of_the_project() -> None:
     assert biddable.__version__ == settings()["project"]["version"]
 
 
-def test_arrows_point_down_only() -> None:
+def contracts(kind: str) -> list[dict]:
+    return [each for each in settings()["tool"]["importlinter"]["contracts"] if each["type"] == kind]
+
+
+def test_imports_go_where_they_may() -> None:
     program = Path(sys.executable).with_name("lint-imports")
     if not program.exists():
         pytest.fail('import-linter is not installed; install it with: pip install -e ".[dev]"')
@@ -88,13 +92,23 @@ def test_arrows_point_down_only() -> None:
 
 
 def test_every_room_has_its_place_in_the_order() -> None:
-    [contract] = settings()["tool"]["importlinter"]["contracts"]
+    [contract] = contracts("layers")
     rooms = {
         f"biddable.{path.stem}"
         for path in (ROOT / "biddable").iterdir()
         if (path.is_dir() and (path / "__init__.py").exists()) or path.suffix == ".py"
     }
     assert rooms - {"biddable.__init__"} == set(contract["layers"])
+
+
+def test_every_method_is_among_those_that_do_not_import_each_other() -> None:
+    [contract] = contracts("independence")
+    methods: dict[str, list[str]] = {package: [] for package in contract["modules"]}
+    for name, target in registry.BUILTIN["methods"].items():
+        [package] = [one for one in methods if f"{target.partition(':')[0]}.".startswith(f"{one}.")]
+        methods[package].append(name)
+    together = [names for names in methods.values() if len(names) != 1]
+    assert together == [["spar", "spar-controlled"]]
 
 
 @pytest.mark.parametrize("kind", registry.BUILTIN)

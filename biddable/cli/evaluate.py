@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from biddable import registry
 from biddable.cli.flags import written_as_flags
 from biddable.cli.judge import accuracy_table
 from biddable.cli.output import json_option, print_json, print_table
+
+
+class _Suite(click.ParamType):
+    """The name of a registered suite; which there are is looked up when it is asked, not on import."""
+
+    name = "suite"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return _suites().get_metavar(param, ctx)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return _suites().convert(value, param, ctx)
+
+
+def _suites() -> click.Choice[str]:
+    return click.Choice(list(dict.fromkeys([*registry.BUILTIN["suites"], *registry.names("suites")])))
 
 
 @click.command("eval")
 @click.argument("model")
 @click.option(
     "--suite",
-    type=click.Choice(["ifeval", "composed"]),
+    type=_Suite(),
     default="ifeval",
     show_default=True,
     help="ifeval: the published benchmark. composed: our own held-out tasks in its form.",

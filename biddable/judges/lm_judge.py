@@ -77,12 +77,12 @@ def parse_judgement(text: str) -> Label:
 
 
 def extract_refinement(text: str) -> str | None:
-    """The first marked block, without surrounding space; None without a start marker.
+    """The first marked block, without surrounding space; None without a start marker, or of an empty block.
 
     A missing end marker keeps the rest: the model ran out of tokens or forgot it.
     """
     _, marker, rest = text.partition(START)
-    return rest.partition(END)[0].strip() if marker else None
+    return (rest.partition(END)[0].strip() or None) if marker else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def run(
     Args:
         name: the method's name (``biddable methods`` lists them).
         out: the run folder (default ``runs/NAME``).
-        preset: ``smoke``, ``default`` or ``gpu``.
+        preset: ``default``, or one of the method's own, such as ``smoke``, ``full`` and ``gpu``.
         seed: what every random draw is derived from.
         options: fields of the method's configuration.
 

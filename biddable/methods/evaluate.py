@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from biddable import registry
 from biddable.errors import InputError
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.ifeval.judge import bind
@@ -20,18 +21,11 @@ from biddable.models.load import load_model
 from biddable.runs.figures import Bars, Trees, save_figures
 from biddable.runs.files import write_atomic
 from biddable.runs.run import Run
+from biddable.tasks.suites import Suite
 from biddable.types import Response, Task
 
-SUITES = ("ifeval", "composed")
-
-COMPOSED_TASKS = 200
 BATCH = 128
 """Responses between two entries of the journal: what an interruption can lose, decoded side by side."""
-
-IFEVAL_FILE = (
-    "the benchmark's input_data.jsonl (folder instruction_following_eval/data of the GitHub repository "
-    "google-research/google-research), or the suite composed, which needs no file"
-)
 
 
 def evaluate(
@@ -50,7 +44,8 @@ def evaluate(
 
     Args:
         model: what ``load_model`` takes.
-        suite: ``ifeval``, the published benchmark, or ``composed``, held-out tasks of ours in its form.
+        suite: ``ifeval``, the published benchmark, ``composed``, held-out tasks of ours in its form, or the
+            name that another package's suite is registered under.
         tasks: the file of the suite; ``composed`` has none.
         limit: only the first so many tasks (default: all of a file, 200 composed ones).
         max_tokens: longest response.
@@ -80,20 +75,10 @@ def evaluation_folder(model: str, suite: str) -> Path:
 
 def load_suite(suite: str, path: str | Path | None, limit: int | None) -> list[Task]:
     """The first ``limit`` tasks of a suite, each of which the rules can judge. Raises as ``evaluate``."""
-    if suite not in SUITES:
-        raise InputError("suite", suite, "one of " + ", ".join(SUITES))
-    if suite == "composed":
-        from biddable.tasks.compose import Composer
-
-        if path is not None:
-            raise InputError("tasks", str(path), "nothing: the suite composed makes its own tasks")
-        return Composer("test").sample(limit or COMPOSED_TASKS)
-
-    from biddable.tasks.ifeval import load_ifeval
-
-    if path is None:
-        raise InputError("tasks", path, IFEVAL_FILE)
-    tasks = load_ifeval(path)[:limit]
+    load: Suite = registry.find("suites", suite)
+    tasks = load(path, limit)
+    if not tasks:
+        raise InputError("tasks", path and str(path), f"something that the suite {suite} finds tasks in")
     for task in tasks:  # before the model answers for an hour
         bind(task)
     return tasks

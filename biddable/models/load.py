@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biddable.errors import InputError, ModelError
+from biddable.errors import InputError, ModelError, said
 from biddable.models.base import LanguageModel, TrainableModel
 from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from biddable.models.precision import Precision
 
 FORMS = "smollm2, gemma3-270m, a folder, a .gguf file, a hub name, openai:NAME@URL or vllm:NAME"
+WEIGHTS_HERE = "a model whose weights are here"
 
 
 def load_model(
@@ -67,16 +69,38 @@ def load_trainable(spec: str | Path, *, lora_rank: int = 0) -> TrainableModel:
     """
     model = load_model(spec, precision="auto" if lora_rank else "fp32")
     if not isinstance(model, TrainableModel):
-        raise InputError("model", str(spec), "a model whose weights are here")
+        raise InputError("model", str(spec), WEIGHTS_HERE)
     return model
+
+
+def require_trainable(spec: str | Path) -> None:
+    """Refuse a name that ``load_trainable`` will find no model under. Loads nothing and asks no network.
+
+    So a hub's name passes, unless offline: only the hub knows whether it has that model.
+
+    Raises:
+        InputError: the name has none of the known forms, there is no model where it says, or its weights
+            are elsewhere.
+    """
+    name, path = str(spec), Path(spec)
+    if name.startswith(("openai:", "vllm:")):
+        raise InputError("model", name, WEIGHTS_HERE)
+    if path.suffix == ".gguf":
+        if not path.is_file():  # locate would convert the file, which takes its time
+            raise InputError("model", name, "a GGUF file that is there")
+    elif name not in PACKAGED and (path.is_dir() or not _is_hub_name(name) or _offline()):
+        try:
+            locate(name)
+        except ModelError as error:
+            raise InputError("model", name, f"a model that is there ({error})") from None
 
 
 def locate(name: str) -> tuple[Path, str]:
     """The local folder of a model's weights, and where they came from (recorded with every result)."""
     if name in PACKAGED:
-        original = None if _offline() else _from_hub(PACKAGED[name].hub)
-        if original is not None:
-            return original, f"hub:{PACKAGED[name].hub}"
+        if not _offline():
+            with suppress(ModelError):
+                return _from_hub(PACKAGED[name].hub), f"hub:{PACKAGED[name].hub}"
         return packaged_folder(name), f"package:{PACKAGED[name].sha256[:12]}"
     path = Path(name)
     if not name:
@@ -85,11 +109,13 @@ def locate(name: str) -> tuple[Path, str]:
         return gguf_folder(path), f"gguf:{path.name}"
     if path.is_dir():
         return _model_folder(path), f"folder:{path.name}"
-    if name.count("/") == 1 and not name.startswith((".", "/")):
-        if (folder := _from_hub(name)) is not None:
-            return folder, f"hub:{name}"
-        raise ModelError(f"model {name}: no such folder, and the hub did not deliver it")
+    if _is_hub_name(name):
+        return _from_hub(name), f"hub:{name}"
     raise InputError("model", name, FORMS)
+
+
+def _is_hub_name(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/"))
 
 
 def _base_of(adapter: Path, *, device: str | None, precision: Precision) -> LocalModel:
@@ -128,8 +154,12 @@ def _offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
 
 
-def _from_hub(repository: str) -> Path | None:
-    """The repository's files, fetched or from the hub's own cache (which is all it uses when offline)."""
+def _from_hub(repository: str) -> Path:
+    """The repository's files, fetched or from the hub's own cache (which is all it uses when offline).
+
+    Raises:
+        ModelError: the hub is no source here; the message says why.
+    """
     from huggingface_hub import snapshot_download
 
     options: dict[str, Any] = {
@@ -138,5 +168,6 @@ def _from_hub(repository: str) -> Path | None:
     }
     try:
         return Path(snapshot_download(repository, **options))
-    except Exception:  # offline, gated, unknown: each means that the hub is no source here
-        return None
+    except Exception as error:  # offline, gated, unknown, no room for it: all end alike
+        problem = f"no such folder, and the hub did not deliver it ({said(error)})"
+        raise ModelError(f"model {repository}: {problem}") from error

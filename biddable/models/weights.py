@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ from biddable.errors import MissingDependency, ModelError, StorageError
 from biddable.runs.files import cache_folder, storing
 
 CHUNK_BYTES = 1 << 20
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def packaged_folder(name: str) -> Path:
     paths = [_part(model, module, pattern) for module, pattern in model.parts]
 
     def write_gguf(target: Path) -> None:
+        # A warning, as only those are seen where nobody has set logging up.
+        logger.warning("%s is converted, this once; its licence: %s", name, model.licence)
         with target.open("wb") as out:
             for path in paths:
                 with path.open("rb") as part:

@@ -66,11 +66,16 @@ def digest(values: Iterable[Any]) -> str:
 
 def describe(error: ValidationError) -> str:
     """The first thing pydantic found wrong, as ``steps[0].reward: …``."""
+    place, problem = first_problem(error)
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return f"{where.lstrip('.')}: {problem}" if where else problem
+
+
+def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
+    """The first thing pydantic found wrong: where, as keys and indices, and what, to follow a colon."""
     first = error.errors(include_url=False, include_input=False)[0]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    return f"{where.lstrip('.')}: {message}" if where else message
+    return first["loc"], message[:1].lower() + message[1:]
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from biddable.errors import FileError
+from biddable.runs.codec import first_problem
 from biddable.runs.files import read_jsonl
 from biddable.types import Check, Task, user
 
@@ -84,6 +85,5 @@ def _rows(path: str | Path, row: type[Row]) -> Iterator[tuple[int, Row]]:
 
 
 def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    field, problem = ".".join(map(str, first["loc"])), first["msg"]
-    return f"{field}: {problem[0].lower()}{problem[1:]}" if field else "expected a JSON object"
+    place, problem = first_problem(error)
+    return f"{'.'.join(map(str, place))}: {problem}" if place else "expected a JSON object"

@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from biddable.errors import FileError
+from biddable.runs.codec import first_problem
 from biddable.runs.files import read_json
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -26,8 +27,6 @@ def read_rows(path: Path, row: type[Row]) -> list[Row]:
     try:
         return TypeAdapter(list[row]).validate_python(content)  # type: ignore[valid-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        number, *field = first["loc"]
+        (number, *field), problem = first_problem(error)
         place = ".".join([f"row {int(number) + 1}", *map(str, field)])
-        problem = first["msg"]
-        raise FileError(path, f"{place}: {problem[0].lower()}{problem[1:]}") from error
+        raise FileError(path, f"{place}: {problem}") from error

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
+from biddable.runs.progress import progress
 from biddable.train.adapter import choose_weights
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Encoder, Example
@@ -104,4 +105,5 @@ def _reference(model: TrainableModel, examples: Sequence[Example], config: DpoCo
     """[pairs, 2] log-probabilities of the chosen and the rejected responses before training."""
     with packed(model.module, config) as lm:
         max_tokens = config.tokens_at_once(next(lm.parameters()).device)
-        return torch.stack(sequence_logprobs(lm, examples, max_tokens))
+        with progress(len(examples), "reference") as advance:
+            return torch.stack(sequence_logprobs(lm, examples, max_tokens, advance))

@@ -24,6 +24,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from biddable.errors import BiddableError
+from biddable.runs.progress import progress
 from biddable.train.batches import batch_order, micro_batches, shared_prefix
 from biddable.train.checkpoint import load_checkpoint, save_checkpoint
 from biddable.train.config import TrainConfig
@@ -117,14 +118,19 @@ def train(
         if checkpoint_dir:
             training.resume(checkpoint_dir)
         every = config.checkpoint_steps(next(model.parameters()).device)
-        while training.step < training.steps:
-            report = training.advance()
-            history.append(report)
-            if on_step and training.is_main_process:
-                on_step(report)
-            due = training.step % every == 0
-            if checkpoint_dir and due:
-                training.save(checkpoint_dir)
+        first = training.is_main_process
+        shown = progress(training.steps, "training steps") if first else nullcontext(lambda done: None)
+        with shown as advance:
+            advance(training.step)
+            while training.step < training.steps:
+                report = training.advance()
+                history.append(report)
+                if on_step and first:
+                    on_step(report)
+                advance(1)
+                due = training.step % every == 0
+                if checkpoint_dir and due:
+                    training.save(checkpoint_dir)
     return TrainReport(training.steps, training.skipped, tuple(history))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,8 +70,19 @@ def packed(module: Any, config: TrainConfig) -> Iterator[PackedLM]:
             parameter.data = parameter.data.to(dtype)
 
 
-def sequence_logprobs(model: PackedLM, examples: Sequence[Example], max_tokens: int) -> list[Tensor]:
+def sequence_logprobs(
+    model: PackedLM,
+    examples: Sequence[Example],
+    max_tokens: int,
+    on_done: Callable[[int], None] = lambda count: None,
+) -> list[Tensor]:
     """Log-probability of every completion of every example, without gradients.
+
+    Args:
+        model: the model.
+        examples: prompts and completions.
+        max_tokens: how many tokens to compute at once.
+        on_done: told how many more examples are done.
 
     Returns:
         for each example its completions' sums over tokens, on the CPU.
@@ -86,6 +97,7 @@ def sequence_logprobs(model: PackedLM, examples: Sequence[Example], max_tokens: 
             counts = [len(examples[index].completions) for index in piece]
             for index, total in zip(piece, totals.split(counts), strict=True):
                 sums[index] = total
+            on_done(len(piece))
     return sums
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from biddable.errors import InputError
+from biddable.methods.evaluate import load_suite
 from biddable.runs.figures import load_figures
 
 from .conftest import Command
@@ -117,6 +121,10 @@ def test_files_that_cannot_be_read(biddable: Command, damaged: str, content: Any
     [
         (example(1, "p", "keywords:magic"), "keywords:magic"),
         (example(1, "p", "keywords:existence"), "keywords"),
+        (
+            example(1, "p", "keywords:forbidden_words", kwargs=[{"forbidden_words": ["(?i)foo"]}]),
+            "kwargs[0].forbidden_words is ['(?i)foo'], expected ",
+        ),
         (example(1, "other", NO_COMMA), "other"),
         (example(1, "p", NO_COMMA, kwargs=[]), ":1: kwargs"),
     ],
@@ -197,6 +205,69 @@ def test_eval_refuses_before_any_model_is_asked(
     assert_one_line(biddable("eval", "parrot", *arguments), *parts)
     assert parrot.loads == 0
     assert not Path("runs").exists()
+
+
+CONCEPTS = Path(__file__).parents[2] / "docs" / "concepts.md"
+STRANGE = """
+def unruly(path, limit):
+    return [biddable.Task("t", biddable.user("p"))]
+
+def void(path, limit):
+    return []
+"""
+
+
+@pytest.fixture
+def others(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Suites of another package, one of which is the manual's."""
+    [manual] = re.findall(r"```python\n(def first_steps.*?)```", CONCEPTS.read_text("utf-8"), re.DOTALL)
+    folder = tmp_path_factory.mktemp("others")
+    (folder / "other_suites.py").write_text(f"import biddable\n\n{manual}\n{STRANGE}", "utf-8")
+    information = folder / "other_suites-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: other-suites\nVersion: 1\n")
+    names = {"first-steps": "first_steps", "unruly": "unruly", "void": "void", "composed": "void"}
+    lines = [f"{name} = other_suites:{function}\n" for name, function in names.items()]
+    (information / "entry_points.txt").write_text("[biddable.suites]\n" + "".join(lines))
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "other_suites", raising=False)
+
+
+@pytest.mark.usefixtures("others")
+def test_a_suite_of_another_package_is_answered_and_scored(biddable: Command, parrot: Parrot) -> None:
+    result = biddable("eval", "parrot", "--suite", "first-steps", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["suite"], found["n_prompts"], found["prompt_strict"]) == ("first-steps", 1, 1.0)
+    assert Path("runs/eval-first-steps-parrot/report.html").exists()
+    assert "[ifeval|composed|first-steps|unruly|void]" in biddable("eval", "--help").stdout
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize(
+    ("suite", "parts"),
+    [
+        ("unruly", ("task t", "at least one check")),
+        ("void", ("--tasks is None", "the suite void finds tasks in")),
+        ("followbench", ("'followbench' is not one of 'ifeval', 'composed', 'first-steps'",)),
+    ],
+)
+def test_a_suite_that_rules_cannot_score_is_refused_before_any_model_is_asked(
+    biddable: Command, parrot: Parrot, suite: str, parts: tuple[str, ...]
+) -> None:
+    assert_one_line(biddable("eval", "parrot", "--suite", suite), *parts)
+    assert parrot.loads == 0
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("others")
+def test_others_cannot_take_the_name_of_a_suite_of_ours() -> None:
+    assert len(load_suite("composed", None, None)) == 200
+
+
+def test_an_unknown_suite_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="suite is 'ifevel', expected one of ifeval"):
+        load_suite("ifevel", None, None)
 
 
 def test_a_model_that_is_not_there_is_one_line(biddable: Command) -> None:

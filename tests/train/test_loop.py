@@ -63,6 +63,14 @@ def test_the_reports_say_what_was_done() -> None:
     assert all(one.grad_norm > 0 and one.seconds > 0 and not one.skipped for one in seen)
 
 
+def test_it_says_how_far_it_is(monkeypatch, capfd) -> None:
+    monkeypatch.setattr("biddable.runs.progress.SECONDS_BETWEEN_LINES", 0.0)
+    _, report = trained()
+    said = capfd.readouterr().err.splitlines()
+    assert said[0] == f"training steps: 0/{report.steps}"
+    assert said[report.steps] == f"training steps: {report.steps}/{report.steps}"
+
+
 @pytest.mark.parametrize("weights", [None, [len(one.completions[0]) for one in EXAMPLES]])
 def test_loss_and_metrics_are_means_over_the_units_of_a_batch(weights) -> None:
     module = llama()

@@ -11,6 +11,9 @@ from biddable.judges.ifeval.rule import Arg
 
 RELATIONS = ("less than", "at least")
 
+Compiled = Callable[[str], re.Pattern[str]]
+"""What a rule makes of an argument: the very expression that it searches with."""
+
 
 def plural(count: int, noun: str) -> str:
     """``1 word``, ``2 words``."""
@@ -37,11 +40,14 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_pattern(value: Any) -> bool:
-    try:
-        return _is_text(value) and bool(re.compile(value))
-    except re.error:
-        return False
+def _is_compiled_by(compiled: Compiled) -> Callable[[Any], bool]:
+    def accepts(value: Any) -> bool:
+        try:
+            return _is_text(value) and bool(compiled(value))
+        except (re.error, OverflowError, RecursionError):  # the latter two for a{9999999999} and ((((…
+            return False
+
+    return accepts
 
 
 def _is_list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -54,10 +60,25 @@ RELATION = Arg(lambda value: value in RELATIONS, '"less than" or "at least"')
 LETTER = Arg(lambda value: _is_text(value) and len(value) == 1, "one character, not a blank")
 TEXT = Arg(_is_text, "text that is not blank", str.strip)
 TEXTS = Arg(_is_list_of(_is_text), "a non-empty list of texts", quoted)
-PATTERN = Arg(_is_pattern, "text that is a valid regular expression", str.strip)
-PATTERNS = Arg(_is_list_of(_is_pattern), "a non-empty list of valid regular expressions", quoted)
 LANGUAGE = Arg(
     lambda value: isinstance(value, str) and value in LANGUAGES,
     "an ISO 639-1 code among " + " ".join(LANGUAGES),
     lambda code: LANGUAGES[code],
 )
+
+
+def pattern(compiled: Compiled) -> Arg:
+    """Text of which ``compiled`` makes a regular expression.
+
+    What is valid by itself may not be so in the expression of a rule: ``(?i)`` may stand only at the start
+    of one, and ``\\Z`` in lower case means nothing.
+    """
+    return Arg(
+        _is_compiled_by(compiled), "text that makes a valid regular expression in this rule", str.strip
+    )
+
+
+def patterns(compiled: Compiled) -> Arg:
+    """Several such texts."""
+    expected = "a non-empty list of texts that make valid regular expressions in this rule"
+    return Arg(_is_list_of(_is_compiled_by(compiled)), expected, quoted)

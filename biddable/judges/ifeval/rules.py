@@ -18,10 +18,10 @@ from biddable.judges.ifeval.arguments import (
     LANGUAGE,
     LETTER,
     ORDINAL,
-    PATTERN,
-    PATTERNS,
     RELATION,
     TEXT,
+    pattern,
+    patterns,
     plural,
     quoted,
 )
@@ -58,10 +58,22 @@ def compared(found: int, statement: str, relation: str, asked: int) -> Finding:
     return Finding(passed, f"{statement}, where {relation} {asked} {were} asked for.")
 
 
-@rule("keywords:existence", "Use each of these keywords: {keywords}.", keywords=PATTERNS)
+def _anywhere(keyword: str) -> re.Pattern[str]:
+    return re.compile(keyword, re.IGNORECASE)
+
+
+def _stripped_anywhere(keyword: str) -> re.Pattern[str]:
+    return _anywhere(keyword.strip())
+
+
+def _whole_word(word: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{word}\b", re.IGNORECASE)
+
+
+@rule("keywords:existence", "Use each of these keywords: {keywords}.", keywords=patterns(_anywhere))
 def existence(text: Text, keywords: Sequence[str]) -> Finding:
     """Each keyword, a case-insensitive regular expression, is found somewhere."""
-    return all_there(keywords, [word for word in keywords if not re.search(word, text.raw, re.IGNORECASE)])
+    return all_there(keywords, [word for word in keywords if not _anywhere(word).search(text.raw)])
 
 
 def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
@@ -74,13 +86,13 @@ def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
 @rule(
     "keywords:frequency",
     'Use the word "{keyword}" {relation} {frequency:time}.',
-    keyword=PATTERN,
+    keyword=pattern(_stripped_anywhere),
     frequency=COUNT,
     relation=RELATION,
 )
 def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Finding:
     """How many non-overlapping, case-insensitive matches the keyword has."""
-    found = len(re.findall(keyword.strip(), text.raw, re.IGNORECASE))
+    found = len(_stripped_anywhere(keyword).findall(text.raw))
     return times(found, keyword.strip(), relation, frequency)
 
 
@@ -90,13 +102,13 @@ def times(found: int, what: str, relation: str, asked: int) -> Finding:
 
 
 @rule(
-    "keywords:forbidden_words", "Do not use any of these words: {forbidden_words}.", forbidden_words=PATTERNS
+    "keywords:forbidden_words",
+    "Do not use any of these words: {forbidden_words}.",
+    forbidden_words=patterns(_whole_word),
 )
 def forbidden_words(text: Text, forbidden_words: Sequence[str]) -> Finding:
     """No word is found between word boundaries, in any case."""
-    return none_there(
-        [word for word in forbidden_words if re.search(rf"\b{word}\b", text.raw, re.IGNORECASE)]
-    )
+    return none_there([word for word in forbidden_words if _whole_word(word).search(text.raw)])
 
 
 def none_there(used: Sequence[str]) -> Finding:
@@ -217,15 +229,20 @@ def number_placeholders(text: Text, num_placeholders: int) -> Finding:
 _POSTSCRIPTS = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
 
 
+def _in_lower_case(marker: str) -> re.Pattern[str]:
+    marker = marker.strip()
+    return re.compile(_POSTSCRIPTS.get(marker, marker.lower()))
+
+
 @rule(
     "detectable_content:postscript",
     "Add a postscript at the end that starts with {postscript_marker}",
-    postscript_marker=PATTERN,
+    postscript_marker=pattern(_in_lower_case),
 )
 def postscript(text: Text, postscript_marker: str) -> Finding:
     """The marker is found anywhere, in any case, the usual two with blanks between their letters or not."""
     marker = postscript_marker.strip()
-    if re.search(_POSTSCRIPTS.get(marker, marker.lower()), text.lower):
+    if _in_lower_case(postscript_marker).search(text.lower):
         return Finding(True, f'The response has a postscript marked "{marker}".')
     return Finding(False, f'The response has no postscript marked "{marker}".')
 
@@ -268,18 +285,21 @@ def number_highlighted_sections(text: Text, num_highlights: int) -> Finding:
     return counted(found, "highlighted part", "at least", num_highlights)
 
 
+def _numbered(heading: str) -> re.Pattern[str]:
+    return re.compile(rf"\s?{heading.strip()}\s?\d+\s?")
+
+
 @rule(
     "detectable_format:multiple_sections",
     "Divide the response into at least {num_sections:section}, each headed by {section_spliter} and its "
     "number, as in {section_spliter} 1.",
-    section_spliter=PATTERN,
+    section_spliter=pattern(_numbered),
     num_sections=COUNT,
 )
 def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Finding:
     """How often the heading is followed by a number."""
-    heading = section_spliter.strip()
-    found = sum(1 for _ in re.finditer(rf"\s?{heading}\s?\d+\s?", text.raw))
-    return times(found, f"{heading} (number)", "at least", num_sections)
+    found = sum(1 for _ in _numbered(section_spliter).finditer(text.raw))
+    return times(found, f"{section_spliter.strip()} (number)", "at least", num_sections)
 
 
 _FENCES = ("```json", "```Json", "```JSON", "```")

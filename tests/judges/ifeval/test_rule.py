@@ -45,13 +45,47 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("id", "kwargs", "message"), WRONG)
+FORBIDDEN = "keywords:forbidden_words"
+FREQUENCY = "keywords:frequency"
+SECTIONS = "detectable_format:multiple_sections"
+POSTSCRIPT = "detectable_content:postscript"
+
+# Each is put between other signs, stripped or made lower case by its rule, and is no regular expression then.
+WRONG_IN_THEIR_RULE = [
+    (FORBIDDEN, {"forbidden_words": ["bar", "(?i)foo"]}, "kwargs.forbidden_words is ['bar', '(?i)foo']"),
+    (FREQUENCY, {"keyword": "a\\ ", "frequency": 1, "relation": "at least"}, "kwargs.keyword is 'a"),
+    (SECTIONS, {"section_spliter": "(?i)Section", "num_sections": 1}, "kwargs.section_spliter is '(?i)"),
+    (POSTSCRIPT, {"postscript_marker": "(?P<x>PS)"}, "kwargs.postscript_marker is '(?P<x>PS)'"),
+    (POSTSCRIPT, {"postscript_marker": r"\Z"}, "kwargs.postscript_marker is "),
+    (POSTSCRIPT, {"postscript_marker": "[Z-a]"}, "kwargs.postscript_marker is '[Z-a]'"),
+    # Two that ``re`` refuses with other errors than its own.
+    ("keywords:existence", {"keywords": ["a{4294967296}"]}, "kwargs.keywords is ['a{4294967296}']"),
+    ("keywords:existence", {"keywords": ["(" * 5000 + ")" * 5000]}, "kwargs.keywords is ['((("),
+]
+
+
+@pytest.mark.parametrize(
+    ("id", "kwargs", "message"), WRONG + WRONG_IN_THEIR_RULE, ids=lambda part: str(part)[:60]
+)
 def test_wrong_arguments_are_named(id, kwargs, message):
     for use in (validate, describe, lambda id, kwargs: check(id, kwargs, "A response.")):
         with pytest.raises(InputError) as caught:
             use(id, kwargs)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("id", "kwargs", "response"),
+    [
+        (FORBIDDEN, {"forbidden_words": ["foo|bar", "(?i:baz)", r"(?P<x>q)\1"]}, "tofu, a q"),
+        (FREQUENCY, {"keyword": " (?i)Cat ", "frequency": 1, "relation": "at least"}, "a cat"),
+        (SECTIONS, {"section_spliter": " (?:Part|Day) ", "num_sections": 2}, "Part 1 Day 2"),
+        (POSTSCRIPT, {"postscript_marker": r"(?:PS|NB)\S"}, "nb x"),  # in lower case \S is \s
+    ],
+)
+def test_what_makes_a_regular_expression_in_its_rule_is_accepted(id, kwargs, response):
+    assert check(id, kwargs, response)
 
 
 def test_the_field_can_be_named_by_the_caller():

@@ -36,9 +36,13 @@ Departures from the paper, and why:
   8B: 2e-7 and one), and a likelihood term of weight 2 (the paper: 0.1). With 0.1 the actor soon loops: both
   sides of a refined pair share most of their text, and DPO then lowers the likelihood of both. They were
   tuned on the validation split (see the manual's page).
+* *At inference* the answers that are repaired are those the checks fail, whoever judges the repairs; with
+  ``judge=self`` the refiner criticises them in its own words, and the checks say what came of it.
 * *RFT* goes on from the previous refiner, and only the last turn carries loss (the paper leaves both open);
   the rate falls to zero (the paper's stays). Where rules judge, it learns repairs only: nobody asks it to
   judge.
+* *Caps* on the refiner's data stay the paper's numbers below 10,000 prompts, where they rarely bind; what
+  repeats a judge prompt is left out once for repairs and once for judgements.
 * A tree in which no repair could be made is a failure like any other; the official script skips it.
 """
 

@@ -7,6 +7,7 @@ final. All start from the same model, see the same tasks and use the same traini
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from biddable.errors import BiddableError
@@ -18,7 +19,6 @@ from biddable.methods.improve.spar.data import (
 from biddable.methods.improve.spar.records import Start
 from biddable.methods.improve.spar.selfplay import Lazy, SelfPlay, Weights
 from biddable.models.base import GREEDY, Sampling
-from biddable.search.tree import SearchSettings
 from biddable.types import Chat, Message, user
 
 BACKTRANSLATE = (
@@ -49,7 +49,7 @@ def independent(play: SelfPlay, start: Start) -> dict[str, Path]:
 
 def no_tree_search(play: SelfPlay, start: Start) -> dict[str, Path]:
     """One repair of each negative instead of a tree."""
-    once = SearchSettings(branch=1, keep=1, max_depth=1, gate=play.config.gate)
+    once = replace(play.config.search_settings(), branch=1, keep=1, max_depth=1)
     results = play.search(f"{play.name}-once", start.refiner, start.first.negatives, once)
     pairs = build_dpo_pairs(start.first.negatives, results)
     require(pairs, "pairs from single repairs")

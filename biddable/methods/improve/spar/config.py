@@ -151,13 +151,15 @@ class SparConfig:
     ifeval_arms: tuple[str, ...] = ("base", "independent", "refined", "spar-1", "spar-2", "spar-3")
     """Which models are scored on IFEval: it takes most of an evaluation's time."""
     inference_search: Annotated[int, Field(ge=0)] = 0
-    """Held-out tasks on which the last actor's failed answers are also repaired by tree search."""
+    """Held-out tasks of each suite on which tree search also repairs what the last actor failed."""
     curve: Annotated[int, Field(ge=0)] = 0
     """Failed answers on which the four searches are compared by number of generations (figure 5)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> SparConfig:
         self.search_settings()
+        if len({*self.arms}) < len(self.arms):
+            raise InputError("arms", self.arms, "each arm once")
         if self.judge == "rules" and "meta-rewarding" in self.arms:
             raise InputError("arms", "meta-rewarding", "judge=self with it: rules have nothing to learn")
         if self.judge == "self" and self.votes % 2 == 0:

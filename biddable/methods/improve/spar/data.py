@@ -34,12 +34,14 @@ class Negative:
     task: Task
     response: str
     critique: str
-    value: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How much of each kind goes into the refiner's data (the paper's numbers, for 10,000 prompts)."""
+    """How much of each kind goes into the refiner's data (the paper's numbers, for 10,000 prompts).
+
+    With fewer prompts they stay as they are, and rarely bind: shares of so little would be next to nothing.
+    """
 
     refinements: int = 4000
     tree_positive: int = 1500
@@ -73,7 +75,7 @@ def collect_negatives(
             note = notes[pick]
             if note.votes is not None and note.votes.decision.label != 0:
                 raise InputError("votes", note.votes.labels, "a majority of 0 for a negative")
-            negatives.append(Negative(task, texts[pick], note.critique, note.value))
+            negatives.append(Negative(task, texts[pick], note.critique))
     return negatives
 
 
@@ -92,14 +94,18 @@ def independent_pairs(
     assessed: Sequence[Sequence[Assessment]],
     rng: np.random.Generator,
 ) -> list[Preference]:
-    """Baseline "without refinement": an answer that passed against one that failed, both sampled."""
+    """Baseline "without refinement": an answer that passed against one that failed, both sampled.
+
+    Not where the two read alike: a model that judges by vote may pass a text and fail the same again.
+    """
     pairs = []
     for task, texts, notes in zip(tasks, samples, assessed, strict=True):
         passed = [i for i, note in enumerate(notes) if note.label == 1]
         failed = [i for i, note in enumerate(notes) if note.label == 0]
         if passed and failed:
             chosen, rejected = (texts[group[int(rng.integers(len(group)))]] for group in (passed, failed))
-            pairs.append(_pair(task, chosen, rejected))
+            if chosen != rejected:
+                pairs.append(_pair(task, chosen, rejected))
     return pairs
 
 
@@ -140,7 +146,7 @@ def build_refiner_data(
     for task, result in searched:
         nodes = [node for node in result.root.walk() if node.parent is not None]
         for kept, low, high in ((positive, 0.5, 1.0), (negative_nodes, 0.0, 0.5)):
-            split = [node for node in nodes if low < node.value < high and _is_judgement(node.critique)]
+            split = [node for node in nodes if low < node.value < high and node.critique.strip()]
             if split:
                 node = split[int(rng.integers(len(split)))]
                 kept.append(_judgement(task, node.response, node.critique))
@@ -180,10 +186,6 @@ def _refinement(task: Task, node: RefinementNode) -> Chat:
 
 def _judgement(task: Task, response: str, critique: str) -> Chat:
     return (*judge_chat(task, response), Message("assistant", critique))
-
-
-def _is_judgement(critique: str) -> bool:
-    return bool(critique.strip())
 
 
 def _without_repeats(chats: Iterable[Chat]) -> list[Chat]:

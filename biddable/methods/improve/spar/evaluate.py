@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
+from biddable.judges.ifeval import IFEvalReport
+from biddable.judges.ifeval import evaluate as ifeval
 from biddable.methods.improve.spar.config import SparConfig
 from biddable.methods.improve.spar.data import Negative, critique_of
 from biddable.methods.improve.spar.selfplay import BATCH, Answers, Lazy, SelfPlay, Weights
@@ -46,11 +48,11 @@ class Scored:
 
     texts: list[str]
     verdicts: list[Verdict]
-    official: bool = False
+    official: IFEvalReport | None = None
 
     @property
     def passed(self) -> list[float]:
-        """Per task: 1 where it counts, by every rule and, unless ``official``, as an answer."""
+        """Per task: 1 where it counts, by every rule and, unless scored as published, as an answer."""
         if self.official:
             return self.strict
         return [float(bool(verdict.passed)) for verdict in self.verdicts]
@@ -64,6 +66,17 @@ class Scored:
     def followed(self) -> list[float]:
         """Per task: the share of its rules that was followed, whatever the text is otherwise."""
         return [float(np.mean(met)) for met in self._rules()]
+
+    @property
+    def average(self) -> list[float]:
+        """Per task: its part in the mean of IFEval's four accuracies; the mean over tasks is that mean."""
+        assert self.official is not None
+        # An accuracy over instructions gives a prompt with many of them more weight.
+        share = self.official.n_prompts / self.official.n_instructions
+        return [
+            (all(one.strict) + all(one.loose) + share * (sum(one.strict) + sum(one.loose))) / 4
+            for one in self.official.outcomes
+        ]
 
     @property
     def degenerate(self) -> list[float]:
@@ -111,24 +124,33 @@ def score(run: Run, name: str, weights: Weights, suite: Suite) -> Scored:
 
     texts = run.map(f"{name}-on-{suite.name}", suite.tasks, answer, str, 4 * BATCH)
     verdicts = AnswerJudge()(suite.tasks, [Response(text) for text in texts])
-    return Scored(texts, verdicts, suite.official)
+    return Scored(texts, verdicts, _official(suite.tasks, texts) if suite.official else None)
+
+
+def _official(tasks: Sequence[Task], texts: Sequence[str]) -> IFEvalReport:
+    return ifeval(tasks, {task.prompt[-1].content: text for task, text in zip(tasks, texts, strict=True)})
 
 
 def failures(suite: Suite, scored: Scored, limit: int) -> list[Negative]:
     """The first ``limit`` answers that fail, as roots for a search."""
     rows = zip(suite.tasks, scored.texts, scored.verdicts, strict=True)
     return [
-        Negative(task, text, critique_of(verdict), (verdict.score or 0.0) / 2)
+        Negative(task, text, critique_of(verdict))
         for task, text, verdict in rows
         if not verdict.passed and text.strip()
     ][:limit]
 
 
-def repaired_once(play: SelfPlay, name: str, refiner: Weights, negatives: Sequence[Negative]) -> list[float]:
-    """Per failed answer: 1 where a single repair passes the checks (the paper's refinement accuracy)."""
+def repaired_once(
+    play: SelfPlay, name: str, refiner: Weights, negatives: Sequence[Negative]
+) -> tuple[list[float], list[float]]:
+    """Per failed answer: 1 where a single repair passes the checks, and 1 where its own judge passes it.
+
+    The first is the paper's refinement accuracy; the second differs from it where the model judges itself.
+    """
     settings = SearchSettings(branch=1, keep=1, max_depth=1, refine_tries=1)
-    results = play.search(name, refiner, negatives, settings)
-    return _passing([n.task for n in negatives], results)
+    results = play.search(name, refiner, _criticised(play, name, refiner, negatives), settings)
+    return _passing([n.task for n in negatives], results), [float(r.solved) for r in results]
 
 
 def searched(
@@ -136,25 +158,30 @@ def searched(
 ) -> dict[str, list[float]]:
     """Step 7 at inference, on the first ``limit`` tasks of a suite: greedy, tree search, best of as many.
 
-    Best-of-n repairs each failure as often as its tree did, so the two have spent the same.
+    Best-of-n repairs each failure as often as its tree did, so the two have spent the same. What counts is
+    whether the checks pass what was found, whoever judged on the way.
     """
     count = min(limit, len(suite.tasks))
     head = Suite(suite.name, suite.title, suite.tasks[:count], suite.max_tokens)
-    greedy = Scored(scored.texts[:count], scored.verdicts[:count], scored.official)
-    negatives = failures(head, greedy, count)
-    trees = play.search(f"{name}-tree", refiner, negatives, play.config.search_settings())
+    greedy = Scored(scored.texts[:count], scored.verdicts[:count])
+    negatives = _criticised(play, name, refiner, failures(head, greedy, count))
+    # A repair holds the whole answer once more: where answers are longer, so may repairs be.
+    longest = play.config.refine_tokens + max(0, suite.max_tokens - play.config.max_tokens)
+    search = partial(play.search, refiner=refiner, negatives=negatives, max_tokens=longest)
+    settings = play.config.search_settings()
+    trees = search(f"{name}-tree", settings=settings)
     widest = max((tree.expansions for tree in trees), default=1)
-    flat = SearchSettings(branch=max(widest, 1), keep=1, max_depth=1)
-    samples = play.search(f"{name}-flat", refiner, negatives, flat)
-    tree_solved = _passing([n.task for n in negatives], trees)
+    samples = search(f"{name}-flat", settings=replace(settings, branch=max(widest, 1), keep=1, max_depth=1))
+    tasks = [negative.task for negative in negatives]
     flat_solved = [
-        float(first_success(sample, play.config.gate) <= tree.expansions)
-        for sample, tree in zip(samples, trees, strict=True)
+        float(first <= tree.expansions)
+        for first, tree in zip(_first_passing(tasks, samples), trees, strict=True)
     ]
+    counts = scored.strict[:count] if suite.official else greedy.passed
     return {
-        "greedy": greedy.passed,
-        "tree search": _with(greedy, head, negatives, tree_solved),
-        "best of as many": _with(greedy, head, negatives, flat_solved),
+        "greedy": counts,
+        "tree search": _with(counts, head, negatives, _passing(tasks, trees)),
+        "best of as many": _with(counts, head, negatives, flat_solved),
     }
 
 
@@ -187,32 +214,51 @@ def curve(
 ) -> dict[str, list[list[float]]]:
     """Figure 5: per strategy and failed answer, whether it was repaired within each of ``GENERATIONS``."""
     most = GENERATIONS[-1]
-    config = play.config
+    settings = play.config.search_settings()
     strategies = {
-        "best of n": SearchSettings(branch=most, keep=1, max_depth=1, gate=config.gate),
-        "iterative": SearchSettings(branch=1, keep=1, max_depth=most, gate=config.gate),
-        "bfs": SearchSettings(
-            branch=config.branch, keep=config.keep, max_depth=most, budget=most, gate=config.gate
-        ),
-        "dfs": SearchSettings(
-            strategy="dfs", branch=config.branch, keep=config.keep, max_depth=3, budget=most, gate=config.gate
-        ),
+        "best of n": replace(settings, strategy="bfs", branch=most, keep=1, max_depth=1),
+        "iterative": replace(settings, strategy="bfs", branch=1, keep=1, max_depth=most),
+        "bfs": replace(settings, strategy="bfs", max_depth=most, budget=most),
+        "dfs": replace(settings, strategy="dfs", max_depth=3, budget=most),
     }
+    negatives = _criticised(play, name, refiner, negatives)
+    tasks = [negative.task for negative in negatives]
     reached = {}
-    for strategy, settings in strategies.items():
-        results = play.search(f"{name}-{strategy.replace(' ', '-')}", refiner, negatives, settings)
-        spent = [
-            first_success(r, config.gate) if strategy == "best of n" else r.expansions if r.solved else np.inf
-            for r in results
-        ]
+    for strategy, how in strategies.items():
+        results = play.search(f"{name}-{strategy.replace(' ', '-')}", refiner, negatives, how)
+        if strategy == "best of n":
+            spent = _first_passing(tasks, results)
+        else:
+            passing = _passing(tasks, results)
+            spent = [r.expansions if p else np.inf for r, p in zip(results, passing, strict=True)]
         reached[strategy] = [[float(s <= n) for n in GENERATIONS] for s in spent]
     return reached
 
 
-def first_success(result: SearchResult, gate: float) -> float:
-    """How many of the root's children it took until one passed; infinity where none did."""
-    places = [i for i, child in enumerate(result.root.children, 1) if child.value > gate]
-    return places[0] if places else np.inf
+def _criticised(play: SelfPlay, name: str, refiner: Weights, negatives: Sequence[Negative]) -> list[Negative]:
+    """The same failures with what the refiner itself says of them, where it is the judge."""
+    if play.config.judge == "rules" or not negatives:
+        return list(negatives)
+
+    def criticise() -> list[str]:
+        seeds = [play.run.seed(name, "critique", negative.task.id) for negative in negatives]
+        tasks, texts = [n.task for n in negatives], [n.response for n in negatives]
+        return [note.critique for note in play.judge(refiner)(tasks, texts, seeds)]
+
+    said = play.run.stage(f"{name}-critiques", criticise, list[str])
+    return [replace(negative, critique=one) for negative, one in zip(negatives, said, strict=True)]
+
+
+def _first_passing(tasks: Sequence[Task], results: Sequence[SearchResult]) -> list[float]:
+    """How many of each root's children it took until one passed the checks; infinity where none did."""
+    rows = [
+        (task, Response(child.response))
+        for task, result in zip(tasks, results, strict=True)
+        for child in result.root.children
+    ]
+    verdicts = iter(AnswerJudge()([task for task, _ in rows], [response for _, response in rows]))
+    passed = [[bool(next(verdicts).passed) for _ in result.root.children] for result in results]
+    return [row.index(True) + 1 if any(row) else np.inf for row in passed]
 
 
 def _passing(tasks: Sequence[Task], results: Sequence[SearchResult]) -> list[float]:
@@ -221,8 +267,8 @@ def _passing(tasks: Sequence[Task], results: Sequence[SearchResult]) -> list[flo
 
 
 def _with(
-    greedy: Scored, suite: Suite, negatives: Sequence[Negative], solved: Sequence[float]
+    counts: Sequence[float], suite: Suite, negatives: Sequence[Negative], solved: Sequence[float]
 ) -> list[float]:
     """The greedy scores, with what a search made of the failures in their places."""
     gained = {negative.task.id: value for negative, value in zip(negatives, solved, strict=True)}
-    return [max(p, gained.get(task.id, 0.0)) for p, task in zip(greedy.passed, suite.tasks, strict=True)]
+    return [max(p, gained.get(task.id, 0.0)) for p, task in zip(counts, suite.tasks, strict=True)]

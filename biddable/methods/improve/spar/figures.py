@@ -9,7 +9,7 @@ import numpy as np
 
 from biddable.judges.answer import AnswerJudge
 from biddable.methods.answers import SHOWN, answers_to_read
-from biddable.methods.improve.spar.data import independent_pairs, pair_similarity
+from biddable.methods.improve.spar.data import pair_similarity
 from biddable.methods.improve.spar.evaluate import GENERATIONS, Scored, Suite, judge_bias
 from biddable.methods.improve.spar.records import Played
 from biddable.runs.compare import mean_interval
@@ -54,7 +54,7 @@ def _rates(suite: Suite, per_seed: Sequence[Scored]) -> dict[str, float]:
     for scored in per_seed:
         for verdict, degenerate in zip(scored.verdicts, scored.degenerate, strict=True):
             for check in verdict.checks:
-                passed[check.id].append(check.passed and (scored.official or not degenerate))
+                passed[check.id].append(check.passed and (scored.official is not None or not degenerate))
     return {rule: float(np.mean(values)) for rule, values in passed.items()}
 
 
@@ -140,10 +140,7 @@ def _generations(played: Sequence[Played]) -> Curves:
 def _data(played: Sequence[Played]) -> Table:
     rows = []
     for p in played:
-        answers = p.iterations[0].answers
-        sampled = independent_pairs(
-            answers.tasks, answers.texts, answers.assessed, p.play.run.rng(p.play.name, "independent")
-        )
+        sampled = p.independent()
         if sampled:
             rows.append((p.play.name, "independent", len(sampled), _mean(pair_similarity(sampled))))
         for i, iteration in enumerate(p.iterations, 1):
@@ -205,12 +202,7 @@ def _tree(task: Task, result: SearchResult) -> Tree:
 
 
 def _pairs(played: Played) -> list[Figure]:
-    first = played.iterations[0]
-    answers = first.answers
-    sampled = independent_pairs(
-        answers.tasks, answers.texts, answers.assessed, played.play.run.rng(played.play.name, "independent")
-    )
-    kinds = {"Refined pairs": first.pairs, "Independent pairs": sampled}
+    kinds = {"Refined pairs": played.iterations[0].pairs, "Independent pairs": played.independent()}
     return [_diffs(title, pairs[:SHOWN]) for title, pairs in kinds.items() if pairs]
 
 

@@ -14,6 +14,7 @@ from biddable.judges.ifeval import sentence_splitter_name
 from biddable.methods.base import About, Method, show
 from biddable.methods.improve.spar import evaluate, figures
 from biddable.methods.improve.spar.arms import ARMS, require
+from biddable.methods.improve.spar.checks import check_settings
 from biddable.methods.improve.spar.config import TYPES, SparConfig
 from biddable.methods.improve.spar.data import build_dpo_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import Scored, Suite
@@ -116,6 +117,10 @@ class Spar(Method):
     }
     config: SparConfig
 
+    def check(self) -> None:
+        """See ``Method.check``: the rule types, IFEval's file and arms, the model."""
+        check_settings(self.config)
+
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         config = self.config
@@ -151,24 +156,29 @@ class Spar(Method):
                     continue  # greedy answers of the untrained model: the same for every seed
                 stage = BASE if name == BASE else f"{play.name}-{name}"
                 scores[suite.name][name].append(evaluate.score(run, stage, weights, suite))
-        return self._refinement(play, Played(play, refiner, iterations), suites[0], scores)
+        return self._refinement(play, Played(play, refiner, iterations), suites, scores)
 
-    def _refinement(self, play: SelfPlay, played: Played, suite: Suite, scores: Scores) -> Played:
+    def _refinement(self, play: SelfPlay, played: Played, suites: Sequence[Suite], scores: Scores) -> Played:
         """How well refiners repair, and what their search adds at inference."""
         config, last = self.config, played.iterations[-1]
+        held_out = suites[0]
         if config.inference_search:
-            failed = evaluate.failures(suite, scores[suite.name][BASE][0], config.inference_search)
+            failed = evaluate.failures(held_out, scores[held_out.name][BASE][0], config.inference_search)
             refiners: dict[str, Weights] = {"untrained": config.model, "bootstrapped": played.refiner}
             refiners |= {f"iteration {i}": it.refiner for i, it in enumerate(played.iterations, 1)}
             for name, weights in refiners.items():
                 stage = f"{play.name}-repairs-{name.replace(' ', '')}"
-                played.repaired[name] = evaluate.repaired_once(play, stage, weights, failed)
-            actor = scores[suite.name][f"spar-{len(played.iterations)}"][-1]
-            played.searched = evaluate.searched(
-                play, f"{play.name}-inference", last.refiner, suite, actor, config.inference_search
-            )
+                found = evaluate.repaired_once(play, stage, weights, failed)
+                played.repaired[name], played.claimed[name] = found
+            for suite in suites:
+                actors = scores[suite.name].get(f"spar-{len(played.iterations)}")
+                if actors:
+                    stage = f"{play.name}-inference" + (f"-{suite.name}" if suite is not held_out else "")
+                    played.searched[suite.name] = evaluate.searched(
+                        play, stage, last.refiner, suite, actors[-1], config.inference_search
+                    )
         if config.curve:
-            failed = evaluate.failures(suite, scores[suite.name][BASE][0], config.curve)
+            failed = evaluate.failures(held_out, scores[held_out.name][BASE][0], config.curve)
             played.curve = evaluate.curve(play, f"{play.name}-curve", last.refiner, failed)
         return played
 
@@ -221,8 +231,11 @@ def _comparisons(
                 yield _against(f"{suite.title}: {_passing(suite)}", models, baseline, method, seeds, "passed")
         if last in models:
             yield from _besides(suite, models, last, seeds)
-    if played[0].searched:
-        yield from _searches(played, seeds)
+    for suite in suites:
+        if suite.name in played[0].searched:
+            yield from _searches(suite, played, seeds)
+    if played[0].repaired:
+        yield from _repairs(played, seeds)
 
 
 def _counterpart(arm: str, last: str) -> str:
@@ -242,7 +255,7 @@ def _besides(
 ) -> Iterator[Comparison]:
     """What else can be said of untrained and last model: by rules alone, and how often no answer comes."""
     if suite.official:
-        yield _against(f"{suite.title}: share of rules followed", models, BASE, last, seeds, "followed")
+        yield _against(f"{suite.title}: mean of the four accuracies", models, BASE, last, seeds, "average")
     else:
         whatever = f"{suite.title}: all rules followed, in whatever text"
         yield _against(whatever, models, BASE, last, seeds, "strict")
@@ -271,17 +284,21 @@ def _against(
     )
 
 
-def _searches(played: Sequence[Played], seeds: list[int]) -> Iterator[Comparison]:
-    arms = {name: np.array([p.searched[name] for p in played]) for name in played[0].searched}
+def _searches(suite: Suite, played: Sequence[Played], seeds: list[int]) -> Iterator[Comparison]:
+    ways = played[0].searched[suite.name]
+    arms = {name: np.array([p.searched[suite.name][name] for p in played]) for name in ways}
     for baseline in ("greedy", "best of as many"):
         yield compare(
-            "held-out tasks, search at inference: all rules followed in a proper answer",
+            f"{suite.title}, search at inference: {_passing(suite)}",
             arms[baseline],
             arms["tree search"],
             seeds=seeds,
             baseline_name=baseline,
             method_name="tree search",
         )
+
+
+def _repairs(played: Sequence[Played], seeds: list[int]) -> Iterator[Comparison]:
     repairs = [p.repaired for p in played]
     last = list(repairs[0])[-1]
     for baseline in ("untrained", "bootstrapped"):
@@ -298,26 +315,41 @@ def _searches(played: Sequence[Played], seeds: list[int]) -> Iterator[Comparison
 def _metrics(suites: Sequence[Suite], scores: Scores, played: Sequence[Played]) -> dict[str, Any]:
     """Every other number: accuracies of all models, sizes of the data, similarity of pairs."""
     accuracy = {
-        suite.name: {
-            name: {
-                "passed": float(np.mean([s.passed for s in per_seed])),
-                "prompt_strict": float(np.mean([s.strict for s in per_seed])),
-                "degenerate": float(np.mean([s.degenerate for s in per_seed])),
-                "share_followed": float(np.mean([s.followed for s in per_seed])),
-                "per_seed": [float(np.mean(s.passed)) for s in per_seed],
-            }
-            for name, per_seed in scores[suite.name].items()
-        }
+        suite.name: {name: _of_model(per_seed) for name, per_seed in scores[suite.name].items()}
         for suite in suites
     }
     return {"accuracy": accuracy, "seeds": {p.play.name: _of_seed(p) for p in played}}
 
 
+def _of_model(per_seed: Sequence[Scored]) -> dict[str, Any]:
+    found = {
+        "passed": float(np.mean([s.passed for s in per_seed])),
+        "prompt_strict": float(np.mean([s.strict for s in per_seed])),
+        "degenerate": float(np.mean([s.degenerate for s in per_seed])),
+        "share_followed": float(np.mean([s.followed for s in per_seed])),
+        "per_seed": [float(np.mean(s.passed)) for s in per_seed],
+    }
+    reports = [scored.official for scored in per_seed if scored.official]
+    if reports:
+        names = ("prompt_strict", "inst_strict", "prompt_loose", "inst_loose", "average")
+        found |= {name: float(np.mean([getattr(one, name) for one in reports])) for name in names}
+    return found
+
+
 def _of_seed(played: Played) -> dict[str, Any]:
+    sampled = played.independent()
     return {
+        "independent_pairs": len(sampled),
+        "independent_pair_similarity": float(np.mean(pair_similarity(sampled))) if sampled else None,
         "iterations": [_of_iteration(iteration) for iteration in played.iterations],
         "repaired_once": {name: float(np.mean(solved)) for name, solved in played.repaired.items()},
-        "inference": {name: float(np.mean(solved)) for name, solved in played.searched.items()},
+        "repaired_once_says_its_judge": {
+            name: float(np.mean(solved)) for name, solved in played.claimed.items()
+        },
+        "inference": {
+            suite: {name: float(np.mean(solved)) for name, solved in ways.items()}
+            for suite, ways in played.searched.items()
+        },
         "curve": {name: np.mean(rows, axis=0).tolist() for name, rows in played.curve.items()},
     }
 

@@ -154,14 +154,24 @@ class SelfPlay:
         return collect_negatives(answers.tasks, answers.texts, answers.assessed, rng)
 
     def search(
-        self, name: str, refiner: Weights, negatives: Sequence[Negative], settings: SearchSettings
+        self,
+        name: str,
+        refiner: Weights,
+        negatives: Sequence[Negative],
+        settings: SearchSettings,
+        max_tokens: int | None = None,
     ) -> list[SearchResult]:
-        """Step 4: a tree of repairs for each negative; every round of all trees is one stage."""
+        """Step 4: a tree of repairs for each negative; every round of all trees is one stage.
+
+        ``max_tokens`` is how long a repair may be, ``refine_tokens`` where it is None.
+        """
         if not negatives:
             return []
         tasks = [negative.task for negative in negatives]
         model = Lazy(refiner)
-        sampling = Sampling(max_tokens=self.config.refine_tokens, temperature=self.config.refine_temperature)
+        sampling = Sampling(
+            max_tokens=max_tokens or self.config.refine_tokens, temperature=self.config.refine_temperature
+        )
         judge = self.judge(refiner)
 
         def refine(requests: list[Any]) -> Sequence[str | None]:
@@ -173,7 +183,7 @@ class SelfPlay:
             return [None if note.label is None else Judgement(note.value, note.critique) for note in notes]
 
         results = tree_search_many(
-            [RefinementNode(n.response, n.critique, n.value) for n in negatives],
+            [RefinementNode(n.response, n.critique, 0.0) for n in negatives],
             self._rounds(f"{name}-refine", refine, list[str | None]),
             self._rounds(f"{name}-judge", assess, list[Judgement | None]),
             settings,

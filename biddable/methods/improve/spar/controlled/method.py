@@ -20,6 +20,7 @@ from biddable.methods.improve.spar.controlled.experiment import (
 )
 from biddable.methods.improve.spar.controlled.letters import CASE_MARGIN, LETTERS
 from biddable.methods.improve.spar.controlled.narration import STORIES
+from biddable.models.load import require_trainable
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 
@@ -105,6 +106,10 @@ class SparControlled(Method):
         "gpu": {"seeds": 10, "lora_rank": 0},
     }
     config: ControlledConfig
+
+    def check(self) -> None:
+        """See ``Method.check``: the model."""
+        require_trainable(self.config.model)
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
