@@ -64,7 +64,7 @@ def test_parse_judgement(text, label):
         ("[[start]] cut off in the mid", "cut off in the mid"),
         ("[[start]]a [[start]] b[[end]]", "a [[start]] b"),
         ("[[end]] too early [[start]]a[[end]]", "a"),
-        ("[[start]][[end]]", ""),
+        ("[[start]] [[end]]", None),
         ("no marker at all [[end]]", None),
         ("[start] a [end]", None),
         ("[[Start]] a", None),
