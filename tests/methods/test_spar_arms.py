@@ -17,6 +17,7 @@ from biddable.methods.base import run
 from biddable.methods.improve.spar import selfplay
 from biddable.methods.improve.spar.selfplay import SelfPlay
 from biddable.models.base import GREEDY, Sampling, TokenScores
+from biddable.runs.figures import load_figures
 from biddable.runs.results import Results
 from biddable.types import Chat, Message, Response, Task, user
 
@@ -126,6 +127,8 @@ def test_a_model_that_judges_itself_is_held_against_the_checks(trained, tmp_path
     bias = of_seed["iterations"][0]["judge"]
     assert bias["judged_passing"] != bias["checks_passing"]
     assert of_seed["repaired_once"] != of_seed["repaired_once_says_its_judge"]
+    titles = {figure.title for figure in load_figures(tmp_path / "run" / "figures.json")}
+    assert {"The model as its own judge, beside the checks", "Failed answers mended by one repair"} <= titles
 
 
 def test_ifeval_is_scored_as_published(trained, tmp_path) -> None:
@@ -144,6 +147,8 @@ def test_ifeval_is_scored_as_published(trained, tmp_path) -> None:
     for name in found:
         four = [found[name][f"{unit}_{way}"] for unit in ("prompt", "inst") for way in ("strict", "loose")]
         assert found[name]["average"] == pytest.approx(sum(four) / 4)
+    [table] = [one for one in load_figures(tmp_path / "run" / "figures.json") if "as published" in one.title]
+    assert [row[-1] for row in table.rows] == [f"{100 * found[name]['average']:.1f} %" for name in found]
     [compared] = [c for c in results.comparisons if c.metric == "IFEval: mean of the four accuracies"]
     assert compared.difference == pytest.approx(found["spar-2"]["average"] - found["base"]["average"])
     assert set(results.metrics["seeds"]["seed5"]["inference"]) == {"composed", "ifeval"}

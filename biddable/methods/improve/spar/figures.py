@@ -25,6 +25,7 @@ def report(
     last = f"spar-{len(played[0].iterations)}"
     found: list[Figure] = [_by_rule(suite, scores[suite.name], last) for suite in suites]
     found.append(_models(suites, scores))
+    found += [_published(suite, scores[suite.name]) for suite in suites if suite.official]
     found += [_answers(suite, scores[suite.name], last) for suite in suites if last in scores[suite.name]]
     found.append(_over_iterations(suites, scores, len(played[0].iterations)))
     if played[0].curve:
@@ -32,6 +33,8 @@ def report(
     found.append(_data(played))
     if played[0].play.config.judge == "self":
         found.append(_judge(played))
+    if played[0].repaired:
+        found.append(_repairs(played))
     found.append(_trees(played[0]))
     found += _pairs(played[0])
     return found
@@ -77,6 +80,21 @@ def _models(suites: Sequence[Suite], scores: Mapping[str, Mapping[str, list[Scor
         rows=tuple(rows),
         note="Greedy answers, strict; 95 % intervals by bootstrap over seeds and tasks. Degenerate "
         "texts loop, copy the request or say nothing; they count on IFEval only, scored as published.",
+    )
+
+
+def _published(suite: Suite, models: Mapping[str, list[Scored]]) -> Table:
+    """The numbers that papers print of IFEval."""
+    names = ("prompt_strict", "inst_strict", "prompt_loose", "inst_loose", "average")
+    reports = {name: [s.official for s in per_seed if s.official] for name, per_seed in models.items()}
+    return Table(
+        title=f"{suite.title} as published: the four accuracies and their mean",
+        columns=("model", "prompt strict", "inst. strict", "prompt loose", "inst. loose", "mean"),
+        rows=tuple(
+            (model, *(f"{100 * np.mean([getattr(one, name) for one in of_model]):.1f} %" for name in names))
+            for model, of_model in reports.items()
+        ),
+        note="By the rules alone, means over seeds. The bare prompt, sent back, would have a mean of 33 %.",
     )
 
 
@@ -165,6 +183,18 @@ def _judge(played: Sequence[Played]) -> Table:
         columns=("seed", "iteration", "it passes", "checks pass", "failures it passes", "passes it fails"),
         rows=tuple(rows),
         note="Of the actor's answers on which the votes came to a verdict; shares.",
+    )
+
+
+def _repairs(played: Sequence[Played]) -> Table:
+    return Table(
+        title="Failed answers mended by one repair",
+        columns=("refiner", "by the checks", "by who judges"),
+        rows=tuple(
+            (name, _percent([p.repaired[name] for p in played]), _percent([p.claimed[name] for p in played]))
+            for name in played[0].repaired
+        ),
+        note="With judge=self the second is the refiner's own opinion of what it wrote.",
     )
 
 
