@@ -120,7 +120,7 @@ static void store_block(const tree *t, const block *b, const float *rows, kept *
     }
 }
 
-/* A panel of out = factor * (rows of a) times b, or added to it. The columns of a come in `pieces` of `count`. */
+/* A panel of out = (rows of a) times b, or added to it. The columns of a come in `pieces` of `count`. */
 static inline __attribute__((always_inline)) void product(
     int64_t rows, int64_t pieces, int64_t count, const float *a, int64_t row, int64_t step, int64_t piece,
     const float *b, float *out, int64_t out_row, int add) {

@@ -60,7 +60,7 @@ class Spar(Method):
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
         minutes={
             "smoke": "2 (2 cores)",
-            "default": "13 (2 cores), about half with bf16",
+            "default": "13 (2 cores), 4 with bf16",
             "full": "96 (2 cores with bf16)",
             "gpu": "not measured",
         },
