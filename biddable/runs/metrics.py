@@ -33,6 +33,11 @@ class Metrics:
         self._file.append(json.dumps({"stage": stage, "step": step, **numbers}).encode(), sync=False)
         self._last[stage] = step
 
+    def curve(self, stage: str, name: str) -> list[tuple[int, float]]:
+        """(step, number) of a stage, in order; without what was not finite."""
+        found = (entry for entry in entries(self._file) if entry["stage"] == stage)
+        return [(entry["step"], entry[name]) for entry in found if entry.get(name) is not None]
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

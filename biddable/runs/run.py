@@ -201,6 +201,10 @@ class Run:
         self._metrics.add(stage, step, metrics)
         self._journal.beat()
 
+    def logged(self, stage: str, name: str) -> list[tuple[int, float]]:
+        """What ``log`` noted under a name in a stage, as (step, number), without what was not finite."""
+        return self._metrics.curve(stage, name)
+
     def describe(self, **facts: Any) -> None:
         """Add to the environment what only the caller knows (``device="cpu"``, ``dtype="float32"``).
 

@@ -64,6 +64,9 @@ def test_a_killed_run_ends_with_everything_a_run_leaves(folder) -> None:
     assert (folder / "artifacts" / "model" / "model.safetensors").is_file()
     figures = load_figures(folder / "figures.json")
     assert {"bars", "table", "curves", "trees", "diffs"} <= {figure.kind for figure in figures}
+    [training] = [figure for figure in figures if figure.title == "Training: loss by step"]
+    assert set(training.series) == {"first refiner", "actor, iteration 1", "refiner, iteration 1"}
+    assert all([point.x for point in row] == list(range(1, len(row) + 1)) for row in training.series.values())
     [answers] = [figure for figure in figures if figure.title.startswith("Answers to read")]
     assert len(answers.trees) == 12
     assert (folder / "report.html").is_file()

@@ -387,6 +387,9 @@ def test_metrics_hold_each_step_once_after_a_restart(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         run.log("actor", 3, loss=np.float32(30.0), rate=0.5)
         run.log("actor", 4, loss=40)
+        assert run.logged("actor", "loss") == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0)]
+        assert run.logged("actor", "rate") == [(3, 0.5)]
+        assert run.logged("other", "loss") == [(5, 9.0)], "what was not finite is no point of a curve"
     assert [entry for _, entry in read_jsonl(tmp_path / "metrics.jsonl")] == [
         {"stage": "other", "step": 5, "loss": 9.0},
         {"stage": "actor", "step": 0, "loss": 0.0},

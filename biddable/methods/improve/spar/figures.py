@@ -28,6 +28,7 @@ def report(
     found += [_published(suite, scores[suite.name]) for suite in suites if suite.official]
     found += [_answers(suite, scores[suite.name], last) for suite in suites if last in scores[suite.name]]
     found.append(_over_iterations(suites, scores, len(played[0].iterations)))
+    found += _training(played[0])
     if played[0].curve:
         found.append(_generations(played))
     found.append(_data(played))
@@ -139,6 +140,29 @@ def _over_iterations(
 def _point(x: float, passed: Sequence[Sequence[float]]) -> Point:
     low, high = mean_interval(np.array(passed))
     return Point(x, float(np.mean(passed)), low, high)
+
+
+def _training(played: Played) -> list[Figure]:
+    """The losses of SPaR's own trainings; a run that was read back by another process has none."""
+    name = played.play.name
+    iterations = range(1, len(played.iterations) + 1)
+    stages = {"first refiner": "refiner0"}
+    stages |= {f"actor, iteration {i}": f"{name}-iter{i}-actor" for i in iterations}
+    stages |= {f"refiner, iteration {i}": f"{name}-iter{i}-refiner" for i in iterations}
+    curves = {title: played.play.run.logged(stage, "loss") for title, stage in stages.items()}
+    series = {title: tuple(Point(*row) for row in rows) for title, rows in curves.items() if rows}
+    if not series:
+        return []
+    return [
+        Curves(
+            title="Training: loss by step",
+            x_label="optimizer step",
+            y_label="loss of the step's batch",
+            series=series,
+            note="First seed. Refiners: mean negative log-likelihood of a token; actors: DPO with its "
+            "likelihood term, which are not on one scale.",
+        )
+    ]
 
 
 def _generations(played: Sequence[Played]) -> Curves:
