@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from biddable.errors import BiddableError
 from biddable.judges.lm_judge import END, JUDGEMENT, START, judge_chat
 from biddable.methods.base import run
 from biddable.methods.improve.spar import selfplay
@@ -129,6 +130,15 @@ def test_a_model_that_judges_itself_is_held_against_the_checks(trained, tmp_path
     assert of_seed["repaired_once"] != of_seed["repaired_once_says_its_judge"]
     titles = {figure.title for figure in load_figures(tmp_path / "run" / "figures.json")}
     assert {"The model as its own judge, beside the checks", "Failed answers mended by one repair"} <= titles
+
+
+def test_a_judge_that_passes_everything_ends_the_run_in_one_line(trained, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Scripted, "say", lambda self, chat, seed: f"{text(seed)} {JUDGEMENT}: Yes")
+    with pytest.raises(BiddableError) as caught:
+        outcome(tmp_path / "run", judge="self", votes=3, seeds=1)
+    said = str(caught.value)
+    assert "of 60 answers the judge passes 60 (the checks " in said
+    assert "0 of 0 failures were mended" in said
 
 
 def test_ifeval_is_scored_as_published(trained, tmp_path) -> None:

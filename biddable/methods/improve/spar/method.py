@@ -10,19 +10,21 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from biddable.errors import BiddableError
 from biddable.judges.ifeval import sentence_splitter_name
 from biddable.methods.base import About, Method, show
 from biddable.methods.improve.spar import evaluate, figures
-from biddable.methods.improve.spar.arms import ARMS, require
+from biddable.methods.improve.spar.arms import ARMS
 from biddable.methods.improve.spar.checks import check_settings
 from biddable.methods.improve.spar.config import TYPES, SparConfig
-from biddable.methods.improve.spar.data import build_dpo_pairs, pair_similarity
+from biddable.methods.improve.spar.data import Negative, build_dpo_pairs, pair_similarity
 from biddable.methods.improve.spar.evaluate import Scored, Suite
 from biddable.methods.improve.spar.records import Iteration, Played, Start
-from biddable.methods.improve.spar.selfplay import SelfPlay, Weights
+from biddable.methods.improve.spar.selfplay import Answers, SelfPlay, Weights
 from biddable.runs.compare import compare
 from biddable.runs.results import Results
 from biddable.runs.run import Run
+from biddable.search.nodes import SearchResult
 from biddable.tasks.compose import SHORT_TYPES
 from biddable.types import Comparison, Preference
 
@@ -203,8 +205,8 @@ def _iterate(play: SelfPlay, refiner: Path) -> Iterator[Iteration]:
         negatives = play.negatives(name, answers)
         results = play.search(name, refiner, negatives, config.search_settings())
         pairs = build_dpo_pairs(negatives, results)
-        if number == 1:
-            require(pairs, "refined pairs")
+        if number == 1 and not pairs:
+            raise _nothing_to_learn(answers, negatives, results)
         if pairs:
             actor = play.train_actor(f"{name}-actor", actor, pairs)
             lessons = play.refiner_data(name, negatives, results, answers)
@@ -212,6 +214,21 @@ def _iterate(play: SelfPlay, refiner: Path) -> Iterator[Iteration]:
         else:  # a model that judges itself comes to find everything right
             logger.warning("iteration %d: nothing to learn was found; actor and refiner stay", number)
         yield Iteration(answers, negatives, results, pairs, Path(actor), refiner)
+
+
+def _nothing_to_learn(
+    answers: Answers, negatives: Sequence[Negative], results: Sequence[SearchResult]
+) -> BiddableError:
+    """Says why the first iteration came to nothing: a judge that passes all, a refiner that mends none."""
+    decided = sum(note.label is not None for _, _, note in answers.flat())
+    bias = evaluate.judge_bias(answers)
+    passed, right = (round(decided * bias[name]) for name in ("judged_passing", "checks_passing"))
+    solved = sum(result.solved for result in results)
+    return BiddableError(
+        f"no refined pairs were found: of {decided} answers the judge passes {passed} (the checks {right}), "
+        f"and {solved} of {len(negatives)} failures were mended; use more prompts, more samples or easier "
+        "rule types"
+    )
 
 
 def _comparisons(
