@@ -2,8 +2,8 @@
 
 Over the decoder's cache it is a Triton kernel on a GPU (``triton_attention.py``; Triton comes with torch
 there) and C on a CPU (``runs/compiled.py``); the rest is C on a CPU. Where that cannot be had, or
-``BIDDABLE_NO_KERNELS`` is set, the functions here give None and torch operations are used: same results, a
-third of the speed of a decoding step, four fifths of that of a training step.
+``BIDDABLE_NO_KERNELS`` is set, the functions here give None and torch operations are used: same results, two
+thirds of the speed of short responses (less of long ones), three quarters of that of a training step.
 """
 
 from __future__ import annotations
