@@ -86,9 +86,8 @@ def _subtract_product(result: Tensor, left: Tensor, right: Tensor) -> None:
     if result.dtype == left.dtype:
         result.addmm_(left, right, alpha=-1)
         return
-    for start in range(
-        0, len(result), _COLUMNS
-    ):  # the product is there beside the result, so a part at a time
+    # The product is there beside the result, so a part at a time.
+    for start in range(0, len(result), _COLUMNS):
         rows = slice(start, start + _COLUMNS)
         result[rows].sub_(left[rows] @ right)
 
