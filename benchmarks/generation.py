@@ -128,7 +128,7 @@ def serve_llamacpp(address: Connection) -> None:
 
 
 @contextmanager
-def llamacpp() -> Iterator[Callable[[Sequence[str], int, int], Callable[[], object]]]:
+def llamacpp() -> Iterator[Callable[[Sequence[str], int, int], object]]:
     """llama.cpp's server in a process of its own, which stands still whenever it isn't asked.
 
     Idle, its threads would take time from whoever else is measured on the same cores.
@@ -163,7 +163,7 @@ def llamacpp() -> Iterator[Callable[[Sequence[str], int, int], Callable[[], obje
         return made
 
     try:
-        yield lambda texts, n, tokens: lambda: run(texts, n, tokens)
+        yield run
     finally:
         process.kill()
 
@@ -188,7 +188,7 @@ def main() -> None:
             what = f"{len(prompts)} prompts" + (f" x {n} samples" if n > 1 else "")
             peers = {"transformers": by_transformers(peer_model, ids, n, options.tokens)}
             if served:
-                peers["llama.cpp Q4_1"] = served(prompts, n, options.tokens)
+                peers["llama.cpp Q4_1"] = partial(served, prompts, n, options.tokens)
             for name, peer in peers.items():
                 mine, theirs = time_both(ours(model, ids, n, options.tokens), peer, rounds=options.rounds)
                 rows.append(

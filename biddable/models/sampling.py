@@ -16,7 +16,7 @@ from torch import Tensor
 from biddable.models.base import Sampling
 from biddable.models.kernels import draw_kernel
 
-BLOCK = 256  # vocabulary entries summed together before the search for the drawn one
+BLOCK = 256  # vocabulary entries summed together before the search for the drawn one; draw.c has the same
 CHUNK = 8  # rows worked on at a time on CPU, so that their logits stay in the second-level cache
 SHORTLISTS = (64, 1024, 1 << 30)  # likeliest tokens among which a nucleus is looked for, in turn
 

@@ -25,16 +25,21 @@ FOLDER = Path(__file__).parent
 TYPES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("-DKEPT_BF16",)}
 
 
+def _library(name: str, kept: torch.dtype, *options: str) -> ctypes.CDLL | None:
+    """A file of this folder, compiled for numbers of that type in memory; None where it cannot be had."""
+    if kept not in TYPES:
+        return None
+    return compiled(FOLDER / name, "-fopenmp", *options, *TYPES[kept])
+
+
 @functools.cache
 def decode_attention(cache: torch.dtype = torch.float32) -> Callable[..., None] | None:
     """The C function compiled for a cache of that type (its arguments are in the C file).
 
     None where it cannot be had.
     """
-    if (
-        cache not in TYPES
-        or (library := compiled(FOLDER / "decode_attention.c", "-fopenmp", *TYPES[cache])) is None
-    ):
+    library = _library("decode_attention.c", cache)
+    if library is None:
         return None
     function = library.decode_attention
     function.restype = None
@@ -54,9 +59,7 @@ class Pointwise:
 @functools.cache
 def pointwise(results: torch.dtype) -> Pointwise | None:
     """The C functions compiled for results of that type, or None where they cannot be had."""
-    if results not in TYPES:
-        return None
-    library = compiled(FOLDER / "pointwise.c", "-fopenmp", "-fno-finite-math-only", *TYPES[results])
+    library = _library("pointwise.c", results, "-fno-finite-math-only")
     if library is None:
         return None
     library.rms_norm.argtypes = [POINTER] * 3 + [SIZE] * 2 + [ctypes.c_float, SIZE]
@@ -68,9 +71,7 @@ def pointwise(results: torch.dtype) -> Pointwise | None:
 @functools.cache
 def draw_kernel(logits: torch.dtype) -> Callable[..., None] | None:
     """The C function for logits of that type (``draw.c`` says what it takes), or None if it cannot be had."""
-    if logits not in TYPES:
-        return None
-    library = compiled(FOLDER / "draw.c", "-fopenmp", *TYPES[logits])
+    library = _library("draw.c", logits)
     if library is None:
         return None
     function = library.draw
@@ -103,9 +104,7 @@ class TreeAttention:
 @functools.cache
 def tree_attention(states: torch.dtype) -> TreeAttention | None:
     """The C functions compiled for states of that type, or None where they cannot be had."""
-    if states not in TYPES:
-        return None
-    library = compiled(FOLDER / "tree_attention.c", "-fopenmp", "-fno-finite-math-only", *TYPES[states])
+    library = _library("tree_attention.c", states, "-fno-finite-math-only")
     if library is None:
         return None
     room, forward, backward = (

@@ -177,7 +177,7 @@ def searched(
         float(first <= tree.expansions)
         for first, tree in zip(_first_passing(tasks, samples), trees, strict=True)
     ]
-    counts = scored.strict[:count] if suite.official else greedy.passed
+    counts = scored.passed[:count]
     return {
         "greedy": counts,
         "tree search": _with(counts, head, negatives, _passing(tasks, trees)),

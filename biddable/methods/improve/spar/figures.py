@@ -143,13 +143,15 @@ def _point(x: float, passed: Sequence[Sequence[float]]) -> Point:
 
 
 def _training(played: Played) -> list[Figure]:
-    """The losses of SPaR's own trainings; a run that was read back by another process has none."""
-    name = played.play.name
-    iterations = range(1, len(played.iterations) + 1)
-    stages = {"first refiner": "refiner0"}
-    stages |= {f"actor, iteration {i}": f"{name}-iter{i}-actor" for i in iterations}
-    stages |= {f"refiner, iteration {i}": f"{name}-iter{i}-refiner" for i in iterations}
-    curves = {title: played.play.run.logged(stage, "loss") for title, stage in stages.items()}
+    """The losses of SPaR's own trainings. A process that follows another's run keeps none, and shows none."""
+    folders = {"first refiner": played.refiner}
+    for i, iteration in enumerate(played.iterations, 1):
+        folders[f"actor, iteration {i}"] = iteration.actor
+        folders[f"refiner, iteration {i}"] = iteration.refiner
+    titles: dict[str, str] = {}  # by stage; an iteration that found nothing to learn keeps the one before
+    for title, folder in folders.items():
+        titles.setdefault(folder.name, title)
+    curves = {title: played.play.run.logged(stage, "loss") for stage, title in titles.items()}
     series = {title: tuple(Point(*row) for row in rows) for title, rows in curves.items() if rows}
     if not series:
         return []
