@@ -52,12 +52,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model said. ``logprobs`` are natural logs under the model itself, one per token."""
+    """What a model said. ``logprobs`` are natural logs under the model itself, one per token.
+
+    ``error`` says in one line why there is no answer: the server refused this request, say. The text is
+    then empty and ``finish_reason`` is "error".
+    """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     finish_reason: FinishReason = "stop"
+    error: str = ""
 
     @property
     def logprob(self) -> float:
