@@ -1,0 +1,185 @@
+"""Folders of weights: what they hold is looked at before it is read, and told apart by content.
+
+``read_module`` gives a module whose every tensor came from the files and of whose files every tensor was
+used. ``fingerprint`` is a digest of what decides a model's answers, so that weights which were replaced in
+place are told from those that were there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from biddable.errors import BiddableError, ModelError, said
+from biddable.runs.files import cache_folder, write_atomic
+
+DECISIVE = ("*.safetensors", "*.json", "*.jinja", "*.model", "additional_chat_templates/*.jinja")
+"""Files that a model's answers depend on."""
+
+NAMED = 3
+"""Tensors named in an error; the rest is counted."""
+
+RACY_S = 2.0
+"""A file changed so recently may change again without its times telling; its digest is not kept."""
+
+LFS = b"version https://git-lfs"
+
+
+def fingerprint(folder: Path) -> str:
+    """A digest of the weights, configuration, tokenizer and template in a folder.
+
+    The digest of a file is kept in the cache folder and computed anew when its size or times change.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in DECISIVE for path in folder.glob(pattern) if path.is_file()}):
+        digest.update(f"{path.relative_to(folder)}\0{_digest(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    status = path.stat()
+    known = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    kept = cache_folder() / "digests" / key[:2] / key[2:]
+    try:
+        found = json.loads(kept.read_bytes())
+        if found["known"] == known:
+            return str(found["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not kept, or damaged: computed again
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if time.time() - max(status.st_mtime, status.st_ctime) > RACY_S:
+        try:
+            write_atomic(kept, json.dumps({"known": known, "sha256": digest}))
+        except (BiddableError, OSError):
+            pass  # a cache that cannot be written costs time, no more
+    return digest
+
+
+def read_module(folder: Path, dtype: Any) -> Any:
+    """The causal language model in a folder of safetensors, with not a tensor missing or left over.
+
+    Args:
+        folder: config.json and ``*.safetensors``.
+        dtype: what its weights are kept in.
+
+    Raises:
+        ModelError: a file is damaged, the weights are quantised, or tensors are missing, left over or of
+            another shape; one line that names the first of them.
+    """
+    from transformers import AutoModelForCausalLM
+
+    for path in sorted(folder.glob("*.safetensors")):
+        require_whole(path)
+    _require_shards(folder)
+    _require_plain_weights(folder)
+    with reading(folder, "a language model"):
+        module, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    mismatched = [entry[0] if isinstance(entry, tuple) else str(entry) for entry in info["mismatched_keys"]]
+    problems = [
+        f"{len(names)} {what} ({listed(names)})"
+        for what, names in (
+            ("missing", info["missing_keys"]),
+            ("left over", info["unexpected_keys"]),
+            ("of another shape", mismatched),
+        )
+        if names
+    ]
+    if problems:
+        kind = type(module).__name__
+        raise ModelError(f"{folder}: its tensors are not those of {kind}: {'; '.join(problems)}")
+    return module
+
+
+def listed(names: Sequence[str] | set[str]) -> str:
+    """The first few names, in order."""
+    some = sorted(names)
+    return ", ".join(some[:NAMED]) + (", …" if len(some) > NAMED else "")
+
+
+def require_whole(path: Path) -> None:
+    """Look at a safetensors file: its header must be readable and all that it speaks of be there.
+
+    Raises:
+        ModelError: it is a Git LFS pointer, cut off, or no safetensors file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS))
+            if start == LFS:
+                raise ModelError(f"{path}: is a Git LFS pointer, not the weights; fetch them: git lfs pull")
+            size = int.from_bytes(start[:8], "little")
+            total = path.stat().st_size
+            if len(start) < 8 or size > total - 8:
+                raise ModelError(f"{path}: is cut off or no safetensors file ({total} bytes)")
+            file.seek(8)
+            header = json.loads(file.read(size))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, IndexError):
+        raise ModelError(f"{path}: is no safetensors file (its header cannot be read)") from None
+    expected = 8 + size + max(ends, default=0)
+    if total < expected:
+        raise ModelError(f"{path}: is cut off ({total} bytes, expected {expected})")
+
+
+def _require_shards(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file() or (folder / "model.safetensors").is_file():
+        return
+    try:
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{index}: cannot be read as an index of weights") from None
+    if missing := [name for name in shards if not (folder / name).is_file()]:
+        raise ModelError(
+            f"{folder}: {len(missing)} of {len(shards)} files of weights missing ({listed(missing)})"
+        )
+
+
+def _require_plain_weights(folder: Path) -> None:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        quantised = config.get("quantization_config") or config.get("compression_config")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise ModelError(f"{path}: cannot be read as a configuration") from None
+    if quantised:
+        kind = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else "quantised"
+        raise ModelError(
+            f"{folder}: its weights are quantised ({kind}), expected weights in fp32, fp16 or bf16; "
+            "take the model they were made from, or serve it: openai:NAME@URL"
+        )
+
+
+@contextmanager
+def reading(place: Path, what: str) -> Iterator[None]:
+    """Turn whatever the readers of ``transformers``, PEFT and safetensors raise into a ModelError of one line."""
+    try:
+        yield
+    except BiddableError:
+        raise
+    except Exception as error:  # their parsing trips over whatever a folder holds
+        raise ModelError(f"{place}: cannot be read as {what}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """What it says, without the advice that follows on further lines."""
+    plain = isinstance(error, OSError | ValueError)
+    lines = [line for line in (str(error) if plain else said(error)).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__
