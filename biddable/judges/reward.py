@@ -52,17 +52,20 @@ class SequenceRewardModel:
     """
 
     def __init__(self, folder: str | Path, batch_size: int = 16, device: str = "cpu"):
+        import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        from biddable.models.folders import read_module, reading
 
         if batch_size < 1:
             raise InputError("batch_size", batch_size, "an integer of at least 1")
         if not Path(folder).is_dir():
             raise ModelError(f"{folder}: no such folder")
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{folder}: not a sequence classifier in safetensors: {error}") from error
+        model = read_module(
+            Path(folder), torch.float32, auto=AutoModelForSequenceClassification, what="a sequence classifier"
+        )
+        with reading(Path(folder), "a tokenizer"):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if model.config.num_labels != 1:
             raise ModelError(f"{folder}: gives {model.config.num_labels} outputs, a reward model gives 1")
         if self.tokenizer.pad_token is None:

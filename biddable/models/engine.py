@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biddable.errors import InputError
 from biddable.models.attention import Plan, TreePlan, planned_attention
 from biddable.models.base import Sampling, TokenScores
 from biddable.models.batch import Batch, Completion, pass_tokens
@@ -50,11 +49,6 @@ class Engine:
         """Where the weights are."""
         return next(self.module.parameters()).device
 
-    @property
-    def context(self) -> int:
-        """How many tokens, prompt and response together, the model was made for."""
-        return int(self.module.config.get_text_config().max_position_embeddings)
-
     @torch.inference_mode()
     def generate(
         self,
@@ -73,16 +67,8 @@ class Engine:
             seeds: one seed for each row: ``seeds[prompt][sample]``.
             on_finished: told how many rows finished at a step.
 
-        Raises:
-            InputError: a prompt and ``max_tokens`` together exceed the model's context.
+        Each prompt and ``max_tokens`` together must fit in the model's context: ``LocalModel`` sees to that.
         """
-        for index, prompt in enumerate(prompts):
-            if len(prompt) + sampling.max_tokens > self.context:
-                raise InputError(
-                    f"prompts[{index}]",
-                    f"{len(prompt)} tokens",
-                    f"at most {self.context - sampling.max_tokens}, to leave {sampling.max_tokens} to answer",
-                )
         out: list[list[Completion]] = [[None] * n for _ in prompts]  # type: ignore[list-item]
         if prompts:
             batch = Batch(self, prompts, n, sampling, seeds)

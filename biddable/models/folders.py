@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +56,19 @@ def _digest(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if time.time() - max(status.st_mtime, status.st_ctime) > RACY_S:
-        try:
+        with suppress(BiddableError, OSError):  # a cache that cannot be written costs time, no more
             write_atomic(kept, json.dumps({"known": known, "sha256": digest}))
-        except (BiddableError, OSError):
-            pass  # a cache that cannot be written costs time, no more
     return digest
 
 
-def read_module(folder: Path, dtype: Any) -> Any:
-    """The causal language model in a folder of safetensors, with not a tensor missing or left over.
+def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a language model") -> Any:
+    """The model in a folder of safetensors, with not a tensor missing or left over.
 
     Args:
         folder: config.json and ``*.safetensors``.
         dtype: what its weights are kept in.
+        auto: the class of ``transformers`` to read it with; ``AutoModelForCausalLM`` when None.
+        what: what the model is to be, for errors.
 
     Raises:
         ModelError: a file is damaged, the weights are quantised, or tensors are missing, left over or of
@@ -80,8 +80,9 @@ def read_module(folder: Path, dtype: Any) -> Any:
         require_whole(path)
     _require_shards(folder)
     _require_plain_weights(folder)
-    with reading(folder, "a language model"):
-        module, info = AutoModelForCausalLM.from_pretrained(
+    with reading(folder, what):
+        loader: Any = auto or AutoModelForCausalLM
+        module, info = loader.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
@@ -169,7 +170,7 @@ def _require_plain_weights(folder: Path) -> None:
 
 @contextmanager
 def reading(place: Path, what: str) -> Iterator[None]:
-    """Turn whatever the readers of ``transformers``, PEFT and safetensors raise into a ModelError of one line."""
+    """Turn whatever the libraries that read weights raise into a ModelError of one line."""
     try:
         yield
     except BiddableError:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from biddable.errors import ModelError
 from biddable.models.attention import TreePlan
 from biddable.models.kernels import decode_attention, gpu_decode_attention
 from biddable.models.prefix_tree import PrefixTree
@@ -39,6 +40,17 @@ class Shape:
             getattr(text, "num_key_value_heads", None) or heads,
             getattr(text, "head_dim", None) or text.hidden_size // heads,
         )
+
+    def require(self, query: Tensor | None, key: Tensor, value: Tensor) -> None:
+        """Refuse states of other sizes than the cache was made for: a kernel would read past them.
+
+        Raises:
+            ModelError: the configuration says other sizes than the model computes.
+        """
+        expected = (self.kv_heads, self.dim)
+        for states, wanted in ((key, expected), (value, expected), (query, (self.heads, self.dim))):
+            if states is not None and tuple(states.shape[1:]) != wanted:
+                raise ModelError(f"attention computes (heads, size) {tuple(states.shape[1:])}, not {wanted}")
 
     def bytes_per_token(self, dtype: torch.dtype) -> int:
         """Keys and values of one token, over all layers."""
@@ -93,6 +105,7 @@ class PrefillPlan(TreePlan):
 
     def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
         """See ``TreePlan.keep``."""
+        self.cache.shape.require(None, key, value)
         length = self.tree.gather.shape[1]
         for store, states in ((self.cache.prompt_keys, key), (self.cache.prompt_values, value)):
             store[layer][self.slots, :, :length] = self.padded(states.to(store.dtype))
@@ -126,6 +139,7 @@ class DecodePlan:
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int
     ) -> Tensor:
         """See ``Plan.attend``; query rows past ``len(slots)`` are padding, and their output is zero."""
+        self.cache.shape.require(query, key, value)
         count = len(self.slots)
         dtype = self.cache.suffix_keys.dtype
         new = query[:count], key[:count].to(dtype), value[:count].to(dtype)
@@ -137,7 +151,8 @@ class DecodePlan:
             attend = self._on_gpu if self.has_kernel else self._by_torch
             out = attend(layer, new[0], scale, window)
         padding = len(query) - count
-        return F.pad(out, (0, 0, 0, 0, 0, padding)) if padding else out
+        # Layers that are not replaced while decoding take nothing but their own type.
+        return (F.pad(out, (0, 0, 0, 0, 0, padding)) if padding else out).to(query.dtype)
 
     def _on_cpu(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int

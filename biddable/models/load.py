@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from biddable.errors import InputError, ModelError, said
 from biddable.models.base import LanguageModel, TrainableModel
+from biddable.models.folders import fingerprint as folder_fingerprint
+from biddable.models.folders import reading
+from biddable.models.precision import Precision
 from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
 if TYPE_CHECKING:
     from biddable.models.local import LocalModel
-    from biddable.models.precision import Precision
 
 FORMS = "smollm2, gemma3-270m, a folder, a .gguf file, a hub name, openai:NAME@URL or vllm:NAME"
 WEIGHTS_HERE = "a model whose weights are here"
@@ -39,6 +41,8 @@ def load_model(
         InputError: the name has none of the known forms.
     """
     name = str(spec)
+    if precision not in get_args(Precision):
+        raise InputError("precision", precision, "one of " + ", ".join(get_args(Precision)))
     if name.startswith("openai:"):
         from biddable.models.openai import parse_spec
 
@@ -55,6 +59,26 @@ def load_model(
         base = _base_of(folder, device=device, precision=precision)
         return base.with_adapter(folder, name=name, source=source)
     return LocalModel.from_folder(folder, name=name, source=source, device=device, precision=precision)
+
+
+def model_identity(spec: str | Path) -> str:
+    """What tells a model's weights from others under the same name: part of what a run is known by.
+
+    For a local folder, an adapter or a run that is a digest of its files, of an adapter's base too; for a
+    served model, a hub name or a packaged model the name itself.
+
+    Raises:
+        ModelError: there is no model in the folder.
+    """
+    name = str(spec)
+    if name.startswith(("openai:", "vllm:")) or name in PACKAGED or not Path(name).exists():
+        return name
+    if Path(name).suffix == ".gguf":
+        return folder_fingerprint(gguf_folder(Path(name)))
+    folder, _ = locate(name)
+    if (folder / "adapter_config.json").is_file():
+        return f"{folder_fingerprint(folder)} on {model_identity(base_name(folder))}"
+    return folder_fingerprint(folder)
 
 
 def load_trainable(spec: str | Path, *, lora_rank: int = 0) -> TrainableModel:
@@ -118,16 +142,22 @@ def _is_hub_name(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/"))
 
 
-def _base_of(adapter: Path, *, device: str | None, precision: Precision) -> LocalModel:
-    """The model that an adapter says it belongs on."""
+def base_name(adapter: Path) -> str:
+    """The name of the model that an adapter says it belongs on. Raises ModelError where it names none."""
     from peft import PeftConfig
-
-    from biddable.models.local import LocalModel, reading
 
     with reading(adapter, "an adapter"):
         name = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
     if not name:
         raise ModelError(f"{adapter}: adapter_config.json does not name its base model")
+    return str(name)
+
+
+def _base_of(adapter: Path, *, device: str | None, precision: Precision) -> LocalModel:
+    """The model that an adapter says it belongs on."""
+    from biddable.models.local import LocalModel
+
+    name = base_name(adapter)
     base = load_model(name, device=device, precision=precision)
     if not isinstance(base, LocalModel):
         raise ModelError(f"{adapter}: an adapter needs a local base model, not {name}")

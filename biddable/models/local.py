@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from biddable.errors import ModelError
+from biddable.errors import InputError, ModelError
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.chat import ChatFormat
 from biddable.models.engine import Completion, Engine
+from biddable.models.folders import fingerprint, read_module, reading
 from biddable.models.memory import keep_freed_memory
+from biddable.models.plain import PlainEngine, context_of
 from biddable.models.precision import Precision, computes_in_bf16
+from biddable.models.proof import Proof, known_proof, proved_length
 from biddable.models.seeds import require_one_each, row_seeds
 from biddable.models.weights import storing_weights
 from biddable.runs.environment import rank
 from biddable.runs.progress import progress
 from biddable.types import Chat, Response
+
+logger = logging.getLogger(__name__)
 
 
 class LocalModel:
@@ -31,8 +36,9 @@ class LocalModel:
         source: where its weights came from, for the record.
         module: the module; train it in place and ``generate`` uses the new weights.
         tokenizer: its tokenizer, always with a chat template.
-        bf16: whether it generates in bfloat16. On a CPU the weights are fp32 all the same, and ``score``
-            and whoever trains them see just those.
+        bf16: whether it is to generate in bfloat16. On a CPU the weights are fp32 all the same, and
+            ``score`` and whoever trains them see just those.
+        fingerprint: a digest of the files that it was read from; "" for a module made in memory.
     """
 
     def __init__(
@@ -43,12 +49,14 @@ class LocalModel:
         name: str,
         source: str = "memory",
         precision: Precision = "auto",
+        fingerprint: str = "",
     ):
-        self.name, self.source = name, source
+        self.name, self.source, self.fingerprint = name, source, fingerprint
         self.bf16 = computes_in_bf16(precision, next(module.parameters()).device)
         self.module, self.tokenizer = module, tokenizer
-        self._chat = ChatFormat(tokenizer)
+        self._chat = ChatFormat.of(module, tokenizer)
         self._end_ids = {*_end_ids(module, tokenizer), self._chat.end_id}
+        self._proved: tuple[Any, Proof] | None = None
 
     @classmethod
     def from_folder(
@@ -61,21 +69,21 @@ class LocalModel:
         precision: Precision = "auto",
     ) -> LocalModel:
         """Read a folder of safetensors."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
 
         where = torch.device(device or _default_device())
         in_bf16 = where.type != "cpu" and computes_in_bf16(precision, where)
         dtype = torch.bfloat16 if in_bf16 else torch.float32
         if where.type == "cpu":
             keep_freed_memory()
-        options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-        with reading(folder, "a language model"):
-            module: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, **options
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        module: Any = read_module(folder, dtype)
+        with reading(folder, "a tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         module.to(where)
-        return cls(module.eval(), tokenizer, name=name, source=source, precision=precision)
+        digest = fingerprint(folder)
+        return cls(
+            module.eval(), tokenizer, name=name, source=source, precision=precision, fingerprint=digest
+        )
 
     def with_adapter(self, folder: Path, *, name: str, source: str) -> LocalModel:
         """This model with a PEFT adapter put on it; this object is not to be used any more."""
@@ -107,18 +115,63 @@ class LocalModel:
         sampling: Sampling = GREEDY,
         seeds: Sequence[int] | None = None,
     ) -> list[list[Response]]:
-        """See ``LanguageModel.generate``."""
+        """See ``LanguageModel.generate``.
+
+        A chat that cannot be answered, one too long or one that the template does not take, does not stop
+        the others: its responses have an ``error``. Only where there is no other is the error raised.
+
+        Raises:
+            InputError: no chat can be answered; the first one's error.
+            ModelError: the model cannot be served.
+        """
         samples = [[_sample_seed(seed, i) for i in range(n)] for seed in row_seeds(chats, n, seeds)]
-        prompts = [self.encode_prompt(chat) for chat in chats]
-        with progress(len(chats) * n, f"{Path(self.name).name} answers") as advance:
-            rows = self._engine().generate(prompts, n, sampling, samples, on_finished=advance)
-        return [[self._response(completion, sampling) for completion in completions] for completions in rows]
+        prompts, errors = self._prompts(chats, sampling.max_tokens)
+        asked = list(prompts)
+        engine = self._engine(max(map(len, prompts.values()), default=0) + sampling.max_tokens)
+        with progress(len(asked) * n, f"{Path(self.name).name} answers") as advance:
+            rows = engine.generate(
+                list(prompts.values()), n, sampling, [samples[i] for i in asked], on_finished=advance
+            )
+        responses = {
+            index: [self._response(completion, sampling) for completion in completions]
+            for index, completions in zip(asked, rows, strict=True)
+        }
+        for index, error in errors.items():
+            responses[index] = [Response("", finish_reason="error", error=str(error))] * n
+        return [responses[index] for index in range(len(chats))]
 
     def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
         """See ``LanguageModel.score``."""
         require_one_each("continuations", continuations, chats)
         prompts = [self.encode_prompt(chat) for chat in chats]
-        return self._engine().score(prompts, [self.encode_response(text) for text in continuations])
+        targets = [self.encode_response(text) for text in continuations]
+        longest = max((len(a) + len(b) for a, b in zip(prompts, targets, strict=True)), default=0)
+        return self._engine(longest).score(prompts, targets)
+
+    def _prompts(
+        self, chats: Sequence[Chat], max_tokens: int
+    ) -> tuple[dict[int, list[int]], dict[int, InputError]]:
+        """Token ids of the chats that can be answered, and why the others cannot, by their index."""
+        prompts: dict[int, list[int]] = {}
+        errors: dict[int, InputError] = {}
+        room = context_of(self.module.config) - max_tokens
+        for index, chat in enumerate(chats):
+            try:
+                ids = self.encode_prompt(chat)
+                if not 0 < len(ids) <= room:
+                    expected = f"1 to {room}, to leave {max_tokens} to answer"
+                    raise InputError("prompt", f"{len(ids)} tokens", expected)
+                prompts[index] = ids
+            except InputError as error:
+                errors[index] = error
+        if errors and not prompts:
+            raise next(iter(errors.values()))
+        if errors:
+            first = next(iter(errors.values()))
+            logger.warning(
+                "%d of %d prompts cannot be answered; the first: %s", len(errors), len(chats), first
+            )
+        return prompts, errors
 
     def save(self, folder: Path) -> Path:
         """Write weights (safetensors; an adapter when there is one), config and tokenizer into ``folder``.
@@ -135,8 +188,31 @@ class LocalModel:
             self.tokenizer.save_pretrained(folder)
         return folder
 
-    def _engine(self) -> Engine:
-        return Engine(self.module, sorted(self._end_ids), self._decode, bf16=self.bf16)
+    def _engine(self, longest: int) -> Engine | PlainEngine:
+        """What computes rows of up to ``longest`` tokens. Raises ModelError: see ``proof.prove``."""
+        proof = self._proof()
+        ends = sorted(self._end_ids)
+        if proof.path == "fast" and longest <= proved_length(self.module.config):
+            return Engine(self.module, ends, self._decode, bf16=proof.bf16)
+        return PlainEngine(self.module, ends, self._decode, cached=proof.cached)
+
+    def _proof(self) -> Proof:
+        """How the module is served; found out on first use, and said where it is not as asked for."""
+        if self._proved is None or self._proved[0] is not self.module:
+            try:
+                proof = known_proof(self.module, bf16=self.bf16, fingerprint=self.fingerprint)
+            except ModelError as error:
+                raise ModelError(f"{self.name}: {error}") from error
+            self._proved = self.module, proof
+            if proof.path == "plain":
+                logger.warning(
+                    "%s is computed by transformers, one prompt at a time, which is slower: %s",
+                    self.name,
+                    proof.reason,
+                )
+            elif self.bf16 and not proof.bf16 and proof.reason:
+                logger.warning("%s generates in fp32: %s", self.name, proof.reason)
+        return self._proved[1]
 
     def _decode(self, token_ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
@@ -168,13 +244,3 @@ def _end_ids(module: Any, tokenizer: Any) -> set[int]:
     configured = getattr(module.generation_config, "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     return {int(token) for token in (*listed, tokenizer.eos_token_id) if token is not None}
-
-
-@contextmanager
-def reading(folder: Path, what: str) -> Iterator[None]:
-    """Turn what the readers of ``transformers`` and PEFT raise into a ModelError of one line."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError) as error:
-        problem = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelError(f"{folder}: cannot be read as {what}: {problem}") from error

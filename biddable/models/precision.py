@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["auto", "fp32", "bf16"]
 """``auto`` is bfloat16 where the processor is built for it, else 32-bit floating point."""
@@ -12,6 +13,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 def computes_in_bf16(precision: Precision, device: torch.device) -> bool:
     """Whether to compute in bfloat16 there."""
+    import torch
+
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":

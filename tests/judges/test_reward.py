@@ -99,7 +99,7 @@ def test_too_long_for_the_context(folder):
 def test_folders_that_are_no_reward_model(folder, tmp_path):
     with pytest.raises(ModelError, match="no such folder"):
         SequenceRewardModel(tmp_path / "nothing")
-    with pytest.raises(ModelError, match="not a sequence classifier in safetensors"):
+    with pytest.raises(ModelError, match=r"config.json: cannot be read"):
         SequenceRewardModel(tmp_path)
     with pytest.raises(ModelError, match="gives 3 outputs, a reward model gives 1"):
         SequenceRewardModel(save_model(tmp_path / "three", num_labels=3))
@@ -116,5 +116,18 @@ def test_pickled_weights_are_never_loaded(folder, tmp_path):
     pickled = shutil.copytree(folder, tmp_path / "pickled")
     torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
     (pickled / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="not a sequence classifier in safetensors"):
+    with pytest.raises(ModelError, match="cannot be read as a sequence classifier: .*safetensors"):
         SequenceRewardModel(pickled)
+
+
+def test_a_head_that_is_missing_is_not_made_up(folder, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    headless = shutil.copytree(folder, tmp_path / "headless")
+    weights = load_file(headless / "model.safetensors")
+    del weights["score.weight"]
+    save_file(weights, headless / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 missing \(score.weight\)"):
+        SequenceRewardModel(headless)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from biddable.errors import InputError
 from biddable.models import batch, decode_layers, kv_cache, sampling, tree_attention
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
@@ -186,11 +185,6 @@ def test_a_model_is_told_what_to_compute_in(smollm2, tmp_path, precision) -> Non
     model = load_model(smollm2.save(tmp_path), precision=precision)
     assert model.bf16 is (precision == "bf16")
     assert model.module.dtype == torch.float32  # on a CPU the weights stay fp32 and can be trained
-
-
-def test_too_long_a_prompt_is_named(tiny) -> None:
-    with pytest.raises(InputError, match=r"prompts\[1\] is '250 tokens', expected at most 244"):
-        engine_of(tiny).generate([[1], [1] * 250], 1, GREEDY, [[0], [0]])
 
 
 def test_no_prompts_no_completions(tiny) -> None:
