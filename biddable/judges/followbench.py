@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TypedDict
 
+import regex
+
 from biddable.errors import InputError
 from biddable.models.base import GREEDY, LanguageModel, Sampling
 from biddable.tasks.followbench import LEVELS
@@ -19,7 +21,9 @@ from biddable.types import Chat, CheckResult, Response, Task, Verdict, user
 
 YES = "YES"
 NOT_YES = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")
-
+_WORDS = re.compile(rf"(?<![\w/])(?:{YES}|{'|'.join(NOT_YES)})(?![\w/])")
+_AROUND = "` \t\r\n\u00a0\u200b\ufeff"
+_QUOTES = " \t\r'\"‘’“”`*"
 
 REQUEST = """\
 An instruction was made harder by {n} constraint(s), added one at a time.
@@ -43,16 +47,25 @@ def followbench_chat(task: Task, response: str) -> Chat:
 def parse_satisfaction(text: str, n: int) -> tuple[bool, ...] | None:
     """Which of ``n`` constraints are satisfied, from the last line of a judge's answer; None if invalid.
 
-    The line must hold one list of ``n`` words. Only YES satisfies; NO, PARTIAL, MAYBE, UNKNOWN and N/A
-    do not; any other word makes the answer invalid. For n = 1 the bare word will do.
+    Blanks and code fences around the answer are no part of it. The line must hold one list of ``n`` words,
+    with any text before and after it. Only YES satisfies; NO, PARTIAL, MAYBE, UNKNOWN and N/A do not; any
+    other word makes the answer invalid. For n = 1 a line of text will do in which one of these words stands.
+
+    The official parser reads the same lists, and is more generous with n = 1, where the letters YES or else
+    NO anywhere in the line decide. Stricter here on purpose: "NOT SURE" is no NO, a line with both YES and NO
+    says nothing, nor does a list of several. Invalid there and read here: lists without quotation marks or
+    with curly ones, a fence with blanks behind it, and PARTIAL and the like for n = 1.
     """
-    last_line = text.strip().rpartition("\n")[2]
+    last_line = text.strip(_AROUND).rpartition("\n")[2]
     lists = re.findall(r"\[([^\[\]]*)\]", last_line)
-    if not lists and n == 1:
-        lists = [last_line.strip(" .*`")]
+    if n == 1 and not any("," in inner for inner in lists):
+        said = set(_WORDS.findall(last_line))
+        return (said == {YES},) if len(said) == 1 else None
     if len(lists) != 1:
         return None
-    words = [word.strip(" \t'\"") for word in lists[0].split(",")]
+    words = [word.strip(_QUOTES) for word in lists[0].split(",")]
+    if len(words) == n + 1 and not words[-1]:  # a comma behind the last word
+        words.pop()
     if len(words) != n or any(word != YES and word not in NOT_YES for word in words):
         return None
     return tuple(word == YES for word in words)
@@ -61,7 +74,8 @@ def parse_satisfaction(text: str, n: int) -> tuple[bool, ...] | None:
 def matches_template(template: str, response: str) -> bool:
     """Whether the response is the template and nothing else, with one line of anything as its answer."""
     pattern = ".*".join(re.escape(part) for part in template.split("{answer}"))
-    return re.fullmatch(pattern, response) is not None
+    # With many answers in a template ``re`` may take ages.
+    return regex.fullmatch(pattern, response) is not None
 
 
 class FollowBenchJudge:

@@ -51,6 +51,23 @@ def test_the_judge_sees_the_whole_evolution_and_the_response():
         ("It is a pun.\nYES", 1, (True,)),
         ("**NO**", 1, (False,)),
         ("'YES'.", 1, (True,)),
+        # Fences, text around the list, a comma too many, a line around the word.
+        ("The list:\n```\n['YES', 'NO']\n```", 2, (True, False)),
+        ("The list:\n```python\n['YES', 'NO']\n```\n", 2, (True, False)),
+        ("```\nOne holds.\n['NO', 'YES']\n```  \n", 2, (False, True)),
+        ("Here it is: ```['YES', 'NO']```", 2, (True, False)),
+        ("I looked closely. ```\n['YES', 'NO']```", 2, (True, False)),
+        ("Reasons\r\n['YES', 'NO']\r\n", 2, (True, False)),
+        ("**Final answer:** `['YES', 'YES']`", 2, (True, True)),
+        ("['YES', 'NO',]", 2, (True, False)),
+        ("[‘YES’, “NO”]", 2, (True, False)),
+        ("Answer: YES", 1, (True,)),
+        ("**Answer:** NO.", 1, (False,)),
+        ("```\nYES\n```", 1, (True,)),
+        ("Constraint [1]: YES", 1, (True,)),
+        ("Answer: N/A", 1, (False,)),
+        ("NO, it does not.", 1, (False,)),
+        ("['YES',]", 1, (True,)),
         # Only the last line counts.
         ("['YES', 'YES']\nI hope this helps.", 2, None),
         ("['NO', 'NO']\n['YES', 'YES']", 2, (True, True)),
@@ -63,6 +80,11 @@ def test_the_judge_sees_the_whole_evolution_and_the_response():
         ("[]", 1, None),
         ("YES", 2, None),
         ("NOT SURE", 1, None),
+        ("YES or NO?", 1, None),
+        ("YES/NO: maybe", 1, None),
+        ("Yes", 1, None),
+        ("['YES', 'YES', 'YES']", 1, None),
+        ("```\n```", 1, None),
         ("['YES'] and ['NO']", 1, None),
         ("[['YES'], ['NO']]", 2, None),
         ("", 1, None),
@@ -92,6 +114,11 @@ def test_parse_satisfaction(text, n, satisfied):
 )
 def test_the_whole_answer_must_match_the_template(template, response, matches):
     assert matches_template(template, response) is matches
+
+
+def test_a_template_with_many_answers_takes_no_ages():
+    assert not matches_template("{answer}a" * 24 + "{answer}b", "b" + "a" * 60)
+    assert matches_template("{answer}a" * 24 + "{answer}b", "b" + "a" * 60 + "b")
 
 
 def test_verdicts_come_from_the_rule_or_from_one_call_of_the_model():

@@ -9,9 +9,11 @@ postscript may stand anywhere, and a highlight may reach from a bullet's asteris
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from biddable.judges.ifeval.arguments import (
     COUNT,
@@ -28,6 +30,8 @@ from biddable.judges.ifeval.arguments import (
 from biddable.judges.ifeval.language import LANGUAGES
 from biddable.judges.ifeval.rule import Arg, Finding, Rule, register
 from biddable.judges.ifeval.text import Text
+from biddable.judges.patterns import EndlessPattern, Pattern
+from biddable.judges.patterns import pattern as searched
 
 CONSTRAINED_RESPONSES = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
@@ -58,22 +62,36 @@ def compared(found: int, statement: str, relation: str, asked: int) -> Finding:
     return Finding(passed, f"{statement}, where {relation} {asked} {were} asked for.")
 
 
-def _anywhere(keyword: str) -> re.Pattern[str]:
-    return re.compile(keyword, re.IGNORECASE)
+def _within_time(check: Check) -> Check:
+    """The check, which is not passed where a regular expression of the task's does not end."""
+
+    @functools.wraps(check)
+    def limited(*args: Any, **kwargs: Any) -> Finding:
+        try:
+            return check(*args, **kwargs)
+        except EndlessPattern as error:
+            return Finding(False, str(error))
+
+    return limited
 
 
-def _stripped_anywhere(keyword: str) -> re.Pattern[str]:
+def _anywhere(keyword: str) -> Pattern:
+    return searched(keyword, flags=re.IGNORECASE)
+
+
+def _stripped_anywhere(keyword: str) -> Pattern:
     return _anywhere(keyword.strip())
 
 
-def _whole_word(word: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{word}\b", re.IGNORECASE)
+def _whole_word(word: str) -> Pattern:
+    return searched(word, r"\b{}\b", re.IGNORECASE)
 
 
 @rule("keywords:existence", "Use each of these keywords: {keywords}.", keywords=patterns(_anywhere))
+@_within_time
 def existence(text: Text, keywords: Sequence[str]) -> Finding:
     """Each keyword, a case-insensitive regular expression, is found somewhere."""
-    return all_there(keywords, [word for word in keywords if not _anywhere(word).search(text.raw)])
+    return all_there(keywords, [word for word in keywords if not _anywhere(word).found_in(text.raw)])
 
 
 def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
@@ -90,9 +108,10 @@ def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
     frequency=COUNT,
     relation=RELATION,
 )
+@_within_time
 def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Finding:
     """How many non-overlapping, case-insensitive matches the keyword has."""
-    found = len(_stripped_anywhere(keyword).findall(text.raw))
+    found = _stripped_anywhere(keyword).count_in(text.raw)
     return times(found, keyword.strip(), relation, frequency)
 
 
@@ -106,9 +125,10 @@ def times(found: int, what: str, relation: str, asked: int) -> Finding:
     "Do not use any of these words: {forbidden_words}.",
     forbidden_words=patterns(_whole_word),
 )
+@_within_time
 def forbidden_words(text: Text, forbidden_words: Sequence[str]) -> Finding:
     """No word is found between word boundaries, in any case."""
-    return none_there([word for word in forbidden_words if _whole_word(word).search(text.raw)])
+    return none_there([word for word in forbidden_words if _whole_word(word).found_in(text.raw)])
 
 
 def none_there(used: Sequence[str]) -> Finding:
@@ -229,9 +249,9 @@ def number_placeholders(text: Text, num_placeholders: int) -> Finding:
 _POSTSCRIPTS = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
 
 
-def _in_lower_case(marker: str) -> re.Pattern[str]:
+def _in_lower_case(marker: str) -> Pattern:
     marker = marker.strip()
-    return re.compile(_POSTSCRIPTS.get(marker, marker.lower()))
+    return searched("", _POSTSCRIPTS[marker]) if marker in _POSTSCRIPTS else searched(marker.lower())
 
 
 @rule(
@@ -239,10 +259,11 @@ def _in_lower_case(marker: str) -> re.Pattern[str]:
     "Add a postscript at the end that starts with {postscript_marker}",
     postscript_marker=pattern(_in_lower_case),
 )
+@_within_time
 def postscript(text: Text, postscript_marker: str) -> Finding:
     """The marker is found anywhere, in any case, the usual two with blanks between their letters or not."""
     marker = postscript_marker.strip()
-    if _in_lower_case(postscript_marker).search(text.lower):
+    if _in_lower_case(postscript_marker).found_in(text.lower):
         return Finding(True, f'The response has a postscript marked "{marker}".')
     return Finding(False, f'The response has no postscript marked "{marker}".')
 
@@ -285,8 +306,8 @@ def number_highlighted_sections(text: Text, num_highlights: int) -> Finding:
     return counted(found, "highlighted part", "at least", num_highlights)
 
 
-def _numbered(heading: str) -> re.Pattern[str]:
-    return re.compile(rf"\s?{heading.strip()}\s?\d+\s?")
+def _numbered(heading: str) -> Pattern:
+    return searched(heading.strip(), r"\s?{}\s?\d+\s?")
 
 
 @rule(
@@ -296,9 +317,10 @@ def _numbered(heading: str) -> re.Pattern[str]:
     section_spliter=pattern(_numbered),
     num_sections=COUNT,
 )
+@_within_time
 def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Finding:
     """How often the heading is followed by a number."""
-    found = sum(1 for _ in _numbered(section_spliter).finditer(text.raw))
+    found = _numbered(section_spliter).count_in(text.raw)
     return times(found, f"{section_spliter.strip()} (number)", "at least", num_sections)
 
 
