@@ -6,13 +6,13 @@ the border into tokens that a model which answers never sees.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
-from jinja2 import TemplateError
-
-from biddable.errors import InputError
-from biddable.types import Chat
+from biddable.errors import InputError, ModelError
+from biddable.models.template import Template, TemplateRefusal
+from biddable.types import Chat, Message, Role
 
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
@@ -26,53 +26,140 @@ def messages(chat: Chat) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in chat]
 
 
+def require_text(field: str, value: object) -> None:
+    """Refuse what is no text, and half a character, which no tokenizer takes.
+
+    Raises:
+        InputError: naming ``field``.
+    """
+    if not isinstance(value, str):
+        raise InputError(field, value, "a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = value[error.start]
+        expected = f"a text of whole characters (character {error.start + 1} is the surrogate {half!r})"
+        raise InputError(field, value, expected) from None
+
+
+def require_chat(field: str, chat: object) -> None:
+    """Refuse what is no chat of at least one turn.
+
+    Raises:
+        InputError: naming ``field``, or the turn in it and its part (``chats[3][1].content``).
+    """
+    if not isinstance(chat, tuple | list):
+        raise InputError(field, chat, "a tuple of Message, as user(text) makes it")
+    if not chat:
+        raise InputError(field, chat, "at least one turn")
+    for place, message in enumerate(chat):
+        if not isinstance(message, Message):
+            raise InputError(f"{field}[{place}]", message, "a Message(role, content)")
+        if message.role not in get_args(Role):
+            raise InputError(f"{field}[{place}].role", message.role, f"one of {', '.join(get_args(Role))}")
+        require_text(f"{field}[{place}].content", message.content)
+
+
 class ChatFormat:
     """How a model reads chats.
 
+    A chat goes through the tokenizer's template (see ``Template``), and what it renders is tokenised as a
+    whole. So a control token that a user types (``<|im_end|>``) is read as that token, as ``transformers``
+    reads it: whoever serves strangers takes such tokens out of their texts.
+
     Args:
         tokenizer: its ``transformers`` tokenizer; one without a chat template is given the plain one.
+        vocabulary: how many tokens the model has, the rows of its embedding; any, when None.
+        end: the token that ends the model's texts, for a tokenizer that does not name one.
+
+    Raises:
+        ModelError: the chat template cannot be used, or ends turns with a token that the model lacks.
     """
 
-    def __init__(self, tokenizer: Any):
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, *, vocabulary: int | None = None, end: int | None = None):
+        self._tokenizer, self._vocabulary, self._end = tokenizer, vocabulary, end
         if not tokenizer.chat_template:
             tokenizer.chat_template = _beginning(tokenizer) + PLAIN_TEMPLATE
+        self._template = Template(tokenizer)
+
+    @classmethod
+    def of(cls, module: Any, tokenizer: Any) -> ChatFormat:
+        """The format of a module's chats: the rows of its embedding, the end token it is configured with."""
+        configured = getattr(getattr(module, "generation_config", None), "eos_token_id", None)
+        ends = configured if isinstance(configured, list) else [configured]
+        weight = getattr(module.get_input_embeddings(), "weight", None)
+        vocabulary = None if weight is None else int(weight.shape[0])
+        return cls(tokenizer, vocabulary=vocabulary, end=ends[0] if ends else None)
 
     def prompt(self, chat: Chat) -> list[int]:
         """Token ids of ``chat`` up to where the response begins.
 
         Raises:
-            InputError: it has no turn, or its turns are not what the template takes (two of the user in a
-                row, say).
+            InputError: it is no chat, its turns are not what the template takes (two of the user in a row,
+                say), or it holds a token that the model lacks.
         """
-        if not chat:
-            raise InputError("prompt", chat, "at least one turn")
+        require_chat("prompt", chat)
         try:
-            return self._ids(self._text(messages(chat), add_generation_prompt=True))
-        except TemplateError as error:
+            ids = self._ids(self._template.prompt(tuple(chat)))
+        except TemplateRefusal as error:
             raise InputError("prompt", chat, f"turns that the chat template takes ({error})") from None
+        if not ids:
+            raise InputError("prompt", chat, "a text of at least one token")
+        self._require_known("prompt", ids)
+        return ids
 
     def response(self, text: str) -> list[int]:
-        """Token ids of a response, the end of the turn included, to follow ``prompt``."""
-        return [*self._ids(text), self.end_id]
+        """Token ids of a response, the end of the turn included, to follow ``prompt``.
+
+        Raises:
+            InputError: it is no text, or holds a token that the model lacks.
+        """
+        require_text("response", text)
+        ids = [*self._ids(text), self.end_id]
+        self._require_known("response", ids)
+        return ids
 
     @cached_property
     def end_id(self) -> int:
         """The token the template closes an assistant's turn with, which is the one generation stops at.
 
-        Not always ``eos_token``: Gemma's chat models end a turn with a token of their own.
-        """
-        marker = "MARKER"
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": marker}]
-        closing = self._text(turns, add_generation_prompt=False).rpartition(marker)[2]
-        ids = self._ids(closing) if closing else []
-        added = self._tokenizer.added_tokens_decoder.get(ids[0]) if ids else None
-        # Gemma's newline is an added token too, but no special one.
-        return ids[0] if added and added.special else int(self._tokenizer.eos_token_id)
+        Not always ``eos_token``: Gemma's chat models end a turn with a token of their own. It need not be
+        marked as a special token, but is one that was added to the vocabulary, and no blank: Gemma's
+        newline is an added token too. ``eos_token`` ends what the template closes with ordinary words, or
+        not at all.
 
-    def _text(self, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        options = {"tokenize": False, "add_generation_prompt": add_generation_prompt}
-        return str(self._tokenizer.apply_chat_template(turns, **options))
+        Raises:
+            ModelError: nothing ends a turn, or what does is no token of the model.
+        """
+        controls = (self._control(closing, but=opening) for closing, opening in self._template.closings())
+        end = next((token for token in controls if token is not None), self._tokenizer.eos_token_id)
+        if end is None:
+            end = self._end
+        if end is None:
+            raise ModelError("nothing ends a turn: the tokenizer has no eos_token, the chat template no end")
+        if problem := self._unknown([int(end)]):
+            raise ModelError(f"an assistant's turn cannot be ended: {problem}")
+        return int(end)
+
+    def _control(self, closing: str, *, but: str) -> int | None:
+        """The token that ``closing`` begins with, blanks aside, if it was added and is not in ``but``."""
+        for token in self._ids(closing):
+            if not self._tokenizer.decode([token], skip_special_tokens=False).strip():
+                continue
+            added = self._tokenizer.added_tokens_decoder.get(token)
+            return token if added and added.content not in but else None
+        return None
+
+    def _require_known(self, field: str, ids: Sequence[int]) -> None:
+        if problem := self._unknown(ids):
+            raise InputError(field, f"{len(ids)} tokens", f"tokens that the model has ({problem})")
+
+    def _unknown(self, ids: Sequence[int]) -> str:
+        """Which token lies beyond the embedding, as a clause; empty when none does."""
+        if self._vocabulary is None or (highest := max(ids)) < self._vocabulary:
+            return ""
+        token = self._tokenizer.convert_ids_to_tokens(highest)
+        return f"{token!r} is number {highest}, and its embedding has {self._vocabulary} rows"
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

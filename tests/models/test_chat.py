@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
+from transformers import AddedToken, PreTrainedTokenizerFast
 
-from biddable.errors import InputError
+from biddable.errors import InputError, ModelError
 from biddable.models.chat import PLAIN_TEMPLATE, ChatFormat
 from biddable.models.seeds import row_seeds, sample_seed
 from biddable.types import Chat, Message, user
@@ -59,20 +59,116 @@ def test_a_base_model_is_given_a_plain_template_that_begins_as_its_texts_do(begi
     assert ChatFormat(plain).prompt(CHAT) == form.prompt(CHAT), "also when it was saved and read again"
 
 
-def test_what_follows_an_answer_ends_a_turn_only_if_it_is_a_special_token() -> None:
-    newline = tokenizer("{% for m in messages %}{{ m['content'] + ' nl ' }}{% endfor %}")
-    newline.add_tokens(["nl"])
-    assert words(ChatFormat(newline).response("b")) == "b <eos>"
-    bare = tokenizer("{{ messages[-1]['content'] }}")
-    assert words(ChatFormat(bare).response("b")) == "b <eos>"
+def chatml(end: str) -> str:
+    return "{% for m in messages %}{{ m['role'] + ': ' + m['content'] }}" + end + "{% endfor %}"
 
 
-def test_what_the_template_does_not_take_is_the_users_mistake() -> None:
-    form = ChatFormat(tokenizer(NO_SYSTEM + TURNS))
-    with pytest.raises(InputError, match=r"prompt is .*template takes \(No system turn\)$"):
-        form.prompt((Message("system", "a"), *user("b")))
-    with pytest.raises(InputError, match=r"prompt is \(\), expected at least one turn"):
-        form.prompt(())
+@pytest.mark.parametrize(
+    ("closing", "end"),
+    [
+        (" <end> ", "<end>"),
+        (" <end> \n", "<end>"),
+        ("\n<end>", "<end>"),
+        (" <ordinary> ", "<ordinary>"),
+        ("{{ '\n' }}", "<eos>"),
+        ("{{ '\n' }}<end>", "<end>"),
+        ("", "<eos>"),
+        (" c <eos>", "<eos>"),
+        ("{% if not loop.last %} <ordinary> {% endif %}", "<ordinary>"),
+    ],
+)
+def test_a_turn_ends_with_the_added_token_that_closes_it_special_or_not(closing: str, end: str) -> None:
+    made = tokenizer(chatml(closing))
+    # As in Gemma, whose newline is an added token and ends no turn.
+    made.add_tokens([AddedToken(word, special=False) for word in ("<ordinary>", "\n")])
+    form = ChatFormat(made)
+    assert made.convert_ids_to_tokens(form.end_id) == end
+    assert made.convert_ids_to_tokens(form.response("b")) == ["b", end]
+
+
+def test_what_opens_each_turn_does_not_end_one() -> None:
+    made = tokenizer("{% for m in messages %}<turn>{{ m['role'] + ': ' + m['content'] }}{% endfor %}")
+    made.add_tokens([AddedToken("<turn>", special=True)])
+    assert words([ChatFormat(made).end_id]) == "<eos>"
+
+
+def test_a_tokenizer_without_an_end_takes_the_models_or_is_refused() -> None:
+    made = tokenizer("{{ messages[-1]['content'] }}")
+    made.eos_token = None
+    assert words(ChatFormat(made, end=6).response("b")) == "b a"
+    with pytest.raises(ModelError, match=r"^nothing ends a turn: the tokenizer has no eos_token, the chat"):
+        ChatFormat(made).response("b")
+    assert words(ChatFormat(made).prompt(user("b"))) == "b"
+
+
+def test_a_model_is_asked_for_its_end_token_and_its_vocabulary(tiny: Any) -> None:
+    made = tokenizer("{{ messages[-1]['content'] }}")
+    made.eos_token = None
+    assert ChatFormat.of(tiny, made).end_id == tiny.generation_config.eos_token_id
+    rows = tiny.get_input_embeddings().weight.shape[0]
+    made.add_tokens([f"<more{i}>" for i in range(rows)])
+    with pytest.raises(InputError, match=rf"'<more\d+>' is number \d+, and its embedding has {rows} rows\)$"):
+        ChatFormat.of(tiny, made).prompt(user(f"a <more{rows - 1}>"))
+
+
+def test_tokens_beyond_the_embedding_are_named() -> None:
+    made = tokenizer(ASKING)
+    form = ChatFormat(made, vocabulary=8)
+    assert words(form.prompt(user("a b"))) == "user: a b <end> assistant:"
+    problem = (
+        r"is '\d tokens', expected tokens that the model has "
+        r"\('c' is number 8, and its embedding has 8 rows\)$"
+    )
+    with pytest.raises(InputError, match="^prompt " + problem):
+        form.prompt(user("a c"))
+    with pytest.raises(InputError, match="^response " + problem):
+        form.response("c")
+    with pytest.raises(
+        ModelError, match=r"turn cannot be ended: '<end>' is number 2, and its embedding has 2"
+    ):
+        _ = ChatFormat(made, vocabulary=2).end_id
+
+
+def test_the_system_is_put_before_the_user_where_the_template_has_no_place_for_it(caplog: Any) -> None:
+    form = ChatFormat(tokenizer(NO_SYSTEM + ASKING))
+    chat = (Message("system", "a"), *user("b"))
+    assert words(form.prompt(chat)) == "user: a b <end> assistant:"
+    form.prompt((Message("system", "c"), *user("b")))
+    (line,) = caplog.messages
+    assert line.startswith("the chat template takes no system turn")
+
+
+@pytest.mark.parametrize(
+    ("chat", "problem"),
+    [
+        ((), r"^prompt is \(\), expected at least one turn$"),
+        ("a b", r"^prompt is 'a b', expected a tuple of Message"),
+        (["a"], r"^prompt\[0\] is 'a', expected a Message\(role, content\)$"),
+        (({"role": "user", "content": "a"},), r"^prompt\[0\] is {'role'"),
+        (
+            (*user("a"), Message("tool", "b")),
+            r"^prompt\[1\]\.role is 'tool', expected one of system, user, assi",
+        ),
+        (user(None), r"^prompt\[0\]\.content is None, expected a text$"),
+        (user("a\ud83d"), r"whole characters \(character 2 is the surrogate '\\ud83d'\)$"),
+        (
+            (*user("a"), *user("b")),
+            r"expected turns that the chat template takes \(not twice\)$",
+        ),
+    ],
+)
+def test_what_is_no_chat_is_the_users_mistake(chat: Any, problem: str) -> None:
+    twice = "{% if messages | length == 2 and messages[1].role == 'user' %}{{ raise_exception('not twice') }}"
+    with pytest.raises(InputError, match=problem):
+        ChatFormat(tokenizer(twice + "{% endif %}" + TURNS)).prompt(chat)
+
+
+def test_a_prompt_without_a_token_and_a_response_that_is_no_text_are_refused() -> None:
+    form = ChatFormat(tokenizer("{{ messages[-1]['content'] }}"))
+    with pytest.raises(InputError, match=r"expected a text of at least one token$"):
+        form.prompt(user(""))
+    with pytest.raises(InputError, match=r"^response is None, expected a text$"):
+        form.response(None)  # type: ignore[arg-type]
 
 
 def test_a_local_model_stops_where_its_template_ends_a_turn(tiny) -> None:
