@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -22,9 +22,10 @@ from biddable.models.sampling import draw, uniforms
 
 def context_of(config: Any) -> int:
     """How many tokens, prompt and response together, a model was made for; ``sys.maxsize`` where any."""
-    text = config.get_text_config()
+    with suppress(ValueError):  # several text models in one
+        config = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length"):
-        if isinstance(limit := getattr(text, name, None), int) and limit > 0:
+        if isinstance(limit := getattr(config, name, None), int) and limit > 0:
             return limit
     return sys.maxsize
 

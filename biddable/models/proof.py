@@ -23,7 +23,7 @@ from torch import Tensor
 from biddable.errors import BiddableError, ModelError, said
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
-from biddable.models.plain import PlainEngine, context_of, evaluating, plain_logits
+from biddable.models.plain import PlainEngine, bare, context_of, evaluating, plain_logits, plain_logprobs
 from biddable.runs.files import cache_folder, write_atomic
 
 LENGTHS = (1, 4, 16, 44)
@@ -71,8 +71,7 @@ def prove(module: Any, *, bf16: bool = False) -> Proof:
             its forward does not.
     """
     with evaluating(module), torch.inference_mode():
-        prompts = proof_prompts(module)
-        _require_causal(module, prompts[2])
+        prompts = _require_causal(module)
         try:
             in_fp32, in_bf16 = _fast_difference(module, prompts, bf16=bf16)
         except Exception as error:  # whatever an architecture trips over that the decoder does not know
@@ -168,6 +167,38 @@ def agree(ours: Tensor, exact: Tensor, rounded: Tensor | None = None) -> str | N
     return f"log-probabilities in bf16 differ by {rms:.2g} nats (plain PyTorch's by {noise:.2g})"
 
 
+def disagreement(
+    module: Any, ours: Tensor, rows: Sequence[Sequence[int]], starts: Sequence[int], *, bf16: bool
+) -> str | None:
+    """Hold log-probabilities of the ends of rows against the module's own forward over each row alone.
+
+    Args:
+        module: a ``transformers`` causal language model, possibly with PEFT adapters.
+        ours: [N] log-probabilities of ``row[start:]``, row after row.
+        rows: token ids.
+        starts: where in each row what is scored begins, at least 1.
+        bf16: whether ours were multiplied in bfloat16.
+
+    Returns:
+        what is wrong, in words; None when they agree.
+    """
+
+    def forward() -> Tensor:
+        return torch.cat(
+            [plain_logprobs(module, row, start).cpu() for row, start in zip(rows, starts, strict=True)]
+        )
+
+    with evaluating(module), torch.inference_mode():
+        exact = forward()
+        first = next(module.parameters())
+        if first.dtype != torch.float32:
+            return agree(ours.cpu(), exact, _spread(exact))
+        if not bf16:
+            return agree(ours.cpu(), exact)
+        with torch.autocast(first.device.type, torch.bfloat16):
+            return agree(ours.cpu(), exact, forward())
+
+
 def _fast_difference(
     module: Any, prompts: Sequence[Sequence[int]], *, bf16: bool
 ) -> tuple[str | None, str | None]:
@@ -186,6 +217,8 @@ def _fast_difference(
         problem = agree(ours, exact, _spread(exact)) or agree(drawn, best[1], _spread(best[1]))
     if problem or not (bf16 and on_cpu and wide):
         return problem, None
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return None, "this processor does not multiply bfloat16"
     try:
         rows, drawn = _greedy(Engine(module, [-1], str, bf16=True).generate, prompts)
         _, best = _forward(module, rows, prompts)
@@ -234,10 +267,12 @@ def _not_greedy(best: tuple[Tensor, Tensor]) -> str | None:
     return None if worst <= EXACT else f"greedy tokens are not the likeliest (by {worst:.2g} nats)"
 
 
-def _require_causal(module: Any, ids: Sequence[int]) -> None:
-    """Raise ModelError unless the module's own forward is finite and no token looks ahead."""
-    name = type(module).__name__
+def _require_causal(module: Any) -> list[list[int]]:
+    """The proof's prompts. Raises ModelError unless the module's own forward is finite and looks not ahead."""
+    name = type(bare(module)).__name__
     try:
+        prompts = proof_prompts(module)
+        ids = prompts[2]
         half = max(1, len(ids) // 2)
         whole, part = plain_logits(module, ids)[:half], plain_logits(module, ids[:half])
     except Exception as error:
@@ -248,6 +283,7 @@ def _require_causal(module: Any, ids: Sequence[int]) -> None:
     difference = float((whole - part).abs().max()) / max(1.0, float(whole.abs().max()))
     if difference > tolerance:
         raise ModelError(f"{name} is no decoder: what comes later changes what came before")
+    return prompts
 
 
 def _not_finite(module: Any) -> str:
@@ -268,4 +304,4 @@ def _plain_proof(module: Any, prompts: Sequence[Sequence[int]], reason: str) -> 
             problem = said(error)
         if problem is None:
             return Proof("plain", False, cached, reason)
-    raise ModelError(f"{type(module).__name__} cannot be served: {problem}")
+    raise ModelError(f"{type(bare(module)).__name__} cannot be served: {problem}")

@@ -31,7 +31,7 @@ from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
 from biddable.train.losses import Losses
 from biddable.train.packing import pack
-from biddable.train.scorer import PackedLM, check_packing, packed
+from biddable.train.scorer import PackedLM, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,6 @@ def train(
     """
     history = []
     with packed(module, config) as model:
-        check_packing(model)
         training = Training(model, examples, objective, config, weights=weights)
         if checkpoint_dir:
             training.resume(checkpoint_dir)

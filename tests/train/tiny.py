@@ -8,7 +8,15 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from biddable.models.local import LocalModel
 from biddable.train.examples import Example
@@ -79,6 +87,12 @@ def qwen(seed: int = 0) -> Any:
             if name.endswith(".bias"):
                 parameter.normal_(std=0.2)
     return module
+
+
+def gemma2() -> Any:
+    """Scores of attention are capped, which our packing does not know."""
+    torch.manual_seed(0)
+    return Gemma2ForCausalLM(Gemma2Config(**_SIZES, head_dim=16)).eval()
 
 
 MODULES = {"llama": llama, "qwen": qwen}
