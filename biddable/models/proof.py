@@ -268,7 +268,7 @@ def _not_greedy(best: tuple[Tensor, Tensor]) -> str | None:
 
 
 def _require_causal(module: Any) -> list[list[int]]:
-    """The proof's prompts. Raises ModelError unless the module's own forward is finite and looks not ahead."""
+    """The proof's prompts. Raises ModelError where the module's own forward is not finite or looks ahead."""
     name = type(bare(module)).__name__
     try:
         prompts = proof_prompts(module)
