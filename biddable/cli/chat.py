@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import click
 
-from biddable.cli.generate import sampling_options, sendable
+from biddable.cli.generate import sampling_options
 from biddable.errors import InputError
+from biddable.tasks.chats import sendable
 
 
 @click.command()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from biddable import registry
 from biddable.cli.flags import written_as_flags
-from biddable.cli.judge import accuracy_table
+from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
 from biddable.cli.output import json_option, print_json, print_table
 
 
@@ -47,10 +48,10 @@ def _suites() -> click.Choice[str]:
 @click.option(
     "--max-tokens",
     type=click.IntRange(1),
-    default=320,
-    show_default=True,
-    help="Longest response, in tokens.",
+    help="Longest response, in tokens.  [default: 1280, the published setting; half the context of a model "
+    "made for less than twice that]",
 )
+@strip_thinking_option
 @click.option("--out", metavar="DIR", help="The run folder.  [default: runs/eval-SUITE-MODEL]")
 @json_option
 def evaluate(
@@ -58,7 +59,8 @@ def evaluate(
     suite: str,
     tasks: str | None,
     limit: int | None,
-    max_tokens: int,
+    max_tokens: int | None,
+    strip_thinking: bool,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -66,6 +68,7 @@ def evaluate(
 
     It answers greedily and rules score the answers. The run folder keeps every response, so the same
     command again goes on where it stopped; artifacts/data/responses.jsonl is what `biddable judge` reads.
+    A task that the model does not answer (a server refuses it, it is too long) counts as not followed.
 
     \b
     Examples:
@@ -75,16 +78,24 @@ def evaluate(
     """
     from biddable.methods import evaluate as evaluation
     from biddable.report.page import write_report
+    from biddable.runs.results import read_results
 
     folder = out or str(evaluation.evaluation_folder(model, suite))
     with written_as_flags(("suite", "tasks")):
         report = evaluation.evaluate(
-            model, suite, tasks=tasks, limit=limit, max_tokens=max_tokens, out=folder
+            model,
+            suite,
+            tasks=tasks,
+            limit=limit,
+            max_tokens=max_tokens,
+            strip_thinking=strip_thinking,
+            out=folder,
         )
-    page = write_report(folder)
+    page, results = write_report(folder), read_results(Path(folder))
+    warn("task", report.unanswered, results.notes)
     if as_json:
-        scores = evaluation.measured(report)
-        print_json({"model": model, "suite": suite, "folder": folder, "report": str(page), **scores})
+        facts = {"model": model, "suite": suite, "folder": folder, "report": str(page)}
+        print_json({**facts, **results.metrics, **missing("refused", report)})
     else:
-        print_table(accuracy_table(f"{model} on {suite}", report))
+        print_table(accuracy_table(f"{model} on {suite}", report, results.notes))
         click.echo(f"\nreport: {page}")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from biddable.cli.judge import strip_thinking_option, warn
 from biddable.cli.output import replaceable
-from biddable.errors import FileError, InputError
+from biddable.errors import EndpointError, FileError, InputError
 
 if TYPE_CHECKING:
-    from biddable.types import Chat
+    from biddable.types import Chat, Response
 
+ADDED = {"responses", "response", "finish_reasons", "finish_reason", "error"}
+"""Fields that ``generate`` adds to a row."""
 
 _SAMPLING = (
     click.option(
@@ -72,13 +76,17 @@ def sampling_options(command: Any) -> Any:
 @click.option(
     "--n", "count", type=click.IntRange(1), default=1, show_default=True, help="Responses to each prompt."
 )
+@strip_thinking_option
 @sampling_options
-def generate(model: str, prompts: str, out: str, count: int, seed: int, **sampling: Any) -> None:
+def generate(
+    model: str, prompts: str, out: str, count: int, strip_thinking: bool, seed: int, **sampling: Any
+) -> None:
     """Let a model answer a file of prompts.
 
     Each line of --prompts is {"prompt": "…"} or {"messages": [{"role": "user", "content": "…"}, …]}.
-    --out gets the same lines, every field kept, with "responses": ["…", …] added, and with "response"
-    where there is one of them. It is written whole, at the end.
+    --out gets the same lines, every field kept, with "responses": ["…", …] and "finish_reasons" added, and
+    with "response" and "finish_reason" where there is one of them. A prompt that the model does not answer
+    has "error" beside an empty response. The file is written whole, at the end.
 
     \b
     Examples:
@@ -96,67 +104,85 @@ def generate(model: str, prompts: str, out: str, count: int, seed: int, **sampli
     target = None if out == "-" else replaceable("--out", out)
     rows = _read(prompts)
     seeds = [int(np.random.SeedSequence([seed, i]).generate_state(1)[0]) for i in range(len(rows))]
-    chats = [chat for _, chat in rows]
-    answers = load_model(model).generate(chats, n=count, sampling=how, seeds=seeds)
-    lines = []
-    for (row, _), responses in zip(rows, answers, strict=True):
-        texts = [response.text for response in responses]
-        added = {"responses": texts, "response": texts[0]} if count == 1 else {"responses": texts}
-        lines.append(json.dumps({**row, **added}) + "\n")
+    answers = load_model(model).generate([chat for _, _, chat in rows], n=count, sampling=how, seeds=seeds)
+    _tell([place for place, _, _ in rows], answers, strip_thinking)
+    lines = [
+        json.dumps(_answered(row, responses, strip_thinking)) + "\n"
+        for (_, row, _), responses in zip(rows, answers, strict=True)
+    ]
     if target is None:
         click.echo("".join(lines), nl=False)
     else:
         write_atomic(target, "".join(lines))
-        click.echo(f"{len(rows) * count} responses in {out}", err=True)
+        had = sum(not response.error for responses in answers for response in responses)
+        click.echo(f"{had} responses in {out}", err=True)
 
 
-def _read(path: str) -> list[tuple[dict[str, Any], Chat]]:
-    from biddable.runs.files import read_jsonl
+def _read(path: str) -> list[tuple[str, dict[str, Any], Chat]]:
+    """Each row's place, the row, and the chat to answer."""
+    from biddable.tasks.chats import asked, read_chat
+    from biddable.tasks.rows import read_values
 
-    rows = []
-    for number, row in read_jsonl(path):
+    rows, answered = [], 0
+    for row in read_values(path):
         try:
-            rows.append((row, _chat(row)))
+            chat = read_chat(row.value)
+            rows.append((row.where, row.value, asked(chat)))
         except InputError as error:
-            raise error.at(f"{path}:{number}") from None
+            raise error.at(row.where) from None
+        answered += chat[-1].role == "assistant"
     if not rows:
         raise FileError(path, "holds no prompts")
+    if answered:
+        note = "end with an answer of the assistant's, which is left off and asked for anew"
+        click.echo(f"warning: {answered} of {len(rows)} chats {note}", err=True)
     return rows
 
 
-def _chat(row: Any) -> Chat:
-    from pydantic import TypeAdapter, ValidationError
+def _answered(row: dict[str, Any], responses: Sequence[Response], strip_thinking: bool) -> dict[str, Any]:
+    """A row with its responses; what an earlier ``generate`` added to it is gone."""
+    from biddable.judges.thinking import without_thinking
 
-    from biddable.runs.codec import describe
-    from biddable.types import Message, user
-
-    if not isinstance(row, dict) or ("prompt" in row) == ("messages" in row):
-        raise InputError("the line", row, "an object with either prompt or messages")
-    if "prompt" in row:
-        return user(sendable("prompt", row["prompt"]))
-    try:
-        chat = TypeAdapter(tuple[Message, ...]).validate_python(row["messages"])
-    except ValidationError as error:
-        raise InputError(
-            "messages", row["messages"], f"a list of role and content ({describe(error)})"
-        ) from None
-    if not chat:
-        raise InputError("messages", row["messages"], "at least one message")
-    for message in chat:
-        sendable("content", message.content)
-    return chat
+    texts = [without_thinking(found.text) if strip_thinking else found.text for found in responses]
+    reasons = [found.finish_reason for found in responses]
+    kept = {name: value for name, value in row.items() if name not in ADDED}
+    added: dict[str, Any] = {"responses": texts, "finish_reasons": reasons}
+    if len(responses) == 1:
+        added |= {"response": texts[0], "finish_reason": reasons[0]}
+    if error := next((found.error for found in responses if found.error), ""):
+        added["error"] = error
+    return {**kept, **added}
 
 
-def sendable(field: str, text: Any) -> str:
-    """``text``, if a tokenizer can take it.
+def _tell(places: Sequence[str], answers: Sequence[Sequence[Response]], strip_thinking: bool) -> None:
+    """Name the prompts without an answer, and count what is no plain answer, on stderr.
 
     Raises:
-        InputError: it is no text, is blank, or holds half a character (an unpaired surrogate).
+        EndpointError: no prompt was answered.
     """
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(field, text, "a text that is not blank")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(field, text, "text of whole characters, no unpaired surrogates") from None
-    return text
+    from biddable.judges.thinking import has_thinking
+
+    responses = [response for row in answers for response in row]
+    failed = [
+        (place, response.error)
+        for place, row in zip(places, answers, strict=True)
+        for response in row
+        if response.error
+    ]
+    if len(failed) == len(responses):
+        place, reason = failed[0]
+        others = f" (none of {len(answers)} prompts was answered)" if len(answers) > 1 else ""
+        raise EndpointError(f"{place}: {reason}{others}")
+    n, notes = len(responses), []
+    if failed:
+        notes.append(f"{len(failed)} of {n} responses could not be had; their rows hold the error.")
+    if cut_off := sum(response.finish_reason == "length" for response in responses):
+        notes.append(f"{cut_off} of {n} responses were cut off at the limit of tokens (--max-tokens).")
+    if thinking := sum(has_thinking(response.text) for response in responses):
+        if strip_thinking:
+            notes.append(f"Blocks of thinking were taken off {thinking} of {n} responses.")
+        else:
+            notes.append(
+                f"{thinking} of {n} responses hold a block of thinking; --strip-thinking takes it off."
+            )
+    warn("prompt", failed, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from biddable.judges.ifeval import IFEvalReport
+
+NAMED = 10
+"""Tasks without an answer that are named; the rest is counted."""
+
+strip_thinking_option = click.option(
+    "--strip-thinking",
+    is_flag=True,
+    help="Take blocks of thinking (<think>…</think> and the like) off the answers.",
+)
 
 
 @click.group()
@@ -28,9 +38,13 @@ def judge() -> None:
 @click.option("--tasks", required=True, metavar="FILE", help="The benchmark's input_data.jsonl.")
 @click.option("--responses", required=True, metavar="FILE", help='Lines of {"prompt": "…", "response": "…"}.')
 @click.option("--fixed", is_flag=True, help="Use the repaired rules; scores then differ from published ones.")
+@strip_thinking_option
 @json_option
-def ifeval(tasks: str, responses: str, fixed: bool, as_json: bool) -> None:
+def ifeval(tasks: str, responses: str, fixed: bool, strip_thinking: bool, as_json: bool) -> None:
     """Score responses to IFEval prompts as the official checkers do.
+
+    A response belongs to the task with its prompt, else with its key. A task without one counts as not
+    followed. The samples that lm-eval logs are read as well.
 
     \b
     Examples:
@@ -38,21 +52,50 @@ def ifeval(tasks: str, responses: str, fixed: bool, as_json: bool) -> None:
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --json
     """
     from biddable.judges.ifeval import evaluate
-    from biddable.methods.evaluate import summarize
-    from biddable.tasks.ifeval import load_ifeval, load_responses
+    from biddable.methods.evaluate import remarks, summarize
+    from biddable.tasks.ifeval import load_ifeval
+    from biddable.tasks.responses import load_responses, match
 
-    report = evaluate(load_ifeval(tasks), load_responses(responses), fixed=fixed)
+    asked = load_ifeval(tasks)
+    matched = match(asked, load_responses(responses), responses)
+    report = evaluate(asked, matched.responses, fixed=fixed, strip_thinking=strip_thinking)
+    notes = remarks(report)
+    if matched.left_over:
+        notes.append(f"{matched.left_over} responses belong to none of the tasks.")
+    warn("task", report.unanswered, notes)
     if as_json:
-        print_json(summarize(report))
+        counts = {"cut_off": report.cut_off, "thinking": report.thinking}
+        print_json({**summarize(report), **missing("missing", report), **counts})
     else:
-        print_table(accuracy_table("IFEval", report))
+        print_table(accuracy_table("IFEval", report, notes))
 
 
-def accuracy_table(title: str, report: IFEvalReport) -> Table:
-    """The four accuracies with their intervals, then each type of instruction."""
+def warn(kind: str, unanswered: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:
+    """Say on stderr which of a kind (tasks, prompts) have no answer, and what else a reader must know."""
+    from biddable.errors import shown
+
+    for name, reason in unanswered[:NAMED]:
+        line = " ".join(f"warning: {kind} {name} has no answer: {reason}".split())
+        click.echo("".join(sign if sign.isprintable() else shown(sign)[1:-1] for sign in line), err=True)
+    if more := len(unanswered[NAMED:]):
+        click.echo(f"warning: and {more} more have no answer", err=True)
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+
+
+def missing(name: str, report: IFEvalReport) -> dict[str, Any]:
+    """How many tasks have no answer, and which, as ``refused`` and ``refused_tasks``."""
+    listed = [{"task": task, "reason": reason} for task, reason in report.unanswered]
+    return {name: len(listed), f"{name}_tasks": listed}
+
+
+def accuracy_table(title: str, report: IFEvalReport, notes: Sequence[str]) -> Table:
+    """The four accuracies with their intervals, then each type of instruction, and below them ``notes``."""
     from rich.table import Table
+    from rich.text import Text
 
-    caption = f"{title}: {report.n_prompts} prompts, {report.n_instructions} instructions"
+    # As Text, so that nothing in a name is taken for markup.
+    caption = Text(f"{title}: {report.n_prompts} prompts, {report.n_instructions} instructions")
     table = Table(title=caption, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("followed")
     for column in ("strict", "loose", "n"):
@@ -64,10 +107,11 @@ def accuracy_table(title: str, report: IFEvalReport) -> Table:
         cells = (_with_interval(report, f"{kind}_{reading}") for reading in ("strict", "loose"))
         table.add_row(label, *cells, str(n), style="bold")
     for name, found in report.per_type.items():
-        table.add_row(f"  {name}", f"{found.strict:.3f}", f"{found.loose:.3f}", str(found.n))
-    table.caption = (
+        table.add_row(Text(f"  {name}"), f"{found.strict:.3f}", f"{found.loose:.3f}", str(found.n))
+    degenerate = (
         f"{report.degenerate:.1%} of the responses repeat themselves, copy the prompt or say nothing."
     )
+    table.caption = Text("\n".join([degenerate, *notes]))
     table.caption_justify = "left"
     return table
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from biddable import registry
-from biddable.errors import InputError
+from biddable.errors import EndpointError, InputError, RunError
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.ifeval.judge import bind
 from biddable.judges.ifeval.report import IFEvalReport
 from biddable.judges.ifeval.report import evaluate as score
+from biddable.judges.thinking import without_thinking
 from biddable.methods.answers import SHOWN, answers_to_read
-from biddable.models.base import LanguageModel, Sampling
-from biddable.models.load import load_model
-from biddable.runs.figures import Bars, Trees, save_figures
-from biddable.runs.files import write_atomic
+from biddable.models.base import LanguageModel, Sampling, TrainableModel
+from biddable.models.load import load_model, model_identity
+from biddable.runs.figures import Bars, Figure, Table, Trees, save_figures
+from biddable.runs.files import read_json, write_atomic
+from biddable.runs.folder import is_run
 from biddable.runs.run import Run
 from biddable.tasks.suites import Suite
 from biddable.types import Response, Task
 
 BATCH = 128
 """Responses between two entries of the journal: what an interruption can lose, decoded side by side."""
+
+MAX_TOKENS = 1280
+"""IFEval's published setting (lm-eval's, too). With a quarter of it, answers of 400 words are cut off."""
 
 
 def evaluate(
@@ -34,13 +39,15 @@ def evaluate(
     *,
     tasks: str | Path | None = None,
     limit: int | None = None,
-    max_tokens: int = 320,
+    max_tokens: int | None = None,
+    strip_thinking: bool = False,
     out: str | Path | None = None,
 ) -> IFEvalReport:
     """Let a model answer a suite greedily, and score what it says by the published rules.
 
-    The same call again goes on where it was killed. The run's ``artifacts/data/responses.jsonl`` holds the
-    answers in the benchmark's own format.
+    The same call again goes on where it was killed, and asks again what could not be answered. The run's
+    ``artifacts/data/responses.jsonl`` holds the answers in the benchmark's own format. A task whose answer
+    could not be had counts as not followed; ``unanswered`` of the report says which and why.
 
     Args:
         model: what ``load_model`` takes.
@@ -48,23 +55,40 @@ def evaluate(
             name that another package's suite is registered under.
         tasks: the file of the suite; ``composed`` has none.
         limit: only the first so many tasks (default: all of a file, 200 composed ones).
-        max_tokens: longest response.
+        max_tokens: longest response (default ``MAX_TOKENS``, or half the context of a model here that is
+            made for fewer than twice as many).
+        strip_thinking: judge answers without their blocks of thinking; the answers are kept whole.
         out: the run folder (default ``evaluation_folder(model, suite)``).
 
     Raises:
         InputError: an unknown suite, a task file missing or not wanted, tasks that rules cannot judge.
         FileError: the task file cannot be read.
+        RunError: the folder holds another run, or the answers of other weights.
+        EndpointError: no task could be answered.
     """
     suite_tasks = load_suite(suite, tasks, limit)
-    config = {"model": model, "suite": suite, "limit": limit, "max_tokens": max_tokens}
-    with Run.open(out or evaluation_folder(model, suite), "eval", config, seed=0) as run:
-        texts = _answers(run, model, suite_tasks, max_tokens)
-        lines = [json.dumps({"prompt": prompt, "response": text}) + "\n" for prompt, text in texts.items()]
+    config = {
+        "model": model,
+        "model_identity": model_identity(model),
+        "suite": suite,
+        "limit": limit,
+        "max_tokens": max_tokens,
+    }
+    folder = Path(out or evaluation_folder(model, suite))
+    _require_same_weights(folder, config)
+    with Run.open(folder, "eval", config, seed=0) as run:
+        responses = _answers(run, model, suite_tasks, max_tokens)
+        if all(response.error for response in responses):
+            said = f"none of {len(responses)} tasks was answered; the first: {responses[0].error}"
+            raise EndpointError(f"{model}: {said}")
+        lines = [_line(task, found) for task, found in zip(suite_tasks, responses, strict=True)]
         write_atomic(run.artifact("data", "responses.jsonl"), "".join(lines))
-        report = score(suite_tasks, texts)
-        save_figures(run.folder / "figures.json", [_by_type(report), _to_read(suite_tasks, texts)])
+        report = score(suite_tasks, responses, strip_thinking=strip_thinking)
+        shown = _to_read(suite_tasks, responses, strip_thinking)
+        save_figures(run.folder / "figures.json", [_by_type(report), *_unanswered(report), shown])
         run.describe(sentence_splitter=report.sentence_splitter)
-        run.finish([], metrics=measured(report))
+        most = run.environment.get("max_tokens", max_tokens)
+        run.finish([], metrics={**measured(report), "max_tokens": most}, notes=remarks(report, most))
     return report
 
 
@@ -85,8 +109,37 @@ def load_suite(suite: str, path: str | Path | None, limit: int | None) -> list[T
 
 
 def measured(report: IFEvalReport) -> dict[str, Any]:
-    """``summarize``, and the share of degenerate responses, which is no part of the benchmark."""
-    return {**summarize(report), "degenerate": report.degenerate}
+    """``summarize``, and what is no part of the benchmark: degenerate, missing and cut-off answers."""
+    return {
+        **summarize(report),
+        "degenerate": report.degenerate,
+        "refused": len(report.unanswered),
+        "cut_off": report.cut_off,
+        "thinking": report.thinking,
+        "thinking_removed": report.thinking_removed,
+    }
+
+
+def remarks(report: IFEvalReport, max_tokens: int | None = None) -> list[str]:
+    """What a reader of the scores must know, a sentence each; empty where every answer is a plain one.
+
+    ``max_tokens`` is the limit that answers were cut off at, where it is known.
+    """
+    n, found = report.n_prompts, []
+    if missing := len(report.unanswered):
+        found.append(f"{missing} of {n} tasks have no answer and count as not followed.")
+    if report.cut_off:
+        limit = f"{max_tokens} tokens (--max-tokens)" if max_tokens else "the limit of tokens"
+        share = report.cut_off / n
+        found.append(f"{report.cut_off} of {n} answers ({share:.1%}) were cut off at {limit}.")
+    if report.thinking and report.thinking_removed:
+        found.append(f"Blocks of thinking were taken off {report.thinking} of {n} answers.")
+    elif report.thinking:
+        found.append(
+            f"{report.thinking} of {n} answers hold a block of thinking, judged as part of the answer; "
+            "--strip-thinking takes it off."
+        )
+    return found
 
 
 def summarize(report: IFEvalReport) -> dict[str, Any]:
@@ -105,22 +158,66 @@ def summarize(report: IFEvalReport) -> dict[str, Any]:
     }
 
 
-def _answers(run: Run, model: str, tasks: Sequence[Task], max_tokens: int) -> dict[str, str]:
-    """The response to each prompt."""
+def _require_same_weights(folder: Path, config: dict[str, Any]) -> None:
+    """Say what it means where a run was begun with other weights under the same name."""
+    if not is_run(folder):
+        return
+    begun = read_json(folder / "config.json").get("config", {})
+    same_name = begun.get("model") == config["model"]
+    if same_name and begun.get("model_identity", config["model_identity"]) != config["model_identity"]:
+        raise RunError(
+            f"{folder}: the weights of {config['model']} are not those that gave the answers in it; "
+            "choose another folder (--out), or remove this one"
+        )
+
+
+def _answers(run: Run, model: str, tasks: Sequence[Task], max_tokens: int | None) -> list[Response]:
+    """The response to each task. One that could not be had in an earlier try is asked for again."""
 
     @functools.cache  # a resumed run may need no model at all
-    def loaded() -> LanguageModel:
+    def loaded() -> tuple[LanguageModel, Sampling]:
         found = load_model(model)
-        run.describe(model_source=getattr(found, "source", found.name))
-        return found
+        limit = max_tokens or default_max_tokens(found)
+        run.describe(model_source=getattr(found, "source", found.name), max_tokens=limit)
+        return found, Sampling(max_tokens=limit, temperature=0.0)
 
-    greedy = Sampling(max_tokens=max_tokens, temperature=0.0)
+    asked: set[int] = set()
 
-    def answer(batch: list[Task]) -> list[Response]:
-        return [rows[0] for rows in loaded().generate([task.prompt for task in batch], sampling=greedy)]
+    def answer(batch: list[tuple[int, Task]]) -> list[Response]:
+        asked.update(index for index, _ in batch)
+        return _each(*loaded(), [task for _, task in batch])
 
-    responses = run.map("responses", tasks, answer, Response, BATCH)
-    return {task.prompt[-1].content: found.text for task, found in zip(tasks, responses, strict=True)}
+    numbered = list(enumerate(tasks))
+    responses = run.map("responses", numbered, answer, Response, BATCH, key=lambda item: item[1])
+    if again := [row for row in numbered if responses[row[0]].error and row[0] not in asked]:
+        for (index, _), response in zip(again, answer(again), strict=True):
+            responses[index] = response
+    return responses
+
+
+def _each(model: LanguageModel, how: Sampling, tasks: Sequence[Task]) -> list[Response]:
+    """One response to each task; where the model takes none of them, each has its own reason."""
+    try:
+        return [rows[0] for rows in model.generate([task.prompt for task in tasks], sampling=how)]
+    except InputError as error:
+        if len(tasks) == 1:
+            return [Response("", finish_reason="error", error=str(error))]
+        return [response for task in tasks for response in _each(model, how, [task])]
+
+
+def default_max_tokens(model: LanguageModel) -> int:
+    """``MAX_TOKENS``, or half the context of a model here that is made for fewer than twice as many."""
+    if not isinstance(model, TrainableModel):
+        return MAX_TOKENS
+    from biddable.models.plain import context_of
+
+    return min(MAX_TOKENS, context_of(model.module.config) // 2)
+
+
+def _line(task: Task, response: Response) -> str:
+    row = {"key": task.id, "prompt": task.prompt[-1].content, "response": response.text}
+    row["finish_reason"] = response.finish_reason
+    return json.dumps({**row, "error": response.error} if response.error else row) + "\n"
 
 
 def _by_type(report: IFEvalReport) -> Bars:
@@ -135,8 +232,18 @@ def _by_type(report: IFEvalReport) -> Bars:
     )
 
 
-def _to_read(tasks: Sequence[Task], texts: Mapping[str, str]) -> Trees:
-    shown = tasks[:SHOWN]
-    answers = [texts[task.prompt[-1].content] for task in shown]
-    verdicts = AnswerJudge()(shown, [Response(text) for text in answers])
-    return answers_to_read("Answers to read", shown, (answers, verdicts))
+def _unanswered(report: IFEvalReport) -> list[Figure]:
+    if not report.unanswered:
+        return []
+    return [Table("Tasks without an answer", ("task", "reason"), report.unanswered)]
+
+
+def _to_read(tasks: Sequence[Task], responses: Sequence[Response], strip_thinking: bool) -> Trees:
+    shown = list(zip(tasks[:SHOWN], responses[:SHOWN], strict=True))
+    texts = [without_thinking(found.text) if strip_thinking else found.text for _, found in shown]
+    verdicts = AnswerJudge()([task for task, _ in shown], [Response(text) for text in texts])
+    answers = [
+        f"(no answer: {found.error})" if found.error else text
+        for (_, found), text in zip(shown, texts, strict=True)
+    ]
+    return answers_to_read("Answers to read", [task for task, _ in shown], (answers, verdicts))

@@ -1,8 +1,8 @@
 """Files that are whole or not there, and reading that says in one line what is wrong and where.
 
 Everything the library writes goes through ``replacing`` (a file or a folder that appears at once)
-or ``LineFile`` (a file that grows by whole lines); every JSON file it reads, through ``read_json``
-or ``read_jsonl``.
+or ``LineFile`` (a file that grows by whole lines); every JSON file it reads, through ``read_json``,
+``read_jsonl`` or, where somebody else wrote it, ``biddable.tasks.rows``.
 """
 
 from __future__ import annotations
@@ -114,9 +114,13 @@ def is_temporary(path: Path) -> bool:
 
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file. Raises FileError: missing, unreadable, or not JSON."""
+    return parse_json(read_bytes(path), path, first_line=1)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file. Raises FileError: missing or unreadable."""
     with _reading(path):
-        data = Path(path).read_bytes()
-    return _parse(data, path, first_line=1)
+        return Path(path).read_bytes()
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:
@@ -129,7 +133,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:
         # Binary lines end at "\n" alone; text lines would also be cut at the other line ends Unicode knows.
         for number, line in enumerate(file, 1):
             if content := line.strip():
-                yield number, _parse(content, path, first_line=number)
+                yield number, parse_json(content, path, first_line=number)
 
 
 class LineFile:
@@ -190,7 +194,8 @@ def _reading(path: str | Path) -> Iterator[None]:
         raise FileError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
-def _parse(data: bytes, path: str | Path, *, first_line: int) -> Any:
+def parse_json(data: bytes, path: str | Path, *, first_line: int) -> Any:
+    """The value of a JSON text that starts in that line of ``path``. Raises FileError: it is not JSON."""
     try:
         return json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""IFEval's two files: the prompts with their verifiable instructions, and a model's responses.
+"""IFEval's file of prompts with their verifiable instructions, as it is and as others have changed it.
 
 Source: Zhou et al. (2023), arXiv 2311.07911; ``input_data.jsonl`` (541 lines) from the repository
 google-research/google-research, folder ``instruction_following_eval/data``. The copy on model hubs fills
@@ -8,82 +8,116 @@ the judge to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, field_validator
 
-from biddable.errors import FileError
-from biddable.runs.codec import first_problem
-from biddable.runs.files import read_jsonl
-from biddable.types import Check, Task, user
+from biddable.errors import FileError, InputError
+from biddable.tasks.chats import read_chat
+from biddable.tasks.rows import Row, parsed, read_values
+from biddable.types import Chat, Check, Task
 
 
 class _Example(BaseModel):
-    key: int
-    prompt: str = Field(min_length=1)
+    key: str | int | float | None = None
     instruction_id_list: list[str] = Field(min_length=1)
     kwargs: list[dict[str, Any]]
 
+    @field_validator("key", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("input should be an integer or a text")
+        return value
 
-class _Answer(BaseModel):
-    prompt: str
-    response: str
+    @field_validator("instruction_id_list", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return _from_json_text(value)
 
-
-Row = TypeVar("Row", bound=BaseModel)
+    @field_validator("kwargs", mode="before")
+    @classmethod
+    def _one_each(cls, value: Any) -> Any:
+        value = _from_json_text(value)
+        if not isinstance(value, list):
+            return value
+        entries = [_from_json_text(entry) for entry in value]
+        return [{} if entry is None else entry for entry in entries]
 
 
 def load_ifeval(path: str | Path) -> list[Task]:
-    """One task per line: ``key`` becomes its id, each instruction id with its arguments a check.
+    """One task per row: ``key`` becomes its id, each instruction id with its arguments a check.
+
+    Read beside the published form: what ``read_values`` reads of files and ``read_chat`` of prompts; a key
+    that is a text, or missing (the line is then the id); ``instruction_id_list``, ``kwargs`` and its entries
+    as JSON text; entries that are null; ``kwargs`` as one object, which every instruction of the task is then
+    given; and the samples that lm-eval logs, which hold the row as ``doc``.
 
     Raises:
-        FileError: the file cannot be read or is empty, or a line (named) is malformed or repeats a key.
+        FileError: the file cannot be read or is empty, or a row (named) is malformed or repeats a key.
     """
     tasks: list[Task] = []
-    lines: dict[int, int] = {}
-    for line, example in _rows(path, _Example):
-        asked, given = len(example.instruction_id_list), len(example.kwargs)
-        if asked != given:
-            raise FileError(path, f"kwargs: {given} entries for {asked} in instruction_id_list", line=line)
-        if (first := lines.setdefault(example.key, line)) != line:
-            raise FileError(path, f"key: the same as in line {first}", line=line)
-        checks = tuple(
-            Check(id, {name: value for name, value in kwargs.items() if value is not None})
-            for id, kwargs in zip(example.instruction_id_list, example.kwargs, strict=True)
-        )
-        tasks.append(Task(str(example.key), user(example.prompt), checks))
+    places: dict[str, str] = {}
+    for row in require_rows(path):
+        task = _task(row)
+        if (first := places.setdefault(task.id, row.name)) != row.name:
+            raise FileError(row.where, f"key: the same as in {first}")
+        tasks.append(task)
     return tasks
 
 
-def load_responses(path: str | Path) -> dict[str, str]:
-    """Prompt -> response. A line may be repeated as it is.
-
-    Raises:
-        FileError: the file cannot be read or is empty, or a line (named) is malformed or gives another
-            response to the same prompt.
-    """
-    responses: dict[str, str] = {}
-    for line, answer in _rows(path, _Answer):
-        if responses.setdefault(answer.prompt, answer.response) != answer.response:
-            raise FileError(path, "response: differs from an earlier one to the same prompt", line=line)
-    return responses
-
-
-def _rows(path: str | Path, row: type[Row]) -> Iterator[tuple[int, Row]]:
-    empty = True
-    for line, value in read_jsonl(path):
-        empty = False
-        try:
-            parsed = row.model_validate(value, strict=True)
-        except ValidationError as error:
-            raise FileError(path, _problem(error), line=line) from error
-        yield line, parsed
-    if empty:
+def require_rows(path: str | Path) -> list[Row]:
+    """The rows of a file, those of lm-eval's samples as well. Raises FileError also where there is none."""
+    rows = read_values(path)
+    if not rows:
         raise FileError(path, "expected at least one line of JSON")
+    return rows
 
 
-def _problem(error: ValidationError) -> str:
-    place, problem = first_problem(error)
-    return f"{'.'.join(map(str, place))}: {problem}" if place else "expected a JSON object"
+def prompt_of(row: Row, value: dict[str, Any]) -> Chat:
+    """The chat in ``value``, which is ``row`` or a part of it. Raises FileError: it is no chat to answer."""
+    try:
+        chat = read_chat(value)
+    except InputError as error:
+        raise FileError(row.where, str(error)) from None
+    if chat[-1].role == "assistant":
+        raise FileError(row.where, "prompt: the last turn is the assistant's, expected the user's")
+    return chat
+
+
+def _task(row: Row) -> Task:
+    value = row.value
+    if isinstance(value, dict) and isinstance(value.get("doc"), dict):
+        value = value["doc"]
+    if isinstance(value, dict) and isinstance(kwargs := _from_json_text(value.get("kwargs")), dict):
+        ids = _from_json_text(value.get("instruction_id_list"))
+        value = {**value, "kwargs": [kwargs] * len(ids) if isinstance(ids, list) else kwargs}
+    example = parsed(Row(value, row.where, row.name), _Example, strict=True)
+    asked, given = len(example.instruction_id_list), len(example.kwargs)
+    if asked != given:
+        raise FileError(row.where, f"kwargs: {given} entries for {asked} in instruction_id_list")
+    checks = tuple(
+        Check(id, {name: argument for name, argument in kwargs.items() if argument is not None})
+        for id, kwargs in zip(example.instruction_id_list, example.kwargs, strict=True)
+    )
+    return Task(task_id(example.key) or row.name.replace(" ", "-"), prompt_of(row, value), checks)
+
+
+def task_id(key: str | int | float | None) -> str:
+    """A row's key as the id of its task; empty where there is none."""
+    if isinstance(key, float) and key.is_integer():
+        key = int(key)
+    return "" if key is None else str(key)
+
+
+def _from_json_text(value: Any) -> Any:
+    """What a text says in JSON, where it does and that is a list, an object or null; else the value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return found if found is None or isinstance(found, list | dict) else value

@@ -14,7 +14,7 @@ from biddable.cli import main
 from biddable.methods import evaluate
 from biddable.models import load
 
-from .fakes import Parrot
+from .fakes import Fickle, Parrot
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-method.md"
 
@@ -36,6 +36,15 @@ def biddable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def parrot(monkeypatch: pytest.MonkeyPatch) -> Parrot:
     """What every model name stands for."""
     model = Parrot()
+    monkeypatch.setattr(evaluate, "load_model", model.load)
+    monkeypatch.setattr(load, "load_model", model.load)
+    return model
+
+
+@pytest.fixture
+def fickle(monkeypatch: pytest.MonkeyPatch) -> Fickle:
+    """The same, not always with an answer."""
+    model = Fickle()
     monkeypatch.setattr(evaluate, "load_model", model.load)
     monkeypatch.setattr(load, "load_model", model.load)
     return model

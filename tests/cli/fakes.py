@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from click.testing import Result
 
@@ -50,6 +51,26 @@ class Parrot:
             [Response(f"{chat[-1].content}{mark}" + f" #{i}" * (i > 0)) for i in range(n)]
             for chat, mark in zip(chats, marks, strict=True)
         ]
+
+
+class Fickle(Parrot):
+    """Has no answer where the prompt says "refuse", runs into the limit at "cut", thinks at "think"."""
+
+    refuses = True
+
+    def generate(self, chats: Sequence[Chat], **options: Any) -> list[list[Response]]:
+        rows = super().generate(chats, **options)
+        return [
+            [self._response(chat[-1].content, found) for found in row]
+            for chat, row in zip(chats, rows, strict=True)
+        ]
+
+    def _response(self, asked: str, found: Response) -> Response:
+        if "refuse" in asked and self.refuses:
+            return Response("", finish_reason="error", error="400 Bad Request: content filter")
+        if "think" in asked:
+            return Response(f"<think>Well, hm, so.</think>\n\n{found.text}")
+        return Response(found.text, finish_reason="length" if "cut" in asked else "stop")
 
 
 def assert_one_line(result: Result, *parts: str, exit_code: int = 2) -> None:

@@ -12,16 +12,20 @@ from typing import Any
 import pytest
 
 from biddable.errors import InputError
+from biddable.methods import evaluate
 from biddable.methods.evaluate import load_suite
 from biddable.runs.figures import load_figures
+from biddable.types import Chat, Response
 
 from .conftest import Command
-from .fakes import Parrot, assert_one_line
+from .fakes import Fickle, Parrot, assert_one_line
 
 DATA = Path(__file__).parents[2] / "../shared/data/ifeval/input_data.jsonl"
 ACCURACIES = {"prompt_strict", "inst_strict", "prompt_loose", "inst_loose"}
 KEYS = ACCURACIES | {"per_type", "n_prompts", "n_instructions"}
+COUNTED = {"cut_off", "thinking"}
 
+WORDS = "length_constraints:number_words"
 NO_COMMA, LOWER, JSON = (
     "punctuation:no_comma",
     "change_case:english_lowercase",
@@ -54,7 +58,8 @@ def test_judge_prints_one_object_with_these_keys(biddable: Command, files: tuple
     result = biddable("judge", "ifeval", *files, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     found = json.loads(result.stdout)
-    assert found.keys() == KEYS
+    assert found.keys() == KEYS | COUNTED | {"missing", "missing_tasks"}
+    assert (found["missing"], found["missing_tasks"], found["cut_off"], found["thinking"]) == (0, [], 0, 0)
     assert (found["n_prompts"], found["n_instructions"]) == (2, 3)
     assert found["prompt_strict"] == 0.5
     assert found["inst_strict"] == pytest.approx(2 / 3)
@@ -97,8 +102,12 @@ GOOD_RESPONSE = b'{"prompt": "p", "response": "r"}'
         (b"", "at least one line"),
         (b"\n\n", "at least one line"),
         (b"{", ":1: not JSON"),
-        (b"[1]", ":1: "),
-        (b"\xff\xfe", ":1: not UTF-8"),
+        (b"[1]", "row 1: "),
+        (b"\xff\xff", ":1: not UTF-8"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "is a Git LFS pointer, not the file",
+        ),
         (b"{}", ":1: "),
         (b'{"prompt": 3, "response": "r"}', ":1: "),
     ],
@@ -151,14 +160,16 @@ def test_eval_answers_scores_and_keeps_the_answers(biddable: Command, parrot: Pa
     result = biddable(*arguments, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert found.keys() == KEYS | {"model", "suite", "folder", "report", "degenerate"}
+    facts = {"model", "suite", "folder", "report", "degenerate", "max_tokens", "thinking_removed"}
+    assert found.keys() == KEYS | COUNTED | facts | {"refused", "refused_tasks"}
     assert (found["n_prompts"], found["prompt_strict"]) == (3, pytest.approx(1 / 3))
     assert {how.temperature for how in parrot.samplings} == {0.0}
     assert {how.max_tokens for how in parrot.samplings} == {7}
 
     answers = str(Path("run/artifacts/data/responses.jsonl"))
     judged = biddable("judge", "ifeval", "--tasks", "t.jsonl", "--responses", answers, "--json")
-    assert json.loads(judged.stdout) == {key: found[key] for key in KEYS}
+    again = json.loads(judged.stdout)
+    assert {key: again[key] for key in KEYS} == {key: found[key] for key in KEYS}
     environment = json.loads(Path("run/environment.json").read_text())
     assert environment["model_source"] == "parrot"
     assert environment["sentence_splitter"] in ("punkt_tab", "built-in")
@@ -167,6 +178,197 @@ def test_eval_answers_scores_and_keeps_the_answers(biddable: Command, parrot: Pa
     assert [tree.prompt for tree in shown.trees] == ["no commas", "one, two", "ABC"]
     assert shown.trees[1].root.failed == (NO_COMMA, "answer:not_degenerate")
     assert biddable("compare", "run", "run").exit_code == 0
+
+
+def followable(*prompts: str) -> str:
+    return write_lines("t.jsonl", [example(i, prompt, NO_COMMA) for i, prompt in enumerate(prompts, 1)])
+
+
+def test_a_task_without_an_answer_is_named_counted_and_asked_again(biddable: Command, fickle: Fickle) -> None:
+    arguments = (
+        "eval",
+        "fickle",
+        "--tasks",
+        followable("say it now", "refuse it", "say it then"),
+        "--out",
+        "r",
+    )
+    result = biddable(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["prompt_strict"], found["refused"]) == (pytest.approx(2 / 3), 1)
+    assert found["refused_tasks"] == [{"task": "2", "reason": "400 Bad Request: content filter"}]
+    assert "task 2 has no answer: 400 Bad Request: content filter\n" in result.stderr
+    assert "1 of 3 tasks have no answer and count as not followed." in result.stderr
+    assert found["degenerate"] == pytest.approx(2 / 3)  # a parrot's answers, not the one that is missing
+    lines = Path("r/artifacts/data/responses.jsonl").read_text().splitlines()
+    refused = json.loads(lines[1])
+    assert (refused["key"], refused["response"]) == ("2", "")
+    assert (refused["error"], refused["finish_reason"]) == ("400 Bad Request: content filter", "error")
+    assert "content filter" in Path("r/report.html").read_text()
+
+    judged = biddable(
+        "judge", "ifeval", "--tasks", "t.jsonl", "--responses", "r/artifacts/data/responses.jsonl"
+    )
+    assert "task 2 has no answer: 400 Bad Request" in judged.stderr
+    assert "1 of 3 tasks have no answer" in judged.stdout
+
+    fickle.refuses = False
+    again = json.loads(biddable(*arguments, "--json").stdout)
+    assert (again["prompt_strict"], again["refused"]) == (1.0, 0)
+    assert len(fickle.chats) == 4  # only the one that had no answer
+    assert "1 of 3 tasks" not in Path("r/report.html").read_text()
+
+
+def test_nothing_answered_is_an_error_and_the_same_command_asks_again(
+    biddable: Command, fickle: Fickle
+) -> None:
+    arguments = ("eval", "fickle", "--tasks", followable("refuse it", "refuse that"), "--out", "r")
+    assert_one_line(biddable(*arguments), "fickle", "none of 2 tasks", "400 Bad Request", exit_code=1)
+    assert not Path("r/results.json").exists()
+    fickle.refuses = False
+    assert biddable(*arguments).exit_code == 0
+
+
+def test_a_batch_that_a_model_refuses_whole_does_not_end_the_others(
+    biddable: Command, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = parrot.generate
+
+    def generate(chats: Sequence[Chat], **options: Any) -> list[list[Response]]:
+        if all("long" in chat[-1].content for chat in chats):
+            raise InputError("prompt", f"{chats[0][-1].content}: 9000 tokens", "at most 8192")
+        return answers(chats, **options)
+
+    monkeypatch.setattr(parrot, "generate", generate)
+    monkeypatch.setattr(evaluate, "BATCH", 2)
+    tasks = followable("say it now", "say it then", "long one", "long two")
+    found = json.loads(biddable("eval", "parrot", "--tasks", tasks, "--json").stdout)
+    assert (found["prompt_strict"], found["refused"]) == (0.5, 2)
+    assert ["long one" in task["reason"] for task in found["refused_tasks"]] == [True, False]
+
+
+def test_cut_off_answers_are_counted_with_the_limit(biddable: Command, fickle: Fickle) -> None:
+    arguments = ("eval", "fickle", "--tasks", followable("say it now", "cut it here"))
+    result = biddable(*arguments)
+    assert "1 of 2 answers (50.0%) were cut off at 1280 tokens" in " ".join(result.stdout.split())
+    assert {how.max_tokens for how in fickle.samplings} == {1280}
+    found = json.loads(biddable(*arguments, "--json").stdout)
+    assert (found["cut_off"], found["max_tokens"]) == (1, 1280)
+    assert "were cut off at 1280 tokens" in Path(found["report"]).read_text()
+
+
+def test_thinking_is_counted_and_taken_off_on_demand(biddable: Command, fickle: Fickle) -> None:
+    arguments = ("eval", "fickle", "--tasks", followable("say it now", "think of it now"), "--json")
+    result = biddable(*arguments)
+    found = json.loads(result.stdout)
+    assert (found["prompt_strict"], found["thinking"], found["thinking_removed"]) == (0.5, 1, False)
+    assert "1 of 2 answers hold a block of thinking" in result.stderr
+    assert "--strip-thinking takes it off" in result.stderr
+    calls = fickle.calls
+    found = json.loads(biddable(*arguments, "--strip-thinking").stdout)
+    assert (found["prompt_strict"], found["thinking"], found["thinking_removed"]) == (1.0, 1, True)
+    assert fickle.calls == calls  # the answers were kept, whole
+
+    answers = "runs/eval-ifeval-fickle/artifacts/data/responses.jsonl"
+    judge = ("judge", "ifeval", "--tasks", "t.jsonl", "--responses", answers)
+    assert json.loads(biddable(*judge, "--json").stdout)["prompt_strict"] == 0.5
+    assert "1 of 2 answers hold a block of thinking" in biddable(*judge).stderr
+    stripped = biddable(*judge, "--json", "--strip-thinking")
+    assert json.loads(stripped.stdout)["prompt_strict"] == 1.0
+
+
+def test_other_weights_under_the_same_name_are_told(
+    biddable: Command, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("eval", "mine", "--tasks", followable("say it"), "--out", "r")
+    monkeypatch.setattr(evaluate, "model_identity", lambda model: "first")
+    assert biddable(*arguments).exit_code == 0
+    monkeypatch.setattr(evaluate, "model_identity", lambda model: "second")
+    assert_one_line(biddable(*arguments), "r: the weights of mine are not those", "--out", "remove")
+    monkeypatch.setattr(evaluate, "model_identity", lambda model: "first")
+    assert biddable(*arguments).exit_code == 0
+
+
+def test_a_tasks_file_changed_in_place_is_told(biddable: Command, parrot: Parrot) -> None:
+    arguments = ("eval", "parrot", "--tasks", followable("say it"), "--out", "r")
+    assert biddable(*arguments).exit_code == 0
+    write_lines("t.jsonl", [example(1, "say it", LOWER)])
+    assert_one_line(biddable(*arguments), "the digest of the items was", "use another run folder")
+
+
+def test_a_model_made_for_few_tokens_is_given_half_of_them(parrot: Parrot) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    assert evaluate.default_max_tokens(parrot) == 1280
+
+    class Small(Parrot):
+        module = GPT2LMHeadModel(
+            GPT2Config(n_positions=64, n_layer=1, n_head=1, n_embd=8, vocab_size=8, bos_token_id=0)
+        )
+        tokenizer = None
+
+        def score(self, chats: Any, continuations: Any) -> Any: ...
+        def save(self, folder: Any) -> Any: ...
+
+    assert evaluate.default_max_tokens(Small()) == 32
+
+
+def test_names_are_shown_as_they_are(biddable: Command, parrot: Parrot) -> None:
+    result = biddable("eval", "[/bold]", "--tasks", followable("say it"), "--out", "r")
+    assert result.exit_code == 0, result.output
+    assert "[/bold] on ifeval" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "ids", "score"),
+    [
+        ([{"num_words": 5.0, "relation": "at least", "keyword": None}], [WORDS], 1.0),
+        ([{"num_words": "5", "relation": "at least"}], [WORDS], 1.0),
+        ({"num_words": 5, "relation": "at least"}, [WORDS], 1.0),
+        ({"num_words": 5, "relation": "at least"}, [WORDS, NO_COMMA], 1.0),
+        ({"num_words": 9, "relation": "at least"}, [WORDS, NO_COMMA], 0.0),
+        ([None], [NO_COMMA], 1.0),
+        (["{}"], [NO_COMMA], 1.0),
+    ],
+    ids=str,
+)
+def test_arguments_as_others_write_them(biddable: Command, kwargs: Any, ids: list[str], score: float) -> None:
+    answers = write_lines("r", [{"prompt": "p", "response": "one two three four five"}])
+    files = ("--tasks", write_lines("t", [example(1, "p", *ids, kwargs=kwargs)]), "--responses", answers)
+    assert json.loads(biddable("judge", "ifeval", *files, "--json").stdout)["prompt_strict"] == score
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "ids", "part"),
+    [
+        ([{"num_words": 5.5, "relation": "at least"}], [WORDS], "kwargs[0].num_words is 5.5"),
+        ([{"colour": "red"}], [NO_COMMA], "kwargs[0].colour is 'red', expected no such argument"),
+        ({"num_words": 5, "relation": "at least", "colour": "red"}, [WORDS, NO_COMMA], "kwargs[0].colour"),
+        ([{}, {"num_words": 5, "relation": "at least"}], [WORDS, NO_COMMA], "kwargs[0].num_words is missing"),
+    ],
+    ids=str,
+)
+def test_arguments_that_no_rule_takes_are_never_passed_over(
+    biddable: Command, kwargs: Any, ids: list[str], part: str
+) -> None:
+    files = ("--tasks", write_lines("t", [example(1, "p", *ids, kwargs=kwargs)]),
+             "--responses", write_lines("r", [{"prompt": "p", "response": "one"}]))  # fmt: skip
+    assert_one_line(biddable("judge", "ifeval", *files), "task 1", part)
+
+
+def test_missing_responses_are_counted_and_those_to_other_tasks_too(biddable: Command) -> None:
+    tasks = followable(*(f"Prompt {i}" for i in range(15)))
+    answers = [{"prompt": f"Prompt {i}", "response": "Hills are quiet and green."} for i in (0, 1, 2, 99)]
+    files = ("--tasks", tasks, "--responses", write_lines("r.jsonl", answers))
+    result = biddable("judge", "ifeval", *files, "--json")
+    found = json.loads(result.stdout)
+    assert (found["prompt_strict"], found["missing"], len(found["missing_tasks"])) == (0.2, 12, 12)
+    assert "12 of 15 tasks have no answer" in result.stderr
+    assert "1 responses belong to none of the tasks." in result.stderr
+    assert result.stderr.count("has no answer") == 10
+    table = " ".join(biddable("judge", "ifeval", *files).stdout.split())
+    assert "12 of 15 tasks have no answer and count as not followed." in table
 
 
 def test_eval_again_asks_the_model_nothing(biddable: Command, parrot: Parrot) -> None:
@@ -192,7 +394,7 @@ def test_composed_tasks_are_the_same_every_time(biddable: Command, parrot: Parro
         (("--tasks", "gone.jsonl"), ("gone.jsonl", "no such file")),
         (("--tasks", "."), ("director",)),
         (("--suite", "composed", "--tasks", "t.jsonl"), ("--tasks",)),
-        (("--tasks", "half.jsonl"), ("half.jsonl:1", "unicode")),
+        (("--tasks", "half.jsonl"), ("half.jsonl:1", "surrogates")),
         (("--tasks", "rules.jsonl"), ("keywords:magic",)),
     ],
     ids=str,

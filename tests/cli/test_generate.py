@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 from biddable.types import Message
 
 from .conftest import Command
-from .fakes import Parrot, assert_one_line
+from .fakes import Fickle, Parrot, assert_one_line
 from .test_evaluate import write_lines
 from .test_main import ROOT
 
@@ -48,6 +50,68 @@ def test_a_single_response_is_what_judge_reads(biddable: Command, parrot: Parrot
     assert json.loads(judged.stdout)["prompt_strict"] == 1.0
 
 
+TURN = {"role": "user", "content": "Now."}
+FORMS = [
+    {"prompt": "Now."},
+    {"prompt": [TURN]},
+    {"messages": [{**TURN, "content": [{"type": "text", "text": "Now."}]}]},
+    {"messages": [TURN, {"role": "assistant", "content": "an answer on record"}]},
+    {"conversations": [{"from": "human", "value": "Now."}, {"from": "gpt", "value": "an answer on record"}]},
+    {"instruction": "Now.", "input": "", "output": "an answer on record"},
+]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+@pytest.mark.parametrize("as_list", [True, False])
+def test_prompts_as_others_write_them(
+    biddable: Command, parrot: Parrot, encoding: str, packed: Callable[[bytes], bytes], as_list: bool
+) -> None:
+    text = json.dumps(FORMS) if as_list else "\n".join(map(json.dumps, FORMS))
+    Path("in.jsonl").write_bytes(packed(text.encode(encoding)))
+    result = biddable(*ARGUMENTS)
+    assert result.exit_code == 0, result.output
+    assert parrot.chats == [(Message("user", "Now."),)] * 6
+    assert [{name: line[name] for name in form} for form, line in zip(FORMS, written(), strict=True)] == FORMS
+    assert "2 of 6 chats end with an answer of the assistant's" in result.stderr
+
+
+def test_a_prompt_without_an_answer_is_named_and_the_others_are_written(
+    biddable: Command, fickle: Fickle
+) -> None:
+    write_lines("in.jsonl", [{"prompt": "say it"}, {"prompt": "refuse it"}, {"prompt": "cut it"}])
+    result = biddable(*ARGUMENTS)
+    assert result.exit_code == 0, result.output
+    assert "prompt in.jsonl:2 has no answer: 400 Bad Request: content filter\n" in result.stderr
+    assert "1 of 3 responses could not be had" in result.stderr
+    assert "1 of 3 responses were cut off" in result.stderr
+    assert "2 responses in out.jsonl" in result.stderr
+    assert [line["finish_reason"] for line in written()] == ["stop", "error", "length"]
+    assert [line["finish_reasons"] for line in written()] == [["stop"], ["error"], ["length"]]
+    assert [line.get("error") for line in written()] == [None, "400 Bad Request: content filter", None]
+    assert written()[1]["response"] == ""
+
+    fickle.refuses = False
+    again = biddable("generate", "fickle", "--prompts", "out.jsonl", "--out", "out.jsonl", "--n", "2")
+    assert again.exit_code == 0
+    assert all(not line.keys() & {"error", "response", "finish_reason"} for line in written())
+
+
+def test_no_answer_at_all_is_an_error_and_writes_nothing(biddable: Command, fickle: Fickle) -> None:
+    write_lines("in.jsonl", [{"prompt": "refuse it"}, {"prompt": "refuse that"}])
+    assert_one_line(biddable(*ARGUMENTS), "in.jsonl:1", "400 Bad Request", "none of 2 prompts", exit_code=1)
+    assert not Path("out.jsonl").exists()
+
+
+def test_thinking_is_counted_and_taken_off_on_demand(biddable: Command, fickle: Fickle) -> None:
+    write_lines("in.jsonl", [{"prompt": "say it"}, {"prompt": "think of it"}])
+    kept = biddable(*ARGUMENTS)
+    assert "1 of 2 responses hold a block of thinking; --strip-thinking takes it off" in kept.stderr
+    assert written()[1]["response"].startswith("<think>")
+    assert "taken off 1 of 2 responses" in biddable(*ARGUMENTS, "--strip-thinking").stderr
+    assert [line["response"][:8] for line in written()] == ["say it [", "think of"]
+
+
 def test_the_seed_decides_and_a_line_does_not_depend_on_the_others(biddable: Command, parrot: Parrot) -> None:
     def responses(count: int, seed: str) -> list[str]:
         write_lines("in.jsonl", [{"prompt": "same"}] * count)
@@ -76,7 +140,12 @@ def test_sampling_options_reach_the_model(biddable: Command, parrot: Parrot) -> 
         (b'{"prompt": "p"}\n\xff', ":2: not UTF-8"),
         (b'"p"', ":1: "),
         (b"{}", "either prompt or messages"),
-        (b'{"prompt": "p", "messages": []}', "either prompt or messages"),
+        (b'{"prompt": "p", "messages": []}', "at least one message"),
+        (b'{"prompt": "p", "messages": [{"role": "user", "content": "q"}]}', "either messages or prompt"),
+        (b'{"messages": [{"role": "tool", "content": "4"}]}', "messages[0].role is 'tool'"),
+        (b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "a part of type text"),
+        (b'{"messages": [{"role": "assistant", "content": "x"}]}', "a turn to answer"),
+        (b'[{"prompt": "p"}, {"prompt": 1}]', "in.jsonl: row 2: prompt is 1"),
         (b'{"prompt": 1}', "prompt is 1"),
         (b'{"prompt": " "}', "not blank"),
         (b'{"prompt": "\\ud83d"}', "surrogate"),

@@ -118,13 +118,13 @@ def test_the_first_instruction_may_be_empty(tmp_path):
             [example_row(level, target="{instruction}\nAnswer:") for level in range(1, 6)],
             "lacks an instruction line or one answer",
         ),
-        ("style", [row(1, 6)], "row 1.level: input should be less than or equal to 5"),
-        ("style", [row(1, 0), row(1, "two")], "row 2.level: input should be a valid integer"),
-        ("style", [row(1, 0), {"level": 1}], "row 2.example_id: field required"),
+        ("style", [row(1, 6)], "row 1: level: input should be less than or equal to 5"),
+        ("style", [row(1, 0), row(1, "two")], "row 2: level: input should be a valid integer"),
+        ("style", [row(1, 0), {"level": 1}], "row 2: example_id: field required"),
         ("style", [*style_rows(), *(row(3, n, instruction="") for n in range(6))], "of level 1 is empty"),
-        ("style", [row(1, 0), "text"], "row 2: input should be"),
+        ("style", [row(1, 0), "text"], "row 2: expected a JSON object"),
         ("style", [], "expected a JSON list of rows"),
-        ("style", {"rows": []}, "expected a JSON list of rows"),
+        ("style", {"rows": []}, ":1: example_id: field required"),
     ],
 )
 def test_malformed_files(tmp_path, kind, rows, problem):

@@ -1,4 +1,4 @@
-"""Reading IFEval's two files."""
+"""Reading IFEval's prompts, as published and as others write them."""
 
 import json
 from collections import Counter
@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks._ifeval_responses import OFFICIAL_COUNTS, made_tasks
 from biddable.errors import FileError
-from biddable.tasks.ifeval import load_ifeval, load_responses
-from biddable.types import Check, user
+from biddable.tasks.ifeval import load_ifeval
+from biddable.types import Check, Message, user
 
 OFFICIAL = Path(__file__).parents[3] / "shared/data/ifeval/input_data.jsonl"
 
@@ -70,14 +70,17 @@ def test_a_made_file(file):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"key": "7"}, "key: "),
+        ({"key": "7"}, "key: the same as in line 1"),
+        ({"key": [7]}, "key"),
         ({"key": True}, "key: "),
-        ({"prompt": 3}, "prompt: "),
-        ({"prompt": ""}, "prompt: "),
+        ({"prompt": 3}, "prompt is 3, expected "),
+        ({"prompt": ""}, "prompt is '', expected "),
         ({"instruction_id_list": []}, "instruction_id_list: "),
         ({"instruction_id_list": [3]}, "instruction_id_list.0: "),
         ({"kwargs": None}, "kwargs: "),
         ({"kwargs": [[]]}, "kwargs.0: "),
+        ({"kwargs": "{'num_words': 5}"}, "kwargs: "),
+        ({"kwargs": 5}, "kwargs: "),
         ({"kwargs": [{}, {}]}, "kwargs: 2 entries for 1 in instruction_id_list"),
         ({"key": 7}, "key: the same as in line 1"),
     ],
@@ -89,43 +92,89 @@ def test_a_malformed_line_is_named(file, change, problem):
     assert str(caught.value).startswith(f"{file}:2: {problem}")
 
 
-@pytest.mark.parametrize("field", ["key", "prompt", "instruction_id_list", "kwargs"])
-def test_a_missing_field_is_named(file, field):
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("prompt", "expected an object with either prompt"),
+        ("instruction_id_list", "instruction_id_list: field required"),
+        ("kwargs", "kwargs: field required"),
+    ],
+)
+def test_a_missing_field_is_named(file, field, problem):
     write(file, {name: value for name, value in GOOD.items() if name != field})
-    with pytest.raises(FileError, match=f":1: {field}: field required"):
+    with pytest.raises(FileError, match=rf":1: .*{problem}"):
         load_ifeval(file)
 
 
-@pytest.mark.parametrize("load", [load_ifeval, load_responses])
-def test_what_is_no_such_file(file, load):
+def test_what_is_no_such_file(file):
     with pytest.raises(FileError, match="no such file"):
-        load(file)
+        load_ifeval(file)
     file.write_text("\n")
     with pytest.raises(FileError, match="expected at least one line of JSON"):
-        load(file)
+        load_ifeval(file)
     file.write_text("[1]\n")
-    with pytest.raises(FileError, match=":1: expected a JSON object"):
-        load(file)
+    with pytest.raises(FileError, match=": row 1: expected a JSON object"):
+        load_ifeval(file)
     file.write_text("{not json}\n")
     with pytest.raises(FileError, match=":1: not JSON"):
-        load(file)
+        load_ifeval(file)
 
 
-def test_responses(file):
-    write(file, {"prompt": "a", "response": "x"}, {"prompt": "b", "response": "", "model": "m"})
-    assert load_responses(file) == {"a": "x", "b": ""}
+WORDS = "length_constraints:number_words"
+ARGUMENTS = {"num_words": 5, "relation": "at least"}
+NO_COMMA = "punctuation:no_comma"
 
 
-def test_a_repeated_response_is_fine_and_a_second_one_is_not(file):
-    write(file, {"prompt": "a", "response": "x"}, {"prompt": "a", "response": "x"})
-    assert load_responses(file) == {"a": "x"}
-    write(file, {"prompt": "a", "response": "x"}, {"prompt": "a", "response": "y"})
-    with pytest.raises(FileError, match=":2: response: differs from an earlier one to the same prompt"):
-        load_responses(file)
+@pytest.mark.parametrize(
+    ("change", "checks"),
+    [
+        ({"kwargs": [None]}, (Check(NO_COMMA),)),
+        ({"kwargs": ["{}"]}, (Check(NO_COMMA),)),
+        ({"kwargs": ["null"]}, (Check(NO_COMMA),)),
+        ({"kwargs": "[{}]"}, (Check(NO_COMMA),)),
+        ({"kwargs": {}}, (Check(NO_COMMA),)),
+        ({"kwargs": '{"keyword": null}'}, (Check(NO_COMMA),)),
+        ({"instruction_id_list": json.dumps([NO_COMMA])}, (Check(NO_COMMA),)),
+        (
+            {"instruction_id_list": [WORDS], "kwargs": {**ARGUMENTS, "keyword": None}},
+            (Check(WORDS, ARGUMENTS),),
+        ),
+        (
+            {"instruction_id_list": [WORDS, NO_COMMA], "kwargs": ARGUMENTS},
+            (Check(WORDS, ARGUMENTS), Check(NO_COMMA, ARGUMENTS)),  # which takes what is for the judge to say
+        ),
+        (
+            {"instruction_id_list": json.dumps([WORDS]), "kwargs": json.dumps([ARGUMENTS])},
+            (Check(WORDS, ARGUMENTS),),
+        ),
+    ],
+    ids=str,
+)
+def test_arguments_as_others_write_them(file, change, checks):
+    (task,) = load_ifeval(write(file, {**GOOD, **change}))
+    assert task.checks == checks
 
 
-@pytest.mark.parametrize("response", [None, 3, ["x"]])
-def test_a_response_must_be_a_string(file, response):
-    write(file, {"prompt": "a", "response": response})
-    with pytest.raises(FileError, match=":1: response: "):
-        load_responses(file)
+@pytest.mark.parametrize(("key", "id"), [("en-17", "en-17"), ("7", "7"), (7.0, "7"), (None, "line-1")])
+def test_a_key_as_others_write_it(file, key, id):
+    (task,) = load_ifeval(write(file, {**GOOD, "key": key}))
+    assert task.id == id
+
+
+def test_rows_without_a_key_are_known_by_their_place(file):
+    rows = [{name: value for name, value in GOOD.items() if name != "key"}] * 2
+    assert [task.id for task in load_ifeval(write(file, *rows))] == ["line-1", "line-2"]
+    file.write_text(json.dumps(rows))
+    assert [task.id for task in load_ifeval(file)] == ["row-1", "row-2"]
+
+
+def test_samples_that_lm_eval_logs_hold_the_tasks_too(file):
+    assert load_ifeval(write(file, {"doc_id": 0, "doc": GOOD, "resps": [["x"]]}))[0].id == "7"
+
+
+def test_a_prompt_of_several_turns(file):
+    turns = [{"role": "developer", "content": "Be short."}, {"role": "user", "content": "Say hi."}]
+    (task,) = load_ifeval(write(file, {**GOOD, "prompt": turns}))
+    assert task.prompt == (Message("system", "Be short."), Message("user", "Say hi."))
+    with pytest.raises(FileError, match=":1: prompt: the last turn is the assistant's"):
+        load_ifeval(write(file, {**GOOD, "prompt": [*turns, {"role": "assistant", "content": "Hi."}]}))

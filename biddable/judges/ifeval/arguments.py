@@ -8,10 +8,11 @@ from typing import Any
 
 from biddable.judges.ifeval.language import LANGUAGES
 from biddable.judges.ifeval.rule import Arg
+from biddable.judges.patterns import Pattern
 
 RELATIONS = ("less than", "at least")
 
-Compiled = Callable[[str], re.Pattern[str]]
+Compiled = Callable[[str], Pattern]
 """What a rule makes of an argument: the very expression that it searches with."""
 
 
@@ -30,6 +31,15 @@ class _Count(int):
 
     def __format__(self, noun: str) -> str:
         return plural(int(self), noun) if noun else str(int(self))
+
+
+def _whole(value: Any) -> Any:
+    """5 for 5.0 and "5", as files that went through a table or another tool have it; others as they are."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}(\.0+)?\s*", value):
+        return int(float(value)) if "." in value else int(value)
+    return value
 
 
 def _is_count(value: Any) -> bool:
@@ -54,8 +64,8 @@ def _is_list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(accepts, value))
 
 
-COUNT = Arg(_is_count, "an integer of at least 0", _Count)
-ORDINAL = Arg(lambda value: _is_count(value) and value > 0, "an integer of at least 1")
+COUNT = Arg(_is_count, "an integer of at least 0", _Count, _whole)
+ORDINAL = Arg(lambda value: _is_count(value) and value > 0, "an integer of at least 1", read=_whole)
 RELATION = Arg(lambda value: value in RELATIONS, '"less than" or "at least"')
 LETTER = Arg(lambda value: _is_text(value) and len(value) == 1, "one character, not a blank")
 TEXT = Arg(_is_text, "text that is not blank", str.strip)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from biddable.errors import InputError
-from biddable.judges.ifeval.rule import Finding, find_rule, validate
+from biddable.judges.ifeval.rule import Finding, Rule, find_rule, validate
 from biddable.judges.ifeval.text import Text
 from biddable.types import CheckResult, Response, Task, Verdict
 
@@ -24,9 +24,9 @@ def check(id: str, kwargs: Mapping[str, Any], response: str, *, fixed: bool = Fa
     Raises:
         InputError: an unknown id, wrong arguments, or a response that is not a string.
     """
-    validate(id, kwargs, fixed=fixed)
+    arguments = validate(id, kwargs, fixed=fixed)
     text = as_text(response, "response")
-    return strict_finding(functools.partial(find_rule(id, fixed=fixed).check, **kwargs), text).passed
+    return strict_finding(functools.partial(find_rule(id, fixed=fixed).check, **arguments), text).passed
 
 
 def as_text(response: Any, field: str) -> Text:
@@ -39,20 +39,37 @@ def as_text(response: Any, field: str) -> Text:
 def bind(task: Task, *, fixed: bool = False) -> list[Bound]:
     """The checks of a task, ready to be called.
 
+    Where all checks were given the same arguments, as one object for the whole task, each takes its own.
+
     Raises:
         InputError: the task has no checks, or one that is ill-formed; named ``kwargs[i].argument``.
     """
     if not task.checks:
         raise InputError("checks", task.checks, "at least one check", where=f"task {task.id}")
-    bound: list[Bound] = []
-    for index, asked in enumerate(task.checks):
-        try:
-            rule = find_rule(asked.id, fixed=fixed, field=f"instruction_id_list[{index}]")
-            validate(asked.id, asked.args, fixed=fixed, field=f"kwargs[{index}]")
-        except InputError as error:
-            raise error.at(f"task {task.id}") from None
-        bound.append(functools.partial(rule.check, **asked.args))
+    try:
+        rules = [
+            find_rule(asked.id, fixed=fixed, field=f"instruction_id_list[{index}]")
+            for index, asked in enumerate(task.checks)
+        ]
+        bound: list[Bound] = []
+        for index, (rule, given) in enumerate(zip(rules, _given(task, rules), strict=True)):
+            arguments = validate(rule.id, given, fixed=fixed, field=f"kwargs[{index}]")
+            bound.append(functools.partial(rule.check, **arguments))
+    except InputError as error:
+        raise error.at(f"task {task.id}") from None
     return bound
+
+
+def _given(task: Task, rules: Sequence[Rule]) -> list[Mapping[str, Any]]:
+    """What each rule is given: not what another rule of the task takes, where all are given the same."""
+    given = [check.args for check in task.checks]
+    if len(given) == 1 or any(args != given[0] for args in given):
+        return list(given)
+    taken = {name for rule in rules for name in rule.args}
+    return [
+        {name: value for name, value in args.items() if name in rule.args or name not in taken}
+        for args, rule in zip(given, rules, strict=True)
+    ]
 
 
 def strict_finding(bound: Bound, text: Text) -> Finding:

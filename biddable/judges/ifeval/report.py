@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from biddable.errors import InputError
+from biddable.errors import InputError, shown
 from biddable.judges.degenerate import task_degeneracy
 from biddable.judges.ifeval.judge import as_text, bind, loose_finding, strict_finding
 from biddable.judges.ifeval.punkt import sentence_splitter_name
-from biddable.types import Task
+from biddable.judges.thinking import has_thinking, without_thinking
+from biddable.types import Response, Task
 
 Metric = Literal["prompt_strict", "inst_strict", "prompt_loose", "inst_loose"]
 
@@ -48,6 +49,11 @@ class IFEvalReport:
     instruction id, ``per_group`` by its part before the colon. ``degenerate``, the share of responses that
     are no answers, is ours and changes none of the other numbers. ``sentence_splitter`` says which Punkt
     parameters counted the sentences.
+
+    The rest tells of answers that are not plain ones. ``unanswered`` holds the id of each task whose answer
+    could not be had, and which so counts as not followed, with the reason. ``cut_off`` answers reached the
+    limit of tokens. ``thinking`` answers held a block of thinking, which was taken off before judging if
+    ``thinking_removed``.
     """
 
     prompt_strict: float
@@ -61,6 +67,10 @@ class IFEvalReport:
     degenerate: float
     sentence_splitter: str
     outcomes: tuple[Outcome, ...] = field(repr=False)
+    unanswered: tuple[tuple[str, str], ...] = ()
+    cut_off: int = 0
+    thinking: int = 0
+    thinking_removed: bool = False
 
     @property
     def average(self) -> float:
@@ -81,8 +91,21 @@ class IFEvalReport:
         return _bootstrap(results, resamples, seed)
 
 
-def evaluate(tasks: Sequence[Task], responses: Mapping[str, str], *, fixed: bool = False) -> IFEvalReport:
-    """Score responses, which are found by the exact text of the task's prompt.
+def evaluate(
+    tasks: Sequence[Task],
+    responses: Mapping[str, str] | Sequence[Response],
+    *,
+    fixed: bool = False,
+    strip_thinking: bool = False,
+) -> IFEvalReport:
+    """Score responses by the rules of their tasks.
+
+    Args:
+        tasks: what was asked.
+        responses: one for each task, in order; or texts by the exact text of the task's prompt. One with an
+            ``error`` is no answer: it follows nothing.
+        fixed: use the repaired variants of the rules. Published scores do not.
+        strip_thinking: judge what is left without blocks of thinking (``biddable.judges.thinking``).
 
     Raises:
         InputError: no tasks, a task whose prompt has no response, a response that is not a string, or
@@ -90,7 +113,11 @@ def evaluate(tasks: Sequence[Task], responses: Mapping[str, str], *, fixed: bool
     """
     if not tasks:
         raise InputError("tasks", tasks, "at least one task")
-    outcomes = tuple(_outcome(task, _response(task, responses), fixed) for task in tasks)
+    answers = _one_each(tasks, responses)
+    thinking = sum(has_thinking(answer.text) for answer in answers)
+    if strip_thinking:
+        answers = [replace(answer, text=without_thinking(answer.text)) for answer in answers]
+    outcomes = tuple(_outcome(task, answer, fixed) for task, answer in zip(tasks, answers, strict=True))
     ids = [check.id for task in tasks for check in task.checks]
     strict = [passed for outcome in outcomes for passed in outcome.strict]
     loose = [passed for outcome in outcomes for passed in outcome.loose]
@@ -106,18 +133,34 @@ def evaluate(tasks: Sequence[Task], responses: Mapping[str, str], *, fixed: bool
         degenerate=_mean(outcome.degenerate for outcome in outcomes),
         sentence_splitter=sentence_splitter_name(),
         outcomes=outcomes,
+        unanswered=tuple(
+            (task.id, answer.error) for task, answer in zip(tasks, answers, strict=True) if answer.error
+        ),
+        cut_off=sum(answer.finish_reason == "length" for answer in answers),
+        thinking=thinking,
+        thinking_removed=strip_thinking,
     )
 
 
-def _response(task: Task, responses: Mapping[str, str]) -> str:
+def _one_each(tasks: Sequence[Task], responses: Mapping[str, str] | Sequence[Response]) -> list[Response]:
+    if isinstance(responses, Mapping):
+        responses = [Response(_response(task, responses)) for task in tasks]
+    if len(responses) != len(tasks):
+        raise InputError("responses", len(responses), f"as many as there are tasks ({len(tasks)})")
+    for task, response in zip(tasks, responses, strict=True):
+        as_text(response.text, f"response to task {task.id}")
+    return list(responses)
+
+
+def _response(task: Task, responses: Mapping[str, Any]) -> Any:
     prompt = task.prompt[-1].content
     if prompt not in responses:
-        raise InputError(f"response to task {task.id}", None, f"a response whose prompt is {prompt!r}")
+        raise InputError(f"response to task {task.id}", None, f"a response whose prompt is {shown(prompt)}")
     return responses[prompt]
 
 
-def _outcome(task: Task, response: str, fixed: bool) -> Outcome:
-    text = as_text(response, f"response to task {task.id}")
+def _outcome(task: Task, response: Response, fixed: bool) -> Outcome:
+    text = as_text(response.text, f"response to task {task.id}")
     bound = bind(task, fixed=fixed)
     strict = [strict_finding(check, text) for check in bound]
     loose = [loose_finding(check, text, found) for check, found in zip(bound, strict, strict=True)]
@@ -125,7 +168,7 @@ def _outcome(task: Task, response: str, fixed: bool) -> Outcome:
         task.id,
         tuple(found.passed for found in strict),
         tuple(found.passed for found in loose),
-        bool(task_degeneracy(task, response)),
+        not response.error and bool(task_degeneracy(task, response.text)),
     )
 
 

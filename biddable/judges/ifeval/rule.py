@@ -24,11 +24,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """What values an argument may have (``expected`` says it in words), and how a description shows them."""
+    """What values an argument may have (``expected`` says it in words), and how a description shows them.
+
+    ``read`` gives the value that is meant where it is written otherwise (5.0 for 5), before it is looked at.
+    """
 
     accepts: Callable[[Any], bool]
     expected: str
     show: Callable[[Any], object] = lambda value: value
+    read: Callable[[Any], Any] = lambda value: value
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,12 @@ class _Missing:
         return "missing"
 
 
-def validate(id: str, kwargs: Mapping[str, Any], *, fixed: bool = False, field: str = "kwargs") -> None:
-    """Check that ``kwargs`` are exactly what the rule takes.
+def validate(
+    id: str, kwargs: Mapping[str, Any], *, fixed: bool = False, field: str = "kwargs"
+) -> dict[str, Any]:
+    """Check that ``kwargs`` are exactly what the rule takes, and give them as its check takes them.
+
+    An unexpected argument that is None is left out: copies of the benchmark name all arguments everywhere.
 
     Raises:
         InputError: an unknown id, or an unexpected, missing, null or ill-formed argument, which is named
@@ -89,16 +97,19 @@ def validate(id: str, kwargs: Mapping[str, Any], *, fixed: bool = False, field: 
     """
     rule = find_rule(id, fixed=fixed)
     for name, value in kwargs.items():
-        if name not in rule.args:
+        if name not in rule.args and value is not None:
             takes = ", ".join(rule.args) or "no arguments"
             raise InputError(f"{field}.{name}", value, f"no such argument: {id} takes {takes}")
+    found: dict[str, Any] = {}
     for name, arg in rule.args.items():
         value = kwargs.get(name, _Missing())
-        if not arg.accepts(value):
+        found[name] = arg.read(value)
+        if not arg.accepts(found[name]):
             raise InputError(f"{field}.{name}", value, arg.expected)
     for small, large in rule.at_most.items():
-        if kwargs[small] > kwargs[large]:
-            raise InputError(f"{field}.{small}", kwargs[small], f"at most {large}, which is {kwargs[large]}")
+        if found[small] > found[large]:
+            raise InputError(f"{field}.{small}", found[small], f"at most {large}, which is {found[large]}")
+    return found
 
 
 def describe(id: str, kwargs: Mapping[str, Any]) -> str:
@@ -107,6 +118,6 @@ def describe(id: str, kwargs: Mapping[str, Any]) -> str:
     Raises:
         InputError: as for :func:`validate`.
     """
-    validate(id, kwargs)
+    found = validate(id, kwargs)
     rule = RULES[id]
-    return rule.description.format(**{name: rule.args[name].show(value) for name, value in kwargs.items()})
+    return rule.description.format(**{name: rule.args[name].show(value) for name, value in found.items()})

@@ -15,15 +15,20 @@ WRONG = [
     (WORDS, {"num_words": 3, "relation": "at most"}, "kwargs.relation is 'at most'"),
     (WORDS, {"num_words": 3, "relation": ["at least"]}, "kwargs.relation is"),
     (WORDS, {"num_words": -1, "relation": "at least"}, "kwargs.num_words is -1"),
-    (WORDS, {"num_words": 3.0, "relation": "at least"}, "kwargs.num_words is 3.0"),
-    (WORDS, {"num_words": "3", "relation": "at least"}, "kwargs.num_words is '3'"),
+    (WORDS, {"num_words": 3.5, "relation": "at least"}, "kwargs.num_words is 3.5"),
+    (WORDS, {"num_words": -3.0, "relation": "at least"}, "kwargs.num_words is -3.0"),
+    (WORDS, {"num_words": float("nan"), "relation": "at least"}, "kwargs.num_words is nan"),
+    (WORDS, {"num_words": float("inf"), "relation": "at least"}, "kwargs.num_words is inf"),
+    (WORDS, {"num_words": "three", "relation": "at least"}, "kwargs.num_words is 'three'"),
+    (WORDS, {"num_words": "", "relation": "at least"}, "kwargs.num_words is ''"),
+    (WORDS, {"num_words": [3], "relation": "at least"}, "kwargs.num_words is [3]"),
     (WORDS, {"num_words": True, "relation": "at least"}, "kwargs.num_words is True"),
     (
         WORDS,
         {"num_words": 3, "relation": "at least", "keyword": "x"},
         "kwargs.keyword is 'x', expected no such",
     ),
-    ("punctuation:no_comma", {"relation": None}, "kwargs.relation is None, expected no such"),
+    ("punctuation:no_comma", {"relation": ""}, "kwargs.relation is '', expected no such"),
     (NTH, {"num_paragraphs": 2, "nth_paragraph": 3, "first_word": "a"}, "kwargs.nth_paragraph is 3"),
     (NTH, {"num_paragraphs": 2, "nth_paragraph": 0, "first_word": "a"}, "kwargs.nth_paragraph is 0"),
     (NTH, {"num_paragraphs": 2, "nth_paragraph": 1, "first_word": " "}, "kwargs.first_word is ' '"),
@@ -86,6 +91,15 @@ def test_wrong_arguments_are_named(id, kwargs, message):
 )
 def test_what_makes_a_regular_expression_in_its_rule_is_accepted(id, kwargs, response):
     assert check(id, kwargs, response)
+
+
+@pytest.mark.parametrize("three", [3, 3.0, "3", " 3 ", "3.0"])
+def test_whole_numbers_as_others_write_them(three):
+    kwargs = {"num_words": three, "relation": "at least", "keyword": None}
+    assert validate(WORDS, kwargs) == {"num_words": 3, "relation": "at least"}
+    assert describe(WORDS, kwargs) == "Write at least 3 words."
+    assert check(WORDS, kwargs, "one two three")
+    assert not check(WORDS, kwargs, "one two")
 
 
 def test_the_field_can_be_named_by_the_caller():

@@ -1,0 +1,149 @@
+"""A file of responses that are there already, and which of them answers which task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from biddable.errors import FileError, InputError, shown
+from biddable.tasks.chats import asked, read_chat
+from biddable.tasks.ifeval import require_rows, task_id
+from biddable.tasks.rows import Row
+from biddable.types import FinishReason, Response, Task
+
+_PROMPTS = ("prompt", "messages", "conversations", "instruction")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row: the response, and the prompt and the task's id that it names (empty: none)."""
+
+    response: Response
+    prompt: str
+    key: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """One response for each task, in order; and how many of the file's answer none of them."""
+
+    responses: tuple[Response, ...]
+    left_over: int
+
+
+def load_responses(path: str | Path) -> list[Answer]:
+    """Every response of a file whose rows hold ``prompt`` (or ``messages``) or ``key``, and ``response``.
+
+    Also read: the samples that lm-eval logs (``doc`` with ``filtered_resps`` or ``resps``), and
+    ``responses`` with a single one. A response that is null or no text, or a row with an ``error``, is an
+    answer that could not be had: a response with an ``error``.
+
+    Raises:
+        FileError: the file cannot be read or is empty, or a row (named) has no response, or several.
+    """
+    return [_answer(row) for row in require_rows(path)]
+
+
+def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) -> Matched:
+    """Find the response to each task: by prompt (its last turn) and key, else by prompt, else by key.
+
+    Rows that have neither are taken in order, if there are as many as tasks. A task without a row gets a
+    response with an ``error``.
+
+    Raises:
+        FileError: two rows (the second is named) give different responses to one task; or no row fits any.
+    """
+    if all(not (answer.prompt or answer.key) for answer in answers):
+        if len(answers) != len(tasks):
+            problem = (
+                f"{len(answers)} responses without prompt or key for {len(tasks)} tasks, expected as many"
+            )
+            raise FileError(path, problem)
+        return Matched(tuple(answer.response for answer in answers), 0)
+    known: dict[tuple[str, str], Answer] = {}
+    by_prompt: dict[str, list[Answer]] = {}
+    for answer in answers:
+        _add(known, (answer.prompt, answer.key), answer)
+        by_prompt.setdefault(answer.prompt, []).append(answer)
+    found = [_find(task, known, by_prompt) for task in tasks]
+    if not any(found):
+        problem = f"none of its prompts is one of the tasks', the first of which is {_prompt(tasks[0])}"
+        raise FileError(path, problem)
+    used = {(answer.prompt, answer.key) for answer in found if answer}
+    missing = Response("", finish_reason="error", error=f"no response to it in {path}")
+    responses = tuple(answer.response if answer else missing for answer in found)
+    return Matched(responses, len(known) - len(used))
+
+
+def _find(
+    task: Task, known: Mapping[tuple[str, str], Answer], by_prompt: Mapping[str, Sequence[Answer]]
+) -> Answer | None:
+    prompt = task.prompt[-1].content
+    for place in ((prompt, task.id), ("", task.id)):
+        if place in known:
+            return known[place]
+    same = by_prompt.get(prompt, ())
+    if different := [answer for answer in same if answer.response != same[0].response]:
+        raise _differs(different[0])
+    return same[0] if same else None
+
+
+def _add(known: dict[tuple[str, str], Answer], place: tuple[str, str], answer: Answer) -> None:
+    if known.setdefault(place, answer).response != answer.response:
+        raise _differs(answer)
+
+
+def _differs(answer: Answer) -> FileError:
+    return FileError(answer.where, "response: differs from an earlier one to the same prompt")
+
+
+def _prompt(task: Task) -> str:
+    return shown(task.prompt[-1].content)
+
+
+def _answer(row: Row) -> Answer:
+    value = row.value
+    if not isinstance(value, dict):
+        raise FileError(row.where, "expected a JSON object")
+    task = value["doc"] if isinstance(value.get("doc"), dict) else value
+    prompt = ""
+    if any(task.get(name) is not None for name in _PROMPTS):
+        try:
+            prompt = asked(read_chat(task))[-1].content
+        except InputError as error:
+            raise FileError(row.where, str(error)) from None
+    key = task.get("key")
+    if isinstance(key, bool) or not isinstance(key, str | int | float | None):
+        raise FileError(row.where, f"key is {shown(key)}, expected an integer or a text")
+    return Answer(_response(row, value), prompt, task_id(key), row.where)
+
+
+def _response(row: Row, value: dict[str, Any]) -> Response:
+    if value.get("error") and not value.get("response"):
+        return _none(" ".join(str(value["error"]).split()))
+    text = _text(row, value)
+    if text is None:
+        return _none("the response is null")
+    if not isinstance(text, str):
+        return _none(f"the response is {shown(text)}, expected a text")
+    cut: FinishReason = "length" if value.get("finish_reason") == "length" else "stop"
+    return Response(text, finish_reason=cut)
+
+
+def _text(row: Row, value: dict[str, Any]) -> Any:
+    if "response" in value:
+        return value["response"]
+    for name in ("responses", "filtered_resps", "resps"):
+        if isinstance(texts := value.get(name), list) and texts:
+            inner = texts[0] if name == "resps" and isinstance(texts[0], list) else texts
+            if len(inner) != 1:
+                raise FileError(row.where, f"{name}: {len(inner)} to one prompt, expected one")
+            return inner[0]
+    raise FileError(row.where, "response: field required")
+
+
+def _none(reason: str) -> Response:
+    return Response("", finish_reason="error", error=reason)

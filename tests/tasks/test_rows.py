@@ -1,0 +1,83 @@
+"""Files that somebody else wrote, in whatever way they are encoded and packed."""
+
+import gzip
+import json
+
+import pytest
+
+from biddable.errors import FileError
+from biddable.tasks.rows import read_values
+
+ROWS = [{"a": "é\u2028"}, {"a": 2}]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+LIST = json.dumps(ROWS, ensure_ascii=False)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "rows"
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "text", [LINES, LIST, "\n \n" + LINES, json.dumps(ROWS, indent=2), LINES.replace("\n", "\r\n")]
+)
+def test_the_same_rows(file, packed, encoding, text):
+    file.write_bytes(packed(text.encode(encoding)))
+    assert [row.value for row in read_values(file)] == ROWS
+
+
+def test_a_row_knows_its_place(file):
+    file.write_text("\n" + LINES)
+    assert [(row.where, row.name) for row in read_values(file)] == [
+        (f"{file}:2", "line 2"),
+        (f"{file}:3", "line 3"),
+    ]
+    file.write_text(LIST)
+    assert [(row.where, row.name) for row in read_values(file)] == [
+        (f"{file}: row 1", "row 1"),
+        (f"{file}: row 2", "row 2"),
+    ]
+
+
+def test_one_object_over_several_lines_is_one_row(file):
+    file.write_text(json.dumps(ROWS[1], indent=2))
+    assert [row.value for row in read_values(file)] == [ROWS[1]]
+
+
+def test_an_empty_file_has_no_rows(file):
+    file.write_bytes(gzip.compress(b""))
+    assert read_values(file) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            " is a Git LFS pointer, not the file",
+        ),
+        (gzip.compress(b"version https://git-lfs.github.com/spec/v1\n"), " is a Git LFS pointer"),
+        (b"PAR1\x15\x04", " is a Parquet file"),
+        (b"PK\x03\x04", " is a ZIP archive"),
+        (gzip.compress(LINES.encode())[:-9], " is packed by gzip and damaged"),
+        (b"\x1f\x8bnonsense", " is packed by gzip and damaged"),
+        (b'{"a": 1}\n{"a": \xff}\n', ":2: not UTF-8 text"),
+        (b"\xff\xfe{\x00a", " not UTF-16 text"),
+        (b'{"a": 1}\n{"a": }\n', ":2: not JSON"),
+        (b'[{"a": 1},\n{"a": }]\n', ":2: not JSON"),
+        (b'[{"a": 1}]\n[2]\n', ":2: not JSON"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_is_named(file, content, problem):
+    file.write_bytes(content)
+    with pytest.raises(FileError) as caught:
+        read_values(file)
+    assert (
+        str(caught.value)
+        .replace(": is", " is")
+        .replace(": not UTF-16", " not UTF-16")
+        .startswith(f"{file}{problem}")
+    )
