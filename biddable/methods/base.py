@@ -18,6 +18,7 @@ from pydantic import ConfigDict, ValidationError
 
 from biddable import registry
 from biddable.errors import InputError, MissingDependency
+from biddable.models.load import model_identity
 from biddable.runs.figures import Figure, save_figures
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -120,8 +121,21 @@ def run(
     require_packages(method)
     made = method(config)
     made.check()
-    with Run.open(out or Path("runs") / name, name, {"preset": preset, **asdict(config)}, seed) as opened:
+    settings = {"preset": preset, **asdict(config), **_weights(config)}
+    with Run.open(out or Path("runs") / name, name, settings, seed) as opened:
         return made.run(opened)
+
+
+def _weights(config: Any) -> dict[str, dict[str, str]]:
+    """Digests of the local weights that settings name, so that a run does not go on with others.
+
+    A setting that names a model is called ``model``, or its name ends in ``_model``.
+    """
+    named = [one.name for one in fields(config) if one.name == "model" or one.name.endswith("_model")]
+    values = {name: str(getattr(config, name) or "") for name in named}
+    digests = {name: model_identity(value) for name, value in values.items() if value}
+    local = {name: digest for name, digest in digests.items() if digest != values[name]}
+    return {"weights": local} if local else {}
 
 
 def show(run: Run, figures: list[Figure]) -> None:

@@ -95,9 +95,9 @@ def proved_length(config: Any) -> int:
     rope = getattr(text, "rope_parameters", None) or {}
     for parameters in (rope, *(value for value in rope.values() if isinstance(value, dict))):
         if parameters.get("rope_type") in ("dynamic", "longrope"):
-            original = parameters.get("original_max_position_embeddings")
-            limits.append(original or getattr(text, "original_max_position_embeddings", None))
-            limits.append(context_of(config) if limits[-1] is None else None)
+            named = "original_max_position_embeddings"
+            known = [limit for limit in (parameters.get(named), getattr(text, named, None)) if limit]
+            limits += known or [context_of(config)]
     return min((limit for limit in limits if limit), default=sys.maxsize)
 
 
@@ -136,7 +136,8 @@ def proof_prompts(module: Any) -> list[list[int]]:
     text = module.config.get_text_config()
     rows = module.get_input_embeddings().weight.shape[0]
     vocabulary = min(getattr(text, "vocab_size", rows), rows)
-    longest = max(2, min(LENGTHS[-1], context_of(module.config) - STEPS))
+    room = min(context_of(module.config), proved_length(module.config)) - STEPS
+    longest = max(2, min(LENGTHS[-1], room))
     numbers = torch.Generator().manual_seed(0)
     ids = torch.randint(0, vocabulary, (2 * longest,), generator=numbers).tolist()
     third = ids[: min(LENGTHS[2], longest)]
