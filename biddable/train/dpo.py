@@ -11,10 +11,11 @@ from torch import Tensor
 
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
+from biddable.models.chat import require_chat, require_text
 from biddable.runs.progress import progress
 from biddable.train.adapter import choose_weights
 from biddable.train.config import TrainConfig
-from biddable.train.examples import Encoder, Example
+from biddable.train.examples import Encoder, Example, require_answer
 from biddable.train.loop import Objective, Scores, StepReport, TrainReport, train
 from biddable.train.losses import Losses, dpo_loss, require_alpha, require_beta
 from biddable.train.scorer import packed, sequence_logprobs
@@ -63,13 +64,12 @@ def train_dpo(
         pairs with a margin above 0) and ``nll`` (of the chosen responses, per token).
 
     Raises:
-        InputError: no pairs, two equal sides, or a pair that is too long (naming the pair).
+        InputError: no pairs, one that is none, a chosen side that says nothing, two equal sides, or a
+            pair that is too long (naming the pair).
     """
     config = config or DpoConfig()
     for index, pair in enumerate(preferences):
-        if pair.chosen == pair.rejected:
-            field = f"preferences[{index}].rejected"
-            raise InputError(field, pair.rejected, "a text other than the chosen one")
+        _require_pair(f"preferences[{index}]", pair)
     encoder = Encoder.of(model)
     examples, kept = encoder.encode_all(
         [(pair.prompt, (pair.chosen, pair.rejected)) for pair in preferences],
@@ -87,6 +87,16 @@ def train_dpo(
         on_step=on_step,
     )
     return replace(report, dropped=len(preferences) - len(kept))
+
+
+def _require_pair(field: str, pair: object) -> None:
+    if not isinstance(pair, Preference):
+        raise InputError(field, pair, "a Preference(prompt, chosen, rejected)")
+    require_chat(f"{field}.prompt", pair.prompt)
+    require_answer(f"{field}.chosen", pair.chosen)
+    require_text(f"{field}.rejected", pair.rejected)
+    if pair.chosen == pair.rejected:
+        raise InputError(f"{field}.rejected", pair.rejected, "a text other than the chosen one")
 
 
 def dpo_objective(reference: Tensor, config: DpoConfig) -> Objective:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
-from biddable.models.chat import ChatFormat
+from biddable.models.chat import ChatFormat, require_text
+from biddable.models.plain import context_of
 from biddable.types import Chat
 
 
@@ -34,18 +35,18 @@ class Encoder:
     """Turns chats into examples, as the model reads them.
 
     Args:
-        tokenizer: see ``ChatFormat``.
+        chat: how the model reads chats.
         context: the longest sequence the model takes, in tokens.
     """
 
-    def __init__(self, tokenizer: Any, context: int):
+    def __init__(self, chat: ChatFormat, context: int):
         self.context = context
-        self._chat = ChatFormat(tokenizer)
+        self._chat = chat
 
     @classmethod
     def of(cls, model: TrainableModel) -> Encoder:
         """The encoder of a model: its tokenizer and the context of its configuration."""
-        return cls(model.tokenizer, model.module.config.get_text_config().max_position_embeddings)
+        return cls(ChatFormat.of(model.module, model.tokenizer), context_of(model.module.config))
 
     def encode(self, prompt: Chat, completions: Sequence[str]) -> Example:
         """The chat up to where the assistant speaks, and each completion closed by the end-of-turn token.
@@ -100,6 +101,17 @@ class Encoder:
         if not examples:
             raise InputError(field, f"{len(rows)} examples", f"one that fits in {self.context} tokens")
         return examples, kept
+
+
+def require_answer(field: str, text: object) -> None:
+    """Refuse what a model is not to learn to say: what is no text, and nothing at all.
+
+    Raises:
+        InputError: naming ``field``.
+    """
+    require_text(field, text)
+    if not str(text).strip():
+        raise InputError(field, text, "an answer that says something")
 
 
 class TooLongError(InputError):

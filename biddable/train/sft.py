@@ -12,9 +12,10 @@ from typing import Literal
 
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
+from biddable.models.chat import require_chat
 from biddable.train.adapter import choose_weights
 from biddable.train.config import TrainConfig
-from biddable.train.examples import Encoder
+from biddable.train.examples import Encoder, require_answer
 from biddable.train.loop import Scores, StepReport, TrainReport, train
 from biddable.train.losses import Losses, sft_loss
 from biddable.types import Chat
@@ -59,7 +60,8 @@ def train_sft(
         the report; the metric of each step is ``nll``, per token.
 
     Raises:
-        InputError: no chats, one that does not end with an answer, or one that is too long (naming it).
+        InputError: no chats, one that is no chat or does not end with an answer, an answer that says
+            nothing, or one that is too long (naming it).
     """
     config = config or SftConfig()
     answers = [list(_answers(index, chat, config.turns)) for index, chat in enumerate(chats)]
@@ -87,10 +89,14 @@ def _objective(scores: Scores) -> Losses:
 
 def _answers(index: int, chat: Chat, turns: Literal["last", "all"]) -> Iterator[tuple[Chat, tuple[str]]]:
     """(what came before, the answer) for each answer that is learned."""
+    field = f"chats[{index}]"
+    if chat != ():
+        require_chat(field, chat)
     if len(chat) < 2 or chat[-1].role != "assistant":
         expected = "a chat that ends with an assistant's turn, after at least one other"
-        raise InputError(f"chats[{index}]", chat, expected)
+        raise InputError(field, chat, expected)
     first = 1 if turns == "all" else len(chat) - 1
     for place in range(first, len(chat)):
         if chat[place].role == "assistant":
+            require_answer(f"{field}[{place}].content", chat[place].content)
             yield chat[:place], (chat[place].content,)

@@ -153,7 +153,20 @@ def test_another_objective_does_not_go_on_with_it(tmp_path: Path) -> None:
         ),
         (
             [PAIRS[0], Preference((), "w1", "w2")],
-            r"preferences\[1\]: prompt is \(\), expected at least one turn",
+            r"preferences\[1\]\.prompt is \(\), expected at least one turn",
+        ),
+        ([("w1", "w2", "w3")], r"preferences\[0\] is \('w1'.*, expected a Preference\(prompt, .*\)"),
+        (
+            [Preference(user(None), "w1", "w2")],  # type: ignore[arg-type]
+            r"preferences\[0\]\.prompt\[0\]\.content is None, expected a text",
+        ),
+        (
+            [PAIRS[0], Preference(user("w1"), " ", "w2")],
+            r"preferences\[1\]\.chosen is ' ', expected an answer that says something",
+        ),
+        (
+            [Preference(user("w1"), "w2", "w\ud83d")],
+            r"preferences\[0\]\.rejected is .*, expected a text of whole characters \(character 2 .*\)",
         ),
     ],
 )

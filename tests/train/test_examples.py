@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 
 from biddable.errors import InputError
+from biddable.models.chat import ChatFormat
 from biddable.train.examples import Encoder, Example
 from biddable.types import Chat, Message, user
 
 from .tiny import CONTEXT, ids, local, word_tokenizer
 
 ALTERNATING = (
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system turn') }}{% endif %}"
+    "{% if messages[0]['role'] == 'assistant' %}{{ raise_exception('The user begins') }}{% endif %}"
     "{% for message in messages %}{{ message['content'] + ' <eos> ' }}{% endfor %}"
 )
 
 
 @pytest.fixture
 def encoder() -> Encoder:
-    return Encoder(word_tokenizer(), CONTEXT)
+    return Encoder(ChatFormat(word_tokenizer()), CONTEXT)
 
 
 def test_the_completions_are_what_comes_after_the_template(encoder: Encoder) -> None:
@@ -57,9 +58,9 @@ def test_a_prompt_without_turns_is_refused(encoder: Encoder) -> None:
 
 
 def test_turns_that_the_template_refuses_are_the_users_mistake() -> None:
-    encoder = Encoder(word_tokenizer(ALTERNATING), CONTEXT)
-    with pytest.raises(InputError, match=r"^pairs\[0\]: prompt is .*template takes \(No system turn\)$"):
-        encode_all(encoder, ((Message("system", "w1"), *user("w2")), ["w3"]))
+    encoder = Encoder(ChatFormat(word_tokenizer(ALTERNATING)), CONTEXT)
+    with pytest.raises(InputError, match=r"^pairs\[0\]: prompt is .*template takes \(The user begins\)$"):
+        encode_all(encoder, ((Message("assistant", "w1"), *user("w2")), ["w3"]))
 
 
 def long(tokens: int) -> tuple[Chat, list[str]]:

@@ -17,7 +17,7 @@ from biddable.types import Chat, Message, user
 from .tiny import CONTEXT, local
 
 
-def answered(prompt: str, *answers: str) -> Chat:
+def answered(prompt: str, *answers: Any) -> Chat:
     """A chat in which each answer but the last is followed by the prompt again."""
     return tuple(turn for answer in answers for turn in (*user(prompt), Message("assistant", answer)))
 
@@ -103,6 +103,15 @@ ENDING = "expected a chat that ends with an assistant's turn, after at least one
         ([CHATS[0], user("w1")], rf"^chats\[1\] is \(Message.*, {ENDING}"),
         ([()], rf"^chats\[0\] is \(\), {ENDING}"),
         ([(Message("assistant", "w1"),)], rf"^chats\[0\] is \(Message.*, {ENDING}"),
+        (["w1 w2"], r"^chats\[0\] is 'w1 w2', expected a tuple of Message"),
+        (
+            [CHATS[0], ({"role": "user", "content": "w1"}, {"role": "assistant", "content": "w2"})],
+            r"^chats\[1\]\[0\] is {'role': 'user', .*, expected a Message\(role, content\)$",
+        ),
+        ([(*user("w1"), Message("tool", "w2"))], r"^chats\[0\]\[1\]\.role is 'tool', expected one of system"),
+        ([answered("w1", None)], r"^chats\[0\]\[1\]\.content is None, expected a text$"),
+        ([answered("w1\udc00", "w2")], r"^chats\[0\]\[0\]\.content is .*whole characters \(character 3 is"),
+        ([CHATS[0], answered("w1", "")], r"^chats\[1\]\[1\]\.content is '', expected an answer that says"),
         ([CHATS[2], LONG], r"^chats\[1\]: length is \d+, expected at most 64 tokens, the model's context$"),
     ],
 )
@@ -110,6 +119,14 @@ ENDING = "expected a chat that ends with an assistant's turn, after at least one
 def test_bad_chats_are_named(turns: Any, chats: list[Chat], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         train_sft(local(), chats, replace(CONFIG, turns=turns))
+
+
+def test_an_earlier_answer_that_says_nothing_is_refused_only_where_it_is_learned() -> None:
+    chat = answered("w1", "", "w2")
+    config = replace(CONFIG, epochs=1)
+    assert train_sft(local(), [chat], config).history
+    with pytest.raises(InputError, match=r"^chats\[0\]\[1\]\.content is ''"):
+        train_sft(local(), [chat], replace(config, turns="all"))
 
 
 def test_answers_that_are_too_long_can_be_dropped() -> None:
