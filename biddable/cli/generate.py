@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,6 +97,8 @@ def generate(
     """
     import numpy as np
 
+    from biddable.judges.thinking import has_thinking, without_thinking
+    from biddable.methods.answers import not_plain
     from biddable.models.base import Sampling
     from biddable.models.load import load_model
     from biddable.runs.files import write_atomic
@@ -104,18 +107,35 @@ def generate(
     target = None if out == "-" else replaceable("--out", out)
     rows = _read(prompts)
     seeds = [int(np.random.SeedSequence([seed, i]).generate_state(1)[0]) for i in range(len(rows))]
-    answers = load_model(model).generate([chat for _, _, chat in rows], n=count, sampling=how, seeds=seeds)
-    _tell([place for place, _, _ in rows], answers, strip_thinking)
+    places, chats = [place for place, _, _ in rows], [chat for _, _, chat in rows]
+    try:
+        answers = load_model(model).generate(chats, n=count, sampling=how, seeds=seeds)
+    except InputError as error:  # raised only where no prompt can be answered
+        raise error.at(places[0]) if error.field == "prompt" else error from None
+    thinking = sum(has_thinking(found.text) for responses in answers for found in responses)
+    if strip_thinking:
+        answers = [[replace(one, text=without_thinking(one.text)) for one in found] for found in answers]
+    failed = _failed(places, answers)
+    responses = [one for found in answers for one in found]
+    notes = not_plain(
+        len(responses),
+        cut_off=sum(one.finish_reason == "length" for one in responses),
+        max_tokens=how.max_tokens,
+        empty=sum(not one.text.strip() and not one.error for one in responses),
+        thinking=thinking,
+        thinking_removed=strip_thinking,
+    )
+    if failed:
+        notes = [f"{len(failed)} of {len(responses)} answers could not be had; the rows say why.", *notes]
+    warn("prompt", failed, notes)
     lines = [
-        json.dumps(_answered(row, responses, strip_thinking)) + "\n"
-        for (_, row, _), responses in zip(rows, answers, strict=True)
+        json.dumps(_answered(row, found)) + "\n" for (_, row, _), found in zip(rows, answers, strict=True)
     ]
     if target is None:
         click.echo("".join(lines), nl=False)
     else:
         write_atomic(target, "".join(lines))
-        had = sum(not response.error for responses in answers for response in responses)
-        click.echo(f"{had} responses in {out}", err=True)
+        click.echo(f"{len(responses) - len(failed)} responses in {out}", err=True)
 
 
 def _read(path: str) -> list[tuple[str, dict[str, Any], Chat]]:
@@ -139,50 +159,27 @@ def _read(path: str) -> list[tuple[str, dict[str, Any], Chat]]:
     return rows
 
 
-def _answered(row: dict[str, Any], responses: Sequence[Response], strip_thinking: bool) -> dict[str, Any]:
+def _answered(row: dict[str, Any], responses: Sequence[Response]) -> dict[str, Any]:
     """A row with its responses; what an earlier ``generate`` added to it is gone."""
-    from biddable.judges.thinking import without_thinking
-
-    texts = [without_thinking(found.text) if strip_thinking else found.text for found in responses]
-    reasons = [found.finish_reason for found in responses]
-    kept = {name: value for name, value in row.items() if name not in ADDED}
+    texts, reasons = [one.text for one in responses], [one.finish_reason for one in responses]
     added: dict[str, Any] = {"responses": texts, "finish_reasons": reasons}
     if len(responses) == 1:
         added |= {"response": texts[0], "finish_reason": reasons[0]}
-    if error := next((found.error for found in responses if found.error), ""):
+    if error := next((one.error for one in responses if one.error), ""):
         added["error"] = error
-    return {**kept, **added}
+    return {**{name: value for name, value in row.items() if name not in ADDED}, **added}
 
 
-def _tell(places: Sequence[str], answers: Sequence[Sequence[Response]], strip_thinking: bool) -> None:
-    """Name the prompts without an answer, and count what is no plain answer, on stderr.
+def _failed(places: Sequence[str], answers: Sequence[Sequence[Response]]) -> list[tuple[str, str]]:
+    """The place of the prompt of each answer that could not be had, and the reason.
 
     Raises:
-        EndpointError: no prompt was answered.
+        EndpointError: not one could be had.
     """
-    from biddable.judges.thinking import has_thinking
-
-    responses = [response for row in answers for response in row]
-    failed = [
-        (place, response.error)
-        for place, row in zip(places, answers, strict=True)
-        for response in row
-        if response.error
-    ]
-    if len(failed) == len(responses):
+    pairs = [(place, one) for place, found in zip(places, answers, strict=True) for one in found]
+    failed = [(place, one.error) for place, one in pairs if one.error]
+    if len(failed) == len(pairs):
         place, reason = failed[0]
         others = f" (none of {len(answers)} prompts was answered)" if len(answers) > 1 else ""
         raise EndpointError(f"{place}: {reason}{others}")
-    n, notes = len(responses), []
-    if failed:
-        notes.append(f"{len(failed)} of {n} responses could not be had; their rows hold the error.")
-    if cut_off := sum(response.finish_reason == "length" for response in responses):
-        notes.append(f"{cut_off} of {n} responses were cut off at the limit of tokens (--max-tokens).")
-    if thinking := sum(has_thinking(response.text) for response in responses):
-        if strip_thinking:
-            notes.append(f"Blocks of thinking were taken off {thinking} of {n} responses.")
-        else:
-            notes.append(
-                f"{thinking} of {n} responses hold a block of thinking; --strip-thinking takes it off."
-            )
-    warn("prompt", failed, notes)
+    return failed

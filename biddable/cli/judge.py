@@ -64,7 +64,7 @@ def ifeval(tasks: str, responses: str, fixed: bool, strip_thinking: bool, as_jso
         notes.append(f"{matched.left_over} responses belong to none of the tasks.")
     warn("task", report.unanswered, notes)
     if as_json:
-        counts = {"cut_off": report.cut_off, "thinking": report.thinking}
+        counts = {"cut_off": report.cut_off, "empty": report.empty, "thinking": report.thinking}
         print_json({**summarize(report), **missing("missing", report), **counts})
     else:
         print_table(accuracy_table("IFEval", report, notes))

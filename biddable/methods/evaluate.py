@@ -16,7 +16,7 @@ from biddable.judges.ifeval.judge import bind
 from biddable.judges.ifeval.report import IFEvalReport
 from biddable.judges.ifeval.report import evaluate as score
 from biddable.judges.thinking import without_thinking
-from biddable.methods.answers import SHOWN, answers_to_read
+from biddable.methods.answers import SHOWN, answers_to_read, not_plain
 from biddable.models.base import LanguageModel, Sampling, TrainableModel
 from biddable.models.load import load_model, model_identity
 from biddable.runs.figures import Bars, Figure, Table, Trees, save_figures
@@ -115,31 +115,24 @@ def measured(report: IFEvalReport) -> dict[str, Any]:
         "degenerate": report.degenerate,
         "refused": len(report.unanswered),
         "cut_off": report.cut_off,
+        "empty": report.empty,
         "thinking": report.thinking,
         "thinking_removed": report.thinking_removed,
     }
 
 
 def remarks(report: IFEvalReport, max_tokens: int | None = None) -> list[str]:
-    """What a reader of the scores must know, a sentence each; empty where every answer is a plain one.
-
-    ``max_tokens`` is the limit that answers were cut off at, where it is known.
-    """
-    n, found = report.n_prompts, []
-    if missing := len(report.unanswered):
-        found.append(f"{missing} of {n} tasks have no answer and count as not followed.")
-    if report.cut_off:
-        limit = f"{max_tokens} tokens (--max-tokens)" if max_tokens else "the limit of tokens"
-        share = report.cut_off / n
-        found.append(f"{report.cut_off} of {n} answers ({share:.1%}) were cut off at {limit}.")
-    if report.thinking and report.thinking_removed:
-        found.append(f"Blocks of thinking were taken off {report.thinking} of {n} answers.")
-    elif report.thinking:
-        found.append(
-            f"{report.thinking} of {n} answers hold a block of thinking, judged as part of the answer; "
-            "--strip-thinking takes it off."
-        )
-    return found
+    """What a reader of the scores must know, a sentence each; ``max_tokens`` is the limit of the answers."""
+    n, missing = report.n_prompts, len(report.unanswered)
+    found = [f"{missing} of {n} tasks have no answer and count as not followed."] if missing else []
+    return found + not_plain(
+        n,
+        cut_off=report.cut_off,
+        max_tokens=max_tokens,
+        empty=report.empty,
+        thinking=report.thinking,
+        thinking_removed=report.thinking_removed,
+    )
 
 
 def summarize(report: IFEvalReport) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .fakes import Fickle, Parrot, assert_one_line
 DATA = Path(__file__).parents[2] / "../shared/data/ifeval/input_data.jsonl"
 ACCURACIES = {"prompt_strict", "inst_strict", "prompt_loose", "inst_loose"}
 KEYS = ACCURACIES | {"per_type", "n_prompts", "n_instructions"}
-COUNTED = {"cut_off", "thinking"}
+COUNTED = {"cut_off", "empty", "thinking"}
 
 WORDS = "length_constraints:number_words"
 NO_COMMA, LOWER, JSON = (
@@ -268,6 +268,7 @@ def test_thinking_is_counted_and_taken_off_on_demand(biddable: Command, fickle: 
     calls = fickle.calls
     found = json.loads(biddable(*arguments, "--strip-thinking").stdout)
     assert (found["prompt_strict"], found["thinking"], found["thinking_removed"]) == (1.0, 1, True)
+    assert found["empty"] == 0
     assert fickle.calls == calls  # the answers were kept, whole
 
     answers = "runs/eval-ifeval-fickle/artifacts/data/responses.jsonl"

@@ -83,8 +83,8 @@ def test_a_prompt_without_an_answer_is_named_and_the_others_are_written(
     result = biddable(*ARGUMENTS)
     assert result.exit_code == 0, result.output
     assert "prompt in.jsonl:2 has no answer: 400 Bad Request: content filter\n" in result.stderr
-    assert "1 of 3 responses could not be had" in result.stderr
-    assert "1 of 3 responses were cut off" in result.stderr
+    assert "1 of 3 answers could not be had" in result.stderr
+    assert "1 of 3 answers (33.3%) were cut off at 256 tokens" in result.stderr
     assert "2 responses in out.jsonl" in result.stderr
     assert [line["finish_reason"] for line in written()] == ["stop", "error", "length"]
     assert [line["finish_reasons"] for line in written()] == [["stop"], ["error"], ["length"]]
@@ -106,9 +106,12 @@ def test_no_answer_at_all_is_an_error_and_writes_nothing(biddable: Command, fick
 def test_thinking_is_counted_and_taken_off_on_demand(biddable: Command, fickle: Fickle) -> None:
     write_lines("in.jsonl", [{"prompt": "say it"}, {"prompt": "think of it"}])
     kept = biddable(*ARGUMENTS)
-    assert "1 of 2 responses hold a block of thinking; --strip-thinking takes it off" in kept.stderr
+    assert "1 of 2 answers hold a block of thinking as part of the answer; --strip-thinking" in kept.stderr
     assert written()[1]["response"].startswith("<think>")
-    assert "taken off 1 of 2 responses" in biddable(*ARGUMENTS, "--strip-thinking").stderr
+    assert (
+        "1 of 2 answers held a block of thinking, which was taken off"
+        in biddable(*ARGUMENTS, "--strip-thinking").stderr
+    )
     assert [line["response"][:8] for line in written()] == ["say it [", "think of"]
 
 

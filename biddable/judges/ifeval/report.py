@@ -52,7 +52,7 @@ class IFEvalReport:
 
     The rest tells of answers that are not plain ones. ``unanswered`` holds the id of each task whose answer
     could not be had, and which so counts as not followed, with the reason. ``cut_off`` answers reached the
-    limit of tokens. ``thinking`` answers held a block of thinking, which was taken off before judging if
+    limit of tokens, ``empty`` ones hold no text. ``thinking`` answers held a block of thinking, which was taken off before judging if
     ``thinking_removed``.
     """
 
@@ -69,6 +69,7 @@ class IFEvalReport:
     outcomes: tuple[Outcome, ...] = field(repr=False)
     unanswered: tuple[tuple[str, str], ...] = ()
     cut_off: int = 0
+    empty: int = 0
     thinking: int = 0
     thinking_removed: bool = False
 
@@ -137,6 +138,7 @@ def evaluate(
             (task.id, answer.error) for task, answer in zip(tasks, answers, strict=True) if answer.error
         ),
         cut_off=sum(answer.finish_reason == "length" for answer in answers),
+        empty=sum(not answer.text.strip() and not answer.error for answer in answers),
         thinking=thinking,
         thinking_removed=strip_thinking,
     )
