@@ -143,6 +143,24 @@ def sentences(text: str, parameters: PunktParameters | None = None) -> list[str]
     return [text[start:stop] for start, stop in spans]
 
 
+# Ends of sentences that Punkt does not know: full-width and Chinese, Devanagari, Arabic and Urdu, Burmese,
+# Khmer, Tibetan, Ethiopic, Armenian. In quotation marks or brackets they end one if a blank follows those.
+# Plain ones do that Chinese or Japanese follows without a blank.
+_OTHER_ENDS = regex.compile(
+    r"(?:[。｡！？।॥؟۔။។៕།༎።፧։]|(?<!\d)．(?!\d))+(?:(?P<closed>[」』”’）》】\)\]\"']+)(?=\s|$)|(?![」』”’）》】\)\]\"'。｡！？]))"
+    r"|[!?]+(?=[\p{Han}\p{Hiragana}\p{Katakana}])"
+)
+
+
+def sentences_of_any_script(text: str) -> list[str]:
+    """The same, with the marks that end sentences in other scripts; without any, a text stays whole."""
+    if text.isascii():
+        return sentences(text)
+    bounds = [0, *(match.end() for match in _OTHER_ENDS.finditer(text)), len(text)]
+    pieces = [text[start:stop] for start, stop in itertools.pairwise(bounds)]
+    return [found for piece in pieces if regex.search(r"\w", piece) for found in sentences(piece)]
+
+
 def _spans(text: str, parameters: PunktParameters) -> Iterator[tuple[int, int]]:
     start = 0
     for match, context in _candidates(text):

@@ -27,7 +27,7 @@ from biddable.judges.ifeval.arguments import (
     plural,
     quoted,
 )
-from biddable.judges.ifeval.language import LANGUAGES
+from biddable.judges.ifeval.language import LANGUAGES, meant
 from biddable.judges.ifeval.rule import Arg, Finding, Rule, register
 from biddable.judges.ifeval.text import Text
 from biddable.judges.patterns import EndlessPattern, Pattern
@@ -160,7 +160,7 @@ def response_language(text: Text, language: str) -> Finding:
     found = text.language
     if found is None:
         return Finding(True, "The response has no letters to tell a language by, which counts as followed.")
-    return language_finding(found == language, language_name(found), language)
+    return language_finding(found in meant(language), language_name(found), language)
 
 
 def language_finding(passed: bool, found: str, asked: str) -> Finding:

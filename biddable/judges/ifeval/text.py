@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from biddable.judges.ifeval import language, punkt, words
+from biddable.judges.ifeval import language, punkt, unicode, words
 from biddable.judges.ifeval.loose import loose_variants
 
 
@@ -18,6 +18,16 @@ class Text:
     def stripped(self) -> str:
         """Without blanks at either end."""
         return self.raw.strip()
+
+    @cached_property
+    def clean(self) -> Text:
+        """As the repaired rules read it: see ``unicode.clean``."""
+        return Text(unicode.clean(self.raw))
+
+    @cached_property
+    def folded(self) -> str:
+        """For comparisons: see ``unicode.folded``."""
+        return unicode.folded(self.raw)
 
     @cached_property
     def trimmed(self) -> list[Text]:

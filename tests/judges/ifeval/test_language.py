@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks._ifeval_responses import SENTENCES
-from biddable.judges.ifeval import language
+from biddable.errors import InputError
+from biddable.judges.ifeval import check, language
 from biddable.judges.ifeval.language import LANGUAGES, candidates, detect
 
 CHARACTERS = [*map(chr, range(32, 127)), *"éßİțșیạ\u0301あア中가ㄅㆠกअḂ’\xa0\u2028\u200c", "\uffff"]
@@ -110,3 +111,27 @@ def test_threads_that_start_together_all_get_an_answer():
     for thread in threads:
         thread.join()
     assert found == [detect("the cat is here")] * 4
+
+
+SIMPLIFIED = "泰山位于山东省中部。它的主峰海拔一千五百多米。每年都有很多游客来这里看日出。"
+TRADITIONAL = "泰山位於山東省中部。它的主峰海拔一千五百多米。每年都有很多遊客來這裡看日出。"
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_chinese_of_either_kind_and_of_one(fixed):
+    def follows(code, text):
+        return check("language:response_language", {"language": code}, text, fixed=fixed)
+
+    assert follows("zh", SIMPLIFIED)
+    assert follows("zh", TRADITIONAL)
+    assert follows("zh-cn", SIMPLIFIED)
+    assert follows("zh-tw", TRADITIONAL)
+    assert not follows("zh-tw", SIMPLIFIED)
+    assert not follows("zh", " ".join(SENTENCES["fi"]))
+    assert follows("nl", "Dit is een mooie berg en wij gaan er morgen met de hele familie naartoe.")
+
+
+def test_every_language_of_langdetect_can_be_asked_for():
+    assert set(LANGUAGES) == {*language._profiles().languages, "zh"}
+    with pytest.raises(InputError, match="language is 'ZH', expected an ISO 639-1 code among ar"):
+        check("language:response_language", {"language": "ZH"}, "x")
