@@ -1,7 +1,8 @@
 """Settling several verdicts on one response by majority.
 
 Source: SPaR (arXiv 2412.11605), section 2.3 and appendix: each response is judged several times; ties
-say nothing and are never settled by a coin.
+say nothing and are never settled by a coin. Of the votes that agree with the majority the first stands for
+all; the official script takes the last where it makes targets for the refiner (see ``methods.improve.spar``).
 """
 
 from __future__ import annotations

@@ -113,9 +113,19 @@ def test_time_warping_lets_one_wait_for_the_other() -> None:
     line = np.array([[0.0], [1.0], [2.0]])
     slow = np.array([[0.0], [0.0], [1.0], [1.0], [2.0]])
     assert warped_distance(line, slow) == 0
-    assert warped_distance(line, line + 1) == pytest.approx(2.0)  # 0-1, 1-1, 2-2, 2-3
+    assert warped_distance(line, line + 1) == pytest.approx(2**0.5)  # 0-1, 1-1, 2-2, 2-3
+    assert warped_distance(line, line + 3) == pytest.approx(26**0.5)  # 0-3, 1-3, 2-4, 2-5
     pool = [demo([[9, 9]], [[0, 0]]), demo([[0, 0], [0, 1]], [[0, 0], [0, 0]])]
     assert nearest_demonstration(OTHER, pool) == 1
+
+
+def test_far_off_for_a_moment_is_further_than_a_little_off_throughout() -> None:
+    still = demo([[0, 0]] * 4, [[0, 0]] * 4)
+    throughout = demo([[1, 0]] * 4, [[0, 0]] * 4)  # sum of distances 4, of their squares 4
+    moment = demo([[0, 0], [0, 0], [3, 0], [0, 0]], [[0, 0]] * 4)  # 3 and 9
+    assert warped_distance(still.states, throughout.states) == pytest.approx(2.0)
+    assert warped_distance(still.states, moment.states) == pytest.approx(3.0)
+    assert nearest_demonstration(still, [moment, throughout]) == 1
 
 
 def test_a_session_takes_what_fits_and_says_what_does_not() -> None:

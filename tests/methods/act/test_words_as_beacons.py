@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from minigrid.core.grid import Grid
@@ -147,12 +149,34 @@ def test_what_a_student_sees(hall) -> None:
         (lambda level: oracle_subgoals(level), "level is 'Hall'"),
         (lambda level: SurrogateTeacher([1.1]), "accuracy is"),
         (lambda level: SurrogateTeacher([]), "accuracy is"),
+        (lambda level: SurrogateTeacher(1.5), "accuracy is 1.5, expected a share from 0 to 1"),
+        (lambda level: SurrogateTeacher(-0.5), "accuracy is -0.5"),
+        (lambda level: SurrogateTeacher(math.nan), "accuracy is nan"),
+        (lambda level: SurrogateTeacher([0.5, math.nan]), "accuracy is"),
+        (lambda level: SurrogateTeacher([[0.5], [0.5]]), "accuracy is"),
+        (lambda level: SurrogateTeacher([[0.5], [0.5, 1]]), "accuracy is"),
+        (lambda level: SurrogateTeacher(np.full((2, 2), 0.5)), "accuracy is"),
+        (lambda level: SurrogateTeacher(np.zeros(0)), "accuracy is"),
+        (lambda level: SurrogateTeacher(None), "accuracy is None"),
+        (lambda level: SurrogateTeacher("0.5"), "accuracy is '0.5'"),
+        (lambda level: SurrogateTeacher([True]), "accuracy is"),
+        (lambda level: SurrogateTeacher([0.5, None]), "accuracy is"),
         (lambda level: SurrogateTeacher([0.5], std=-1), "std is -1"),
+        (lambda level: SurrogateTeacher([0.5], std=math.nan), "std is nan"),
+        (lambda level: SurrogateTeacher([0.5], mean=math.inf), "mean is inf"),
+        (lambda level: SurrogateTeacher([0.5], mean=None), "mean is None"),
+        (lambda level: SurrogateTeacher([0.5], "smell"), "encoding is 'smell'"),
     ],
 )
 def test_what_cannot_be_is_one_line(hall, wrong, message) -> None:
     with pytest.raises(InputError, match=message):
         wrong(hall)
+
+
+@pytest.mark.parametrize("accuracy", [1, 1.0, np.float32(1), [1.0], (1,), np.ones(1), np.ones(3), [1.0] * 3])
+def test_an_accuracy_may_be_a_number_for_all_or_one_for_each(accuracy) -> None:
+    level = make_env("minigrid:MiniGrid-DoorKey-6x6-v0").level
+    assert SurrogateTeacher(accuracy).propose(level) == oracle_subgoals(level)
 
 
 def test_the_number_of_accuracies_must_fit() -> None:

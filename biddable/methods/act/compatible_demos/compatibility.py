@@ -214,14 +214,16 @@ def nearest_demonstration(one: Demonstration, pool: Sequence[Demonstration]) -> 
 
 
 def warped_distance(first: Floats, second: Floats) -> float:
-    """Dynamic time warping: the least sum of distances between the states of two sequences laid side by side.
+    """Dynamic time warping, as the official code has it: how far two sequences laid side by side are apart.
 
-    Each may wait for the other; none goes back.
+    Each may wait for the other; none goes back. The distance is the root of the least sum of squared
+    (Euclidean) distances between states, so one that strays far for a moment is further away than one that is
+    a little off throughout; with a plain sum of distances another demonstration may be the nearest.
     """
-    apart = np.linalg.norm(first[:, None] - second[None], axis=-1)
+    apart = np.square(first[:, None] - second[None]).sum(-1)
     total = np.full((len(first) + 1, len(second) + 1), np.inf)
     total[0, 0] = 0
     for i, row in enumerate(apart, 1):
         for j, distance in enumerate(row, 1):
             total[i, j] = distance + min(total[i - 1, j], total[i, j - 1], total[i - 1, j - 1])
-    return float(total[-1, -1])
+    return float(np.sqrt(total[-1, -1]))

@@ -35,7 +35,8 @@ class Feedback:
         score: how well it fits, from 0 to 1.
         incompatible: how many of its steps do not.
         windows: where to look, worst first, as (first step, end); empty where it was accepted.
-        nearest: the base demonstration most like it, as a place among them; None where it was accepted.
+        nearest: the base demonstration most like it by dynamic time warping (see ``nearest_demonstration``),
+            as a place among them; None where it was accepted.
     """
 
     accepted: bool

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from numbers import Real
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from minigrid.core.world_object import WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 
 from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.subgoals import Cell, Subgoal, kind_of, objects, oracle_subgoals
+from biddable.methods.act.words_as_beacons.subgoals import (
+    ENCODINGS,
+    Cell,
+    Encoding,
+    Subgoal,
+    kind_of,
+    objects,
+    oracle_subgoals,
+)
 from biddable.models.base import LanguageModel
 from biddable.types import user
 
@@ -36,27 +46,34 @@ class SurrogateTeacher:
     """The oracle, with each subgoal replaced with probability 1 - accuracy: the paper's stand-in for a model.
 
     Attributes:
-        accuracy: from 0 to 1; one for all subgoals, or one for each.
+        accuracy: from 0 to 1; one for all subgoals (a number, or a sequence of one), or one for each.
         encoding: ``relative`` errors are cells nearby; others are other objects.
         mean, std: of the distance of a wrong cell, in cells (Manhattan).
         seed: decides the errors.
         official: as the paper's code draws cells: always to the right.
     """
 
-    accuracy: Sequence[float]
-    encoding: Literal["relative", "representation", "language"] = "relative"
+    accuracy: float | Sequence[float]
+    encoding: Encoding = "relative"
     mean: float = 1.0
     std: float = 1.0
     seed: int = 0
     official: bool = False
 
     def __post_init__(self) -> None:
-        if not self.accuracy or not all(0 <= share <= 1 for share in self.accuracy):
-            raise InputError(
-                "accuracy", list(self.accuracy), "shares from 0 to 1, one for all or one for each"
-            )
-        if not self.std >= 0:
-            raise InputError("std", self.std, "a number of at least 0")
+        """Check what was given.
+
+        Raises:
+            InputError: an accuracy that is no number from 0 to 1 nor a flat sequence of such, an unknown
+                encoding, a mean that is no number, or a std below 0.
+        """
+        self.accuracy = _shares(self.accuracy)
+        if self.encoding not in ENCODINGS:
+            raise InputError("encoding", self.encoding, "one of " + ", ".join(ENCODINGS))
+        if not _is_number(self.mean) or not math.isfinite(self.mean):
+            raise InputError("mean", self.mean, "a finite number")
+        if not _is_number(self.std) or not 0 <= self.std < math.inf:
+            raise InputError("std", self.std, "a finite number of at least 0")
         self._rng = np.random.default_rng(self.seed)
 
     def propose(self, level: MiniGridEnv) -> list[Subgoal]:
@@ -66,7 +83,9 @@ class SurrogateTeacher:
             InputError: the number of accuracies is neither one nor that of the subgoals.
         """
         right = oracle_subgoals(level)
-        shares = list(self.accuracy) * (len(right) if len(self.accuracy) == 1 else 1)
+        shares = _shares(self.accuracy)
+        if len(shares) == 1:
+            shares *= len(right)
         if len(shares) != len(right):
             raise InputError("accuracy", len(shares), f"1 or {len(right)} shares, as there are subgoals")
         # With accuracy 1 nothing is ever replaced: the draw is below 1.
@@ -100,6 +119,22 @@ class SurrogateTeacher:
             if around:
                 return around[int(self._rng.integers(len(around)))]
         return cell
+
+
+def _shares(accuracy: float | Sequence[float]) -> list[float]:
+    """The accuracies as a list; a number is one for all."""
+    try:
+        given: list[object] = [accuracy] if isinstance(accuracy, Real) else list(accuracy)  # type: ignore[arg-type]
+    except TypeError:  # nothing that can be gone through
+        given = []
+    shares = [float(share) for share in given if _is_number(share) and 0 <= share <= 1]
+    if not given or len(shares) != len(given):
+        raise InputError("accuracy", accuracy, "a share from 0 to 1 for all, or a flat list of one for each")
+    return shares
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _mistaken_for(level: MiniGridEnv) -> list[tuple[Cell, WorldObj]]:

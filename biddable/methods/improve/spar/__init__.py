@@ -43,6 +43,10 @@ Departures from the paper, and why:
   judge.
 * *Caps* on the refiner's data stay the paper's numbers below 10,000 prompts, where they rarely bind; what
   repeats a judge prompt is left out once for repairs and once for judgements.
+* *The critique that is taught.* Of the votes on an answer the *first* that agrees with the majority is the
+  critique everywhere: what the refiner sees of a failed answer and what it learns to say of a disputed one.
+  The official script takes the last such vote for the latter, the refiner's targets. It matters with
+  ``judge=self`` only: rules do not vote.
 * A tree in which no repair could be made is a failure like any other; the official script skips it.
 """
 
