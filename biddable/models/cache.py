@@ -59,9 +59,13 @@ class ResponseCache:
                 logger.warning("responses are not being kept in %s: %s", self.folder, error)
             self._warned = True
 
-    def _path(self, request: Mapping[str, Any]) -> Path:
+    def place(self, request: Mapping[str, Any]) -> str:
+        """What tells a request from others."""
         canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
-        key = hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def _path(self, request: Mapping[str, Any]) -> Path:
+        key = self.place(request)
         # 256 folders keep each small enough to list even with millions of responses.
         return self.folder / key[:2] / key[2:]
 

@@ -1,6 +1,6 @@
 """Posting JSON to a server that may be slow, busy, broken or lying, in bounded time.
 
-One ``post`` takes at most ``retries + 1`` attempts of ``timeout_s`` each, with at most
+One ``post`` takes at most ``2 * retries + 1`` attempts of ``timeout_s`` each, with at most
 ``MAX_WAIT_S`` between two of them. What is worth another attempt: 408, 409, 429, any 5xx, a
 connection that fails, an answer that is late or makes no sense.
 """
@@ -8,37 +8,54 @@ connection that fails, an answer that is late or makes no sense.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
+import os
 import random
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, TypeVar
 
 import httpx
 
-from biddable.errors import EndpointError
+from biddable.errors import EndpointError, InputError
+from biddable.models.address import is_loopback, without_secrets
+from biddable.models.waits import MAX_WAIT_S, asked_wait
 
-MAX_WAIT_S = 60.0
 MAX_MESSAGE = 300
+LONG_WAIT_S = 5.0
 WORTH_RETRYING = {408, 409, 429}
 FAULT_OF_THE_REQUEST = {400, 413, 422}
+PERHAPS_OF_THE_REQUEST = {403, 451}
+"""Refused access; by some servers' moderation, one prompt."""
 
 T = TypeVar("T")
 
 
-class RefusedError(EndpointError):
-    """The server will not answer this one request; others may fare better."""
+class NoAnswerError(EndpointError):
+    """One request got no answer; others may fare better.
+
+    Attributes:
+        said: why, in one line, without the address.
+    """
+
+    def __init__(self, url: str, said: str):
+        super().__init__(f"{url}: {said}")
+        self.said = said
+
+
+class RefusedError(NoAnswerError):
+    """The server found fault with the request itself. ``answer`` is what it said, as it came."""
+
+    def __init__(self, url: str, said: str, answer: bytes):
+        super().__init__(url, said)
+        self.answer = answer
 
 
 class _TryAgainError(Exception):
-    def __init__(self, problem: str, wait_s: float = 0.0):
-        self.problem, self.wait_s = problem, wait_s
+    def __init__(self, problem: str, wait_s: float = 0.0, *, unreachable: bool = False):
+        self.problem, self.wait_s, self.unreachable = problem, wait_s, unreachable
 
 
 @dataclass(frozen=True)
@@ -46,14 +63,17 @@ class Endpoint:
     """A server, and how much patience to have with it.
 
     Args:
-        url: base address, without a trailing slash.
+        url: base address, without a trailing slash and a query: what errors name.
+        chat_url: the full address that is posted to.
         api_key: sent as a bearer token; never shown, not even when the server repeats it.
         timeout_s: seconds one attempt may take from connecting to the last byte.
-        retries: attempts after the first.
+        retries: attempts after the first. A long wait that the server asks for takes up none, at most so
+            many times again.
         backoff_s: before retry ``k`` (from 0), wait a random time of up to ``backoff_s * 2**k`` seconds.
     """
 
     url: str
+    chat_url: str
     api_key: str | None = field(repr=False)
     timeout_s: float
     retries: int
@@ -64,49 +84,85 @@ class Endpoint:
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
+            if httpx.URL(self.url).host.endswith(".azure.com"):
+                headers["api-key"] = self.api_key
         return httpx.AsyncClient(
             headers=headers,
             timeout=self.timeout_s,
-            verify=_certificates(),
+            verify=_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE")),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             # The environment's proxy stands on another machine: it cannot reach our loopback.
-            trust_env=not _is_loopback(self.url),
+            trust_env=not is_loopback(self.url),
         )
 
     async def post(
-        self, client: httpx.AsyncClient, path: str, body: Mapping[str, Any], read: Callable[[bytes], T]
+        self,
+        client: httpx.AsyncClient,
+        body: Mapping[str, Any],
+        read: Callable[[bytes], T],
+        *,
+        retries: int | None = None,
     ) -> T:
         """Post ``body`` and return what ``read`` makes of the answer (ValueError from it: nonsense).
 
         Raises:
-            RefusedError: the server found fault with this request (400, 413, 422).
-            EndpointError: it refused for another reason (401, 404 …), or no attempt brought an answer.
+            RefusedError: the server found fault with this request (400, 413, 422; 403, 451 perhaps).
+            NoAnswerError: no attempt brought an answer.
+            EndpointError: it refuses us (401, 404 …), or it cannot be reached.
         """
-        problem = ""
-        for attempt in range(self.retries + 1):
+        retries = self.retries if retries is None else retries
+        attempts = used = patience = 0
+        while True:
+            attempts += 1
             try:
-                return await self._attempt(client, path, body, read)
+                return await self._attempt(client, body, read)
             except _TryAgainError as again:
-                problem = again.problem
-                jitter = random.uniform(0, min(MAX_WAIT_S, self.backoff_s * 2**attempt))
-                wait_s = max(again.wait_s, jitter)
-            if attempt < self.retries:
-                await asyncio.sleep(wait_s)
-        raise EndpointError(
-            f"{self.url}: no usable answer after {self.retries + 1} attempts; the last: {problem}"
-        )
+                problem = again
+            if problem.wait_s >= LONG_WAIT_S and patience < retries:
+                patience += 1
+            else:
+                used += 1
+            if used > retries:
+                break
+            jitter = random.uniform(0, min(MAX_WAIT_S, self.backoff_s * 2 ** (attempts - 1)))
+            await asyncio.sleep(max(problem.wait_s, jitter))
+        times = f"{attempts} attempts" if attempts > 1 else "1 attempt"
+        said = f"no usable answer after {times}; the last: {problem.problem}"
+        if problem.unreachable:
+            raise EndpointError(f"{self.shown_url}: {said}")
+        raise NoAnswerError(self.shown_url, said)
+
+    async def get(self, client: httpx.AsyncClient, url: str) -> Any:
+        """The JSON at an address of this server, asked for once; None where there is none."""
+        try:
+            async with asyncio.timeout(min(self.timeout_s, 10.0)):
+                reply = await client.get(url)
+            return reply.json() if reply.is_success else None
+        except (TimeoutError, httpx.HTTPError, ValueError, RecursionError):
+            return None
+
+    @property
+    def shown_url(self) -> str:
+        """``url``, without the key where somebody put it there."""
+        return self._without_key(self.url)
 
     async def _attempt(
-        self, client: httpx.AsyncClient, path: str, body: Mapping[str, Any], read: Callable[[bytes], T]
+        self, client: httpx.AsyncClient, body: Mapping[str, Any], read: Callable[[bytes], T]
     ) -> T:
         try:
             # httpx limits each read, so a server that trickles bytes would never run into its timeout.
             async with asyncio.timeout(self.timeout_s):
-                reply = await client.post(self.url + path, content=json.dumps(body))
+                reply = await client.post(self.chat_url, content=json.dumps(body))
         except (TimeoutError, httpx.TimeoutException):
-            raise _TryAgainError(f"not answered in full within {self.timeout_s:g} s") from None
+            late = f"not answered in full within {self.timeout_s:g} s (--timeout)"
+            raise _TryAgainError(late) from None
         except httpx.RequestError as error:
-            raise _TryAgainError(self._one_line(f"{type(error).__name__}: {error}")) from None
+            said = self._one_line(f"{type(error).__name__}: {error}")
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                way_out = "name a file with its certificate, or its authority's, in SSL_CERT_FILE"
+                line = f"the server's certificate is not trusted; {way_out} ({said})"
+                raise EndpointError(f"{self.shown_url}: {line}") from None
+            raise _TryAgainError(said, unreachable=isinstance(error, httpx.ConnectError)) from None
 
         status = reply.status_code
         if reply.is_success:
@@ -117,49 +173,44 @@ class Endpoint:
                 raise _TryAgainError(self._one_line(said)) from None
         said = self._one_line(f"{status} {reply.reason_phrase}: {_message(reply) or '(nothing more)'}")
         if status in WORTH_RETRYING or status >= 500:
-            raise _TryAgainError(said, _retry_after(reply.headers.get("Retry-After", "")))
-        raise (RefusedError if status in FAULT_OF_THE_REQUEST else EndpointError)(f"{self.url}: {said}")
+            raise _TryAgainError(said, asked_wait(reply.headers, reply.text))
+        if status in FAULT_OF_THE_REQUEST | PERHAPS_OF_THE_REQUEST:
+            raise RefusedError(self.shown_url, said, reply.content)
+        if target := reply.headers.get("Location", ""):
+            said = self._one_line(f"{status} {reply.reason_phrase} to {without_secrets(target)}: ask there")
+        raise EndpointError(f"{self.shown_url}: {said}")
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self.api_key, "***") if self.api_key else text
 
     def _one_line(self, text: str) -> str:
-        if self.api_key:
-            text = text.replace(self.api_key, "***")
         # The text is a stranger's: no line breaks, no terminal escapes.
-        text = "".join(c for c in " ".join(text.split()) if c.isprintable())
+        text = "".join(c for c in " ".join(self._without_key(text).split()) if c.isprintable())
         return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def _certificates(ssl_cert_file: str | None, requests_ca_bundle: str | None) -> ssl.SSLContext:
     # Reading them takes longer than a short answer, and a client lives for one call only.
-    return httpx.create_ssl_context()
-
-
-def _is_loopback(url: str) -> bool:
-    host = httpx.URL(url).host
+    name, path = (
+        ("SSL_CERT_FILE", ssl_cert_file) if ssl_cert_file else ("REQUESTS_CA_BUNDLE", requests_ca_bundle)
+    )
+    if not path:
+        return httpx.create_ssl_context()
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        folder = os.path.isdir(path)
+        return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
+    except OSError:  # which ssl.SSLError is
+        raise InputError(name, path, "a file of certificates (PEM)") from None
 
 
 def _message(reply: httpx.Response) -> str:
     """What the server says went wrong, from the places servers put it; else the body as it is."""
     try:
         found = json.loads(reply.content)
+        found = found[0] if isinstance(found, list) else found
         found = found.get("error", found.get("detail", found.get("message")))
         found = found["message"] if isinstance(found, dict) else found
-    except (ValueError, RecursionError, AttributeError, KeyError):
+    except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
         found = None
     return found if isinstance(found, str) else reply.text
-
-
-def _retry_after(header: str) -> float:
-    """Seconds that a Retry-After header (seconds or an HTTP date) asks for, at most ``MAX_WAIT_S``."""
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
-        return min(float(header), MAX_WAIT_S)
-    try:
-        until = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return 0.0
-    seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), MAX_WAIT_S)

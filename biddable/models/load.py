@@ -16,13 +16,18 @@ from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
 if TYPE_CHECKING:
     from biddable.models.local import LocalModel
+    from biddable.models.openai import ServedOptions
 
 FORMS = "smollm2, gemma3-270m, a folder, a .gguf file, a hub name, openai:NAME@URL or vllm:NAME"
 WEIGHTS_HERE = "a model whose weights are here"
 
 
 def load_model(
-    spec: str | Path, *, device: str | None = None, precision: Precision = "auto"
+    spec: str | Path,
+    *,
+    device: str | None = None,
+    precision: Precision = "auto",
+    served: ServedOptions | None = None,
 ) -> LanguageModel:
     """Load a model by name.
 
@@ -34,11 +39,12 @@ def load_model(
         device: a torch device; the first GPU, else the CPU, when None.
         precision: what a local model generates in: ``fp32``, ``bf16``, or ``auto``: bf16 where the
             processor is built for it.
+        served: how a served model is asked (time, retries, how many at once, whether answers are kept).
 
     Raises:
         ModelError: it cannot be found or read.
         MissingDependency: its package is not installed.
-        InputError: the name has none of the known forms.
+        InputError: the name has none of the known forms, or ``served`` is given for another.
     """
     name = str(spec)
     if precision not in get_args(Precision):
@@ -46,7 +52,9 @@ def load_model(
     if name.startswith("openai:"):
         from biddable.models.openai import parse_spec
 
-        return parse_spec(name)
+        return parse_spec(name, served)
+    if served is not None:
+        raise InputError("served", served, f"None for {name}: only openai:NAME@URL is served")
     if name.startswith("vllm:"):
         from biddable.models.vllm import VLLMModel
 

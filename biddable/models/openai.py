@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 import os
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
 from biddable.errors import EndpointError, InputError
+from biddable.models.address import base_url, chat_url, without_secrets
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.cache import ResponseCache
 from biddable.models.chat import messages
-from biddable.models.endpoint import Endpoint, RefusedError
+from biddable.models.completions import identifying, parse_completion
+from biddable.models.endpoint import Endpoint, NoAnswerError, RefusedError
+from biddable.models.fields import NEUTRAL, Change, changes
+from biddable.models.identity import CANARY_TOKENS, identity
 from biddable.models.seeds import row_seeds, sample_seed
 from biddable.runs.files import cache_folder
 from biddable.runs.progress import progress
-from biddable.types import Chat, FinishReason, Response
+from biddable.types import Chat, Response
 
 logger = logging.getLogger(__name__)
 
-NEUTRAL: dict[str, Any] = {"top_k": 0, "min_p": 0.0, "logprobs": True, "top_logprobs": 1}
-"""Fields that are sent although not every server takes them, and the value at which they may be left out.
+FAILED_IN_ROW = 5
+"""Requests in a row without an answer, after which a plain one shows whether there is any to be had."""
 
-Left to themselves servers filter: llama.cpp to the 40 likeliest tokens of at least 5 % of the best
-one's probability, vLLM as the model's own generation config says. ``Sampling`` promises no filter
-unless asked for, so the filters are switched off in so many words.
-"""
+PLAIN_REQUEST = [{"role": "user", "content": "Say hello."}]
+"""What a server answers that answers at all."""
 
 T = TypeVar("T")
 
 
-def parse_spec(spec: str) -> OpenAIModel:
+@dataclass(frozen=True, slots=True)
+class ServedOptions:
+    """How a served model is asked: see ``OpenAIModel``. ``cache``: are answers kept and used again."""
+
+    timeout_s: float = 60.0
+    retries: int = 5
+    concurrency: int = 8
+    cache: bool = True
+
+
+def parse_spec(spec: str, options: ServedOptions | None = None) -> OpenAIModel:
     """The model that ``openai:NAME@URL`` names; its responses are kept in the cache folder.
 
     Raises:
-        InputError: the text has another form, or the URL cannot be used.
+        InputError: the text has another form, or the URL or an option cannot be used.
     """
     match = re.fullmatch(r"openai:(.+)@(https?://\S+)", spec)
     if match is None:
-        raise InputError("model", _without_secrets(spec), "openai:NAME@URL with an http:// or https:// URL")
-    return OpenAIModel(match[1], match[2], cache=cache_folder() / "responses")
+        raise InputError("model", without_secrets(spec), "openai:NAME@URL with an http:// or https:// URL")
+    how = asdict(options or ServedOptions())
+    folder = cache_folder() / "responses" if how.pop("cache") else None
+    return OpenAIModel(match[1], match[2], cache=folder, **how)
 
 
 class OpenAIModel:
@@ -62,12 +75,13 @@ class OpenAIModel:
 
     Args:
         name: what the server calls the model.
-        url: the server's address, with or without ``/v1``.
+        url: the server's address, with or without ``/v1``; one with ``/chat/completions`` as it is.
         api_key: sent to ``url`` and nowhere else; the environment variable ``OPENAI_API_KEY`` when None.
         timeout_s: seconds that one attempt at one response may take.
         retries: further attempts after one that failed in a way that may pass.
         concurrency: how many requests are under way at a time.
-        cache: folder to keep responses in; None keeps none.
+        cache: folder to keep responses in; None keeps none. What is kept there is used again where the model
+            is found to be the same (``biddable.models.identity``).
         backoff_s: see ``Endpoint``.
 
     Raises:
@@ -93,10 +107,15 @@ class OpenAIModel:
         if concurrency < 1:
             raise InputError("concurrency", concurrency, "an integer of at least 1")
         self.name = name
-        self._endpoint = Endpoint(base_url(url), _usable_key(api_key), timeout_s, retries, backoff_s)
+        self._endpoint = Endpoint(
+            base_url(url), chat_url(url), _usable_key(api_key), timeout_s, retries, backoff_s
+        )
         self._concurrency = concurrency
         self._cache = ResponseCache(cache) if cache is not None else None
-        self._refused_fields: set[str] = set()
+        self._changes: dict[str, Change] = {}
+        self._identity = ""
+        self._kept_here: set[str] = set()
+        self._failed_in_row = 0
 
     def generate(
         self,
@@ -109,12 +128,13 @@ class OpenAIModel:
         """``n`` responses to each chat, in order; ``seeds`` holds one integer per chat (default 0, 1, …).
 
         ``logprobs`` are filled where the server gives them; ``token_ids`` stay empty, as the
-        tokenizer is the server's. A request that the server refuses does not stop the others; a server
-        that fails stops the batch. Either way the responses that came are in the cache, so calling
-        again goes on from there.
+        tokenizer is the server's. A request that gets no answer does not end the others: its response is
+        empty and its ``error`` says why. The responses that came are in the cache, so calling again goes
+        on from there.
 
         Raises:
-            EndpointError: a response is missing, and why.
+            EndpointError: the server is at fault: it cannot be reached or refuses us, or it answers neither
+                these requests nor a plain one.
             InputError: ``n`` or ``seeds`` cannot be used.
         """
         bodies = [
@@ -122,10 +142,10 @@ class OpenAIModel:
             for chat, seed in zip(chats, row_seeds(chats, n, seeds), strict=True)
             for sample in range(n)
         ]
-        answers = _run(self._answer_all(bodies)) if bodies else []
-        responses = [answer for answer in answers if isinstance(answer, Response)]
-        if refusals := [answer for answer in answers if isinstance(answer, RefusedError)]:
-            raise EndpointError(f"{refusals[0]} ({len(refusals)} of {len(answers)} requests were refused)")
+        responses = _run(self._answer_all(bodies)) if bodies else []
+        if errors := [response.error for response in responses if response.error]:
+            counted = f"{len(errors)} of {len(responses)} requests to {self.name} got no answer"
+            logger.warning("%s; the first: %s", counted, errors[0])
         return [responses[i : i + n] for i in range(0, len(responses), n)]
 
     def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
@@ -155,93 +175,114 @@ class OpenAIModel:
         }
         return body | {"stop": list(sampling.stop)} if sampling.stop else body
 
-    async def _answer_all(self, bodies: Sequence[dict[str, Any]]) -> list[Response | RefusedError]:
-        free = asyncio.Semaphore(self._concurrency)
+    async def _answer_all(self, bodies: Sequence[dict[str, Any]]) -> list[Response]:
+        free, checking = asyncio.Semaphore(self._concurrency), asyncio.Lock()
+        failures: list[NoAnswerError] = []
+        from_cache = 0
         with progress(len(bodies), f"asking {self.name}") as advance:
 
-            async def answer(body: dict[str, Any]) -> Response | RefusedError:
+            async def answer(body: dict[str, Any]) -> Response:
+                nonlocal from_cache
                 async with free:
                     try:
-                        return await self._answer(client, body)
-                    except RefusedError as refusal:
-                        return refusal
+                        response, kept = await self._answer(client, body)
+                        from_cache += kept
+                        return response
+                    except NoAnswerError as failure:
+                        failures.append(failure)
+                        self._failed_in_row += 1
+                        async with checking:
+                            if self._failed_in_row >= FAILED_IN_ROW:
+                                await self._require_alive(client, body, failures, len(bodies))
+                        return Response("", finish_reason="error", error=failure.said)
                     finally:
                         advance(1)
 
             try:
-                async with self._endpoint.client() as client, asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(answer(body)) for body in bodies]
-            except ExceptionGroup as failures:
-                raise failures.exceptions[0] from None
+                async with self._endpoint.client() as client:
+                    if self._cache is not None and not self._identity:
+                        self._identity = await self._identify(client, self._cache.folder, bodies)
+                    async with asyncio.TaskGroup() as group:
+                        tasks = [group.create_task(answer(body)) for body in bodies]
+                    if len(failures) == len(bodies):
+                        await self._require_alive(client, bodies[0], failures, len(bodies))
+            except ExceptionGroup as raised:
+                raise raised.exceptions[0] from None
+        if from_cache:
+            where = "came from the cache, where an earlier call kept them (--no-cache asks for all anew)"
+            logger.warning("%d of %d answers of %s %s", from_cache, len(bodies), self.name, where)
         return [task.result() for task in tasks]
 
-    async def _answer(self, client: httpx.AsyncClient, body: dict[str, Any]) -> Response:
+    async def _require_alive(
+        self, client: httpx.AsyncClient, body: dict[str, Any], failures: Sequence[NoAnswerError], asked: int
+    ) -> None:
+        """Tell requests that are at fault from a server that is: it answers a plain request, or it is.
+
+        Raises:
+            EndpointError: it does not, in the words of the first failure.
+        """
+        try:
+            await self._ask(client, {**body, "messages": PLAIN_REQUEST}, parse_completion, retries=0)
+        except EndpointError:
+            counted = f" ({len(failures)} of {asked} requests failed, and so did a plain one)"
+            raise EndpointError(f"{failures[0]}{counted if asked > 1 else ''}") from None
+        self._failed_in_row = 0
+
+    async def _identify(
+        self, client: httpx.AsyncClient, folder: Path, bodies: Sequence[dict[str, Any]]
+    ) -> str:
+        async def ask(prompt: list[dict[str, str]]) -> tuple[str, str, str]:
+            body = self._body((), Sampling(CANARY_TOKENS, temperature=0.0), 0) | {"messages": prompt}
+            return await self._ask(client, body, identifying, retries=min(2, self._endpoint.retries))
+
+        prompts = [body["messages"] for body in bodies]
+        return await identity(self._endpoint, client, self.name, folder, prompts, ask)
+
+    async def _answer(self, client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[Response, bool]:
+        """The response, and whether an earlier model object kept it."""
         if self._cache is None:
-            return await self._ask(client, body)
-        request = {"url": self._endpoint.url, **body}
+            return await self._ask(client, body, parse_completion), False
+        request = {"url": self._endpoint.chat_url, "identity": self._identity, **body}
+        place = self._cache.place(request)
         response = self._cache.get(request)
-        if response is None:
-            response = await self._ask(client, body)
+        if response is not None:
+            return response, place not in self._kept_here
+        response = await self._ask(client, body, parse_completion)
+        if not response.error:
+            self._kept_here.add(place)
             # Waiting for the disk must not keep the other requests waiting.
             await asyncio.to_thread(self._cache.put, request, response)
-        return response
+        return response, False
 
-    async def _ask(self, client: httpx.AsyncClient, body: dict[str, Any]) -> Response:
-        """Post ``body``, less the neutral fields this server has been found to refuse."""
-        neutral = {name for name, value in NEUTRAL.items() if body[name] == value}
+    async def _ask(
+        self,
+        client: httpx.AsyncClient,
+        body: dict[str, Any],
+        read: Callable[[bytes], T],
+        *,
+        retries: int | None = None,
+    ) -> T:
+        """Post ``body``, with the changes that this server has been found to want."""
+        made = {name: change for name, change in self._changes.items() if change.fits(body)}
         while True:
-            left_out = neutral & self._refused_fields
-            sent = {name: value for name, value in body.items() if name not in left_out}
+            sent = body
+            for change in made.values():
+                sent = change.apply(sent)
             try:
-                return await self._endpoint.post(client, "/chat/completions", sent, parse_completion)
+                answer = await self._endpoint.post(client, sent, read, retries=retries)
             except RefusedError as refusal:
-                named = {name for name in neutral - left_out if name in str(refusal)}
-                if not named:
+                wanted = changes(refusal.answer, sent, body)
+                if all(made.get(name) == change for name, change in wanted.items()):
                     raise
-                if new := sorted(named - self._refused_fields):
-                    fields = ", ".join(new)
-                    logger.warning("%s does not take %s and goes by its own default", self.name, fields)
-                self._refused_fields |= named
-
-
-def base_url(url: str) -> str:
-    """The address that ``/chat/completions`` is appended to: with ``/v1``, unless the path has a version.
-
-    Raises:
-        InputError: it is no http(s) URL, or it holds what an address should not (a password, a query).
-    """
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL("")
-    address = parsed.scheme in {"http", "https"} and parsed.host and 0 < (parsed.port or 80) < 2**16
-    if not address or parsed.userinfo or parsed.query or parsed.fragment:
-        raise InputError(
-            "url", _without_secrets(url), "http(s)://HOST[:PORT][/PATH] without user, query or fragment"
-        )
-    path = parsed.path.rstrip("/").removesuffix("/chat/completions")
-    return str(parsed.copy_with(path=path if re.search(r"/v[0-9]", path) else path + "/v1"))
-
-
-def parse_completion(body: bytes) -> Response:
-    """The response in a chat completion. Raises ValueError for anything that is not one."""
-    try:
-        choice = json.loads(body)["choices"][0]
-        text = choice["message"]["content"]
-        tokens = (choice.get("logprobs") or {}).get("content") or ()
-        logprobs = tuple(float(token["logprob"]) for token in tokens)
-        finish = choice.get("finish_reason")
-    except (LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"no chat completion: {type(error).__name__} {error}") from error
-    if not isinstance(text, str | None) or any(map(math.isnan, logprobs)):
-        raise ValueError("no chat completion: the content is not text, or a logprob not a number")
-    finish_reason: FinishReason = finish if finish in ("stop", "length") else "error"
-    return Response(_whole_characters(text or ""), (), logprobs, finish_reason)
-
-
-def _whole_characters(text: str) -> str:
-    """``text`` with U+FFFD for half characters, which JSON can hold and no file or terminal can."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+                made |= wanted
+                continue
+            self._failed_in_row = 0
+            for name, change in made.items():  # now that they are known to help
+                if self._changes.get(name) != change:
+                    self._changes[name] = change
+                    if note := change.note():
+                        logger.warning("%s %s", self.name, note)
+            return answer
 
 
 def _usable_key(api_key: str | None) -> str | None:
@@ -250,10 +291,6 @@ def _usable_key(api_key: str | None) -> str | None:
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise InputError("api_key", "(not shown)", "printable ASCII without spaces")
     return key or None
-
-
-def _without_secrets(url: str) -> str:
-    return re.sub(r"\?.*", "?***", re.sub(r"//.*@", "//***@", url))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

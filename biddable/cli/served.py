@@ -1,0 +1,63 @@
+"""How a served model is asked, as options of the commands that ask one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from biddable.errors import InputError
+
+_FIELDS = {"timeout": "timeout_s", "retries": "retries", "concurrency": "concurrency", "no_cache": "cache"}
+
+_OPTIONS = (
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="Longest time for one answer of a served model.  [default: 60]",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Further attempts where a served model fails.  [default: 5]",
+    ),
+    click.option(
+        "--concurrency",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Requests to a served model at a time.  [default: 8]",
+    ),
+    click.option(
+        "--no-cache", is_flag=True, help="Neither use nor keep answers of a served model in the cache."
+    ),
+)
+
+
+def served_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of served models to a command, which takes them as ``served``.
+
+    ``served`` is what ``load_model`` takes: ``ServedOptions``, or None where no option is given.
+    """
+
+    @functools.wraps(command)
+    def with_served(*args: Any, **values: Any) -> Any:
+        given = {name: value for name in _FIELDS if (value := values.pop(name)) not in (None, False)}
+        return command(*args, **values, served=_served(values["model"], given) if given else None)
+
+    for option in reversed(_OPTIONS):
+        with_served = option(with_served)
+    return with_served
+
+
+def _served(model: str, given: dict[str, Any]) -> Any:
+    from biddable.models.openai import ServedOptions
+
+    if not model.startswith("openai:"):
+        name, value = next(iter(given.items()))
+        flag = "--" + name.replace("_", "-")
+        raise InputError(flag, value, f"nothing: {model} is not served (openai:NAME@URL)")
+    return ServedOptions(**{_FIELDS[name]: name != "no_cache" and value for name, value in given.items()})
