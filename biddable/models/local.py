@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,8 @@ class LocalModel:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
 
     def _response(self, completion: Completion, sampling: Sampling) -> Response:
+        if isnan(sum(completion.logprobs)):
+            return Response("", finish_reason="error", error="the model's numbers are not finite (NaN)")
         text = self._decode(completion.token_ids)
         cuts = [place for stop in sampling.stop if (place := text.find(stop)) >= 0]
         return Response(
