@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from biddable.cli.generate import sampling_options
+from biddable.cli.served import served_options
 from biddable.errors import InputError
 from biddable.tasks.chats import sendable
+
+if TYPE_CHECKING:
+    from biddable.models.openai import ServedOptions
 
 
 @click.command()
 @click.argument("model")
 @click.option("--system", metavar="TEXT", help="A first message that says how to behave.")
 @sampling_options
-def chat(model: str, system: str | None, seed: int, **sampling: object) -> None:
+@served_options
+def chat(
+    model: str, system: str | None, seed: int, served: ServedOptions | None, **sampling: object
+) -> None:
     """Talk to a model, on a terminal or through a pipe.
 
     /reset forgets the conversation, /exit (or the end of the input) ends it.
@@ -33,7 +41,7 @@ def chat(model: str, system: str | None, seed: int, **sampling: object) -> None:
 
     how = Sampling(**sampling)  # type: ignore[arg-type]
     opening: Chat = (Message("system", sendable("--system", system)),) if system is not None else ()
-    loaded, talk = load_model(model), opening
+    loaded, talk = load_model(model, served=served), opening
     for turn, line in enumerate(_lines(), seed):
         if line == "/exit":
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from biddable import registry
 from biddable.cli.flags import written_as_flags
 from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
 from biddable.cli.output import json_option, print_json, print_table
+from biddable.cli.served import served_options
+
+if TYPE_CHECKING:
+    from biddable.models.openai import ServedOptions
 
 
 class _Suite(click.ParamType):
@@ -52,6 +56,7 @@ def _suites() -> click.Choice[str]:
     "made for less than twice that]",
 )
 @strip_thinking_option
+@served_options
 @click.option("--out", metavar="DIR", help="The run folder.  [default: runs/eval-SUITE-MODEL]")
 @json_option
 def evaluate(
@@ -61,6 +66,7 @@ def evaluate(
     limit: int | None,
     max_tokens: int | None,
     strip_thinking: bool,
+    served: ServedOptions | None,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -90,6 +96,7 @@ def evaluate(
             max_tokens=max_tokens,
             strip_thinking=strip_thinking,
             out=folder,
+            served=served,
         )
     page, results = write_report(folder), read_results(Path(folder))
     warn("task", report.unanswered, results.notes)

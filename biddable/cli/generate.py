@@ -11,9 +11,11 @@ import click
 
 from biddable.cli.judge import strip_thinking_option, warn
 from biddable.cli.output import replaceable
+from biddable.cli.served import served_options
 from biddable.errors import EndpointError, FileError, InputError
 
 if TYPE_CHECKING:
+    from biddable.models.openai import ServedOptions
     from biddable.types import Chat, Response
 
 ADDED = {"responses", "response", "finish_reasons", "finish_reason", "error"}
@@ -79,8 +81,16 @@ def sampling_options(command: Any) -> Any:
 )
 @strip_thinking_option
 @sampling_options
+@served_options
 def generate(
-    model: str, prompts: str, out: str, count: int, strip_thinking: bool, seed: int, **sampling: Any
+    model: str,
+    prompts: str,
+    out: str,
+    count: int,
+    strip_thinking: bool,
+    seed: int,
+    served: ServedOptions | None,
+    **sampling: Any,
 ) -> None:
     """Let a model answer a file of prompts.
 
@@ -109,7 +119,8 @@ def generate(
     seeds = [int(np.random.SeedSequence([seed, i]).generate_state(1)[0]) for i in range(len(rows))]
     places, chats = [place for place, _, _ in rows], [chat for _, _, chat in rows]
     try:
-        answers = load_model(model).generate(chats, n=count, sampling=how, seeds=seeds)
+        loaded = load_model(model, served=served)
+        answers = loaded.generate(chats, n=count, sampling=how, seeds=seeds)
     except InputError as error:  # raised only where no prompt can be answered
         raise error.at(places[0]) if error.field == "prompt" else error from None
     thinking = sum(has_thinking(found.text) for responses in answers for found in responses)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from biddable import registry
 from biddable.errors import EndpointError, InputError, RunError
@@ -26,6 +26,9 @@ from biddable.runs.run import Run
 from biddable.tasks.suites import Suite
 from biddable.types import Response, Task
 
+if TYPE_CHECKING:
+    from biddable.models.openai import ServedOptions
+
 BATCH = 128
 """Responses between two entries of the journal: what an interruption can lose, decoded side by side."""
 
@@ -42,6 +45,7 @@ def evaluate(
     max_tokens: int | None = None,
     strip_thinking: bool = False,
     out: str | Path | None = None,
+    served: ServedOptions | None = None,
 ) -> IFEvalReport:
     """Let a model answer a suite greedily, and score what it says by the published rules.
 
@@ -59,6 +63,7 @@ def evaluate(
             made for fewer than twice as many).
         strip_thinking: judge answers without their blocks of thinking; the answers are kept whole.
         out: the run folder (default ``evaluation_folder(model, suite)``).
+        served: how a served model is asked.
 
     Raises:
         InputError: an unknown suite, a task file missing or not wanted, tasks that rules cannot judge.
@@ -77,7 +82,7 @@ def evaluate(
     folder = Path(out or evaluation_folder(model, suite))
     _require_same_weights(folder, config)
     with Run.open(folder, "eval", config, seed=0) as run:
-        responses = _answers(run, model, suite_tasks, max_tokens)
+        responses = _answers(run, model, suite_tasks, max_tokens, served)
         if all(response.error for response in responses):
             said = f"none of {len(responses)} tasks was answered; the first: {responses[0].error}"
             raise EndpointError(f"{model}: {said}")
@@ -164,12 +169,14 @@ def _require_same_weights(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _answers(run: Run, model: str, tasks: Sequence[Task], max_tokens: int | None) -> list[Response]:
+def _answers(
+    run: Run, model: str, tasks: Sequence[Task], max_tokens: int | None, served: ServedOptions | None
+) -> list[Response]:
     """The response to each task. One that could not be had in an earlier try is asked for again."""
 
     @functools.cache  # a resumed run may need no model at all
     def loaded() -> tuple[LanguageModel, Sampling]:
-        found = load_model(model)
+        found = load_model(model, served=served)
         limit = max_tokens or default_max_tokens(found)
         run.describe(model_source=getattr(found, "source", found.name), max_tokens=limit)
         return found, Sampling(max_tokens=limit, temperature=0.0)
