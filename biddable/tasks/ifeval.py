@@ -52,8 +52,8 @@ def load_ifeval(path: str | Path) -> list[Task]:
 
     Read beside the published form: what ``read_values`` reads of files and ``read_chat`` of prompts; a key
     that is a text, or missing (the line is then the id); ``instruction_id_list``, ``kwargs`` and its entries
-    as JSON text; entries that are null; ``kwargs`` as one object, which every instruction of the task is then
-    given; and the samples that lm-eval logs, which hold the row as ``doc``.
+    as JSON text; ``kwargs`` or entries that are null; ``kwargs`` as one object, which every instruction of the
+    task is then given; and the samples that lm-eval logs, which hold the row as ``doc``.
 
     Raises:
         FileError: the file cannot be read or is empty, or a row (named) is malformed or repeats a key.
@@ -91,9 +91,10 @@ def _task(row: Row) -> Task:
     value = row.value
     if isinstance(value, dict) and isinstance(value.get("doc"), dict):
         value = value["doc"]
-    if isinstance(value, dict) and isinstance(kwargs := _from_json_text(value.get("kwargs")), dict):
-        ids = _from_json_text(value.get("instruction_id_list"))
-        value = {**value, "kwargs": [kwargs] * len(ids) if isinstance(ids, list) else kwargs}
+    if isinstance(value, dict) and "kwargs" in value:
+        kwargs, ids = (_from_json_text(value.get(name)) for name in ("kwargs", "instruction_id_list"))
+        if isinstance(kwargs, dict | None) and isinstance(ids, list):
+            value = {**value, "kwargs": [kwargs] * len(ids)}
     example = parsed(Row(value, row.where, row.name), _Example, strict=True)
     asked, given = len(example.instruction_id_list), len(example.kwargs)
     if asked != given:

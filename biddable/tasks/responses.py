@@ -70,8 +70,8 @@ def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) ->
         by_prompt.setdefault(answer.prompt, []).append(answer)
     found = [_find(task, known, by_prompt) for task in tasks]
     if not any(found):
-        problem = f"none of its prompts is one of the tasks', the first of which is {_prompt(tasks[0])}"
-        raise FileError(path, problem)
+        first = shown(tasks[0].prompt[-1].content)
+        raise FileError(path, f"none of its prompts is one of the tasks', the first of which is {first}")
     used = {(answer.prompt, answer.key) for answer in found if answer}
     missing = Response("", finish_reason="error", error=f"no response to it in {path}")
     responses = tuple(answer.response if answer else missing for answer in found)
@@ -81,7 +81,7 @@ def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) ->
 def _find(
     task: Task, known: Mapping[tuple[str, str], Answer], by_prompt: Mapping[str, Sequence[Answer]]
 ) -> Answer | None:
-    prompt = task.prompt[-1].content
+    prompt = _plain(task.prompt[-1].content)
     for place in ((prompt, task.id), ("", task.id)):
         if place in known:
             return known[place]
@@ -96,12 +96,13 @@ def _add(known: dict[tuple[str, str], Answer], place: tuple[str, str], answer: A
         raise _differs(answer)
 
 
+def _plain(prompt: str) -> str:
+    """A prompt without what tools change in passing: line ends, and blanks around it."""
+    return prompt.replace("\r\n", "\n").strip()
+
+
 def _differs(answer: Answer) -> FileError:
     return FileError(answer.where, "response: differs from an earlier one to the same prompt")
-
-
-def _prompt(task: Task) -> str:
-    return shown(task.prompt[-1].content)
 
 
 def _answer(row: Row) -> Answer:
@@ -118,7 +119,7 @@ def _answer(row: Row) -> Answer:
     key = task.get("key")
     if isinstance(key, bool) or not isinstance(key, str | int | float | None):
         raise FileError(row.where, f"key is {shown(key)}, expected an integer or a text")
-    return Answer(_response(row, value), prompt, task_id(key), row.where)
+    return Answer(_response(row, value), _plain(prompt), task_id(key), row.where)
 
 
 def _response(row: Row, value: dict[str, Any]) -> Response:

@@ -77,7 +77,6 @@ def test_a_made_file(file):
         ({"prompt": ""}, "prompt is '', expected "),
         ({"instruction_id_list": []}, "instruction_id_list: "),
         ({"instruction_id_list": [3]}, "instruction_id_list.0: "),
-        ({"kwargs": None}, "kwargs: "),
         ({"kwargs": [[]]}, "kwargs.0: "),
         ({"kwargs": "{'num_words': 5}"}, "kwargs: "),
         ({"kwargs": 5}, "kwargs: "),
@@ -129,6 +128,7 @@ NO_COMMA = "punctuation:no_comma"
     ("change", "checks"),
     [
         ({"kwargs": [None]}, (Check(NO_COMMA),)),
+        ({"kwargs": None}, (Check(NO_COMMA),)),
         ({"kwargs": ["{}"]}, (Check(NO_COMMA),)),
         ({"kwargs": ["null"]}, (Check(NO_COMMA),)),
         ({"kwargs": "[{}]"}, (Check(NO_COMMA),)),

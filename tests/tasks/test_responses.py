@@ -43,6 +43,7 @@ DOC = {"key": 1, "prompt": "a", "instruction_id_list": ["x"], "kwargs": [{}]}
             "response": "x",
         },
         {"prompt": "a", "responses": ["x"]},
+        {"prompt": " a\r\n", "response": "x"},
         {"key": 1, "response": "x"},
         {"key": "1", "response": "x"},
         {"key": 1.0, "response": "x"},
