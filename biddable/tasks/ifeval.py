@@ -52,8 +52,8 @@ def load_ifeval(path: str | Path) -> list[Task]:
 
     Read beside the published form: what ``read_values`` reads of files and ``read_chat`` of prompts; a key
     that is a text, or missing (the line is then the id); ``instruction_id_list``, ``kwargs`` and its entries
-    as JSON text; ``kwargs`` or entries that are null; ``kwargs`` as one object, which every instruction of the
-    task is then given; and the samples that lm-eval logs, which hold the row as ``doc``.
+    as JSON text; ``kwargs`` or entries that are null; ``kwargs`` as one object, which every instruction of
+    the task is then given; and the samples that lm-eval logs, which hold the row as ``doc``.
 
     Raises:
         FileError: the file cannot be read or is empty, or a row (named) is malformed or repeats a key.
