@@ -46,11 +46,14 @@ class NoAnswerError(EndpointError):
 
 
 class RefusedError(NoAnswerError):
-    """The server found fault with the request itself. ``answer`` is what it said, as it came."""
+    """The server found fault with the request itself, or with us (``of_us``: one cannot tell).
 
-    def __init__(self, url: str, said: str, answer: bytes):
+    ``answer`` is what it said, as it came.
+    """
+
+    def __init__(self, url: str, said: str, answer: bytes, *, of_us: bool):
         super().__init__(url, said)
-        self.answer = answer
+        self.answer, self.of_us = answer, of_us
 
 
 class _TryAgainError(Exception):
@@ -175,7 +178,8 @@ class Endpoint:
         if status in WORTH_RETRYING or status >= 500:
             raise _TryAgainError(said, asked_wait(reply.headers, reply.text))
         if status in FAULT_OF_THE_REQUEST | PERHAPS_OF_THE_REQUEST:
-            raise RefusedError(self.shown_url, said, reply.content)
+            of_us = status in PERHAPS_OF_THE_REQUEST
+            raise RefusedError(self.shown_url, said, reply.content, of_us=of_us)
         if target := reply.headers.get("Location", ""):
             said = self._one_line(f"{status} {reply.reason_phrase} to {without_secrets(target)}: ask there")
         raise EndpointError(f"{self.shown_url}: {said}")

@@ -107,13 +107,12 @@ def _change(name: str, sent: Any, asked: Any, said: str) -> Change | None:
 
 def _named(answer: bytes) -> tuple[list[str], list[str]]:
     """The texts of a refusal: those in places that name a field, and those that say something."""
-    try:
-        found = json.loads(answer)
-    except (ValueError, RecursionError):
-        return [], [answer.decode(errors="replace")]
     places: list[str] = []
     words: list[str] = []
-    _walk(found, places.append, words.append)
+    try:
+        _walk(json.loads(answer), places.append, words.append)
+    except (ValueError, RecursionError):
+        return [], [answer.decode(errors="replace")]
     return places, words
 
 

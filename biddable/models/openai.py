@@ -178,22 +178,25 @@ class OpenAIModel:
     async def _answer_all(self, bodies: Sequence[dict[str, Any]]) -> list[Response]:
         free, checking = asyncio.Semaphore(self._concurrency), asyncio.Lock()
         failures: list[NoAnswerError] = []
-        from_cache = 0
+        from_cache, alive = 0, False
         with progress(len(bodies), f"asking {self.name}") as advance:
 
             async def answer(body: dict[str, Any]) -> Response:
-                nonlocal from_cache
+                nonlocal from_cache, alive
                 async with free:
                     try:
                         response, kept = await self._answer(client, body)
                         from_cache += kept
+                        alive = True
                         return response
                     except NoAnswerError as failure:
                         failures.append(failure)
                         self._failed_in_row += 1
                         async with checking:
-                            if self._failed_in_row >= FAILED_IN_ROW:
+                            of_us = isinstance(failure, RefusedError) and failure.of_us
+                            if self._failed_in_row >= FAILED_IN_ROW or (of_us and not alive):
                                 await self._require_alive(client, body, failures, len(bodies))
+                                alive = True
                         return Response("", finish_reason="error", error=failure.said)
                     finally:
                         advance(1)
@@ -204,7 +207,7 @@ class OpenAIModel:
                         self._identity = await self._identify(client, self._cache.folder, bodies)
                     async with asyncio.TaskGroup() as group:
                         tasks = [group.create_task(answer(body)) for body in bodies]
-                    if len(failures) == len(bodies):
+                    if not alive:
                         await self._require_alive(client, bodies[0], failures, len(bodies))
             except ExceptionGroup as raised:
                 raise raised.exceptions[0] from None
@@ -233,7 +236,7 @@ class OpenAIModel:
     ) -> str:
         async def ask(prompt: list[dict[str, str]]) -> tuple[str, str, str]:
             body = self._body((), Sampling(CANARY_TOKENS, temperature=0.0), 0) | {"messages": prompt}
-            return await self._ask(client, body, identifying, retries=min(2, self._endpoint.retries))
+            return await self._ask(client, body, identifying, retries=min(1, self._endpoint.retries))
 
         prompts = [body["messages"] for body in bodies]
         return await identity(self._endpoint, client, self.name, folder, prompts, ask)

@@ -3,117 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import socket
-import struct
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from biddable.errors import EndpointError, InputError
 from biddable.models.base import LanguageModel, Sampling
-from biddable.models.endpoint import MAX_WAIT_S, _retry_after
-from biddable.models.openai import OpenAIModel, base_url, parse_completion, parse_spec
+from biddable.models.openai import (
+    FAILED_IN_ROW,
+    PLAIN_REQUEST,
+    OpenAIModel,
+    base_url,
+    chat_url,
+    parse_spec,
+)
 from biddable.types import Response, user
+from tests.models.served import (
+    Server,
+    answer,
+    count_files,
+    echo_seed,
+    hang_up,
+    model,
+    ok,
+    refusing,
+    reset,
+    texts,
+)
 
 KEY = "sk-very-secret-0123456789"
-
-
-def completion(text="fine", finish="stop", **choice):
-    return {"choices": [{"message": {"content": text}, "finish_reason": finish, **choice}]}
-
-
-class Server:
-    """Answers request ``k`` with ``behaviours[k]``, and every later one with the last of them.
-
-    A behaviour takes the handler and the request's body and writes the answer.
-    """
-
-    def __init__(self):
-        self.behaviours = [ok()]
-        self.requests, self.headers = [], []
-        self.closing = threading.Event()
-        self._lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with server._lock:
-                    behave = server.behaviours[min(len(server.requests), len(server.behaviours) - 1)]
-                    server.requests.append((self.path, body))
-                    server.headers.append(dict(self.headers))
-                behave(self, body)
-
-            def log_message(self, *args):
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._http.handle_error = lambda *args: None
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self.closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-
-    def hang(self, handler, body):
-        self.closing.wait(30)
-
-    def trickle(self, handler, body):
-        handler.send_response(200)
-        handler.send_header("Content-Length", "1000000")
-        handler.end_headers()
-        while not self.closing.wait(0.02):
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
-
-
-def answer(status, body, **headers):
-    def behave(handler, _):
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(content)))
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return behave
-
-
-def ok(text="fine", **choice):
-    return answer(200, completion(text, **choice))
-
-
-def echo_seed(handler, body):
-    answer(200, completion(str(body["seed"])))(handler, body)
-
-
-def reset(handler, _):
-    # Lingering for 0 seconds turns the close into a TCP reset.
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    handler.connection.close()
-    handler.close_connection = True
-
-
-def hang_up(handler, _):
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b'{"choices": [')
-    handler.close_connection = True
 
 
 @pytest.fixture
@@ -121,14 +43,6 @@ def server():
     server = Server()
     yield server
     server.close()
-
-
-def model(server, **options):
-    return OpenAIModel("m", server.url, **{"backoff_s": 0.001, "timeout_s": 10, "retries": 2, **options})
-
-
-def texts(rows):
-    return [[response.text for response in row] for row in rows]
 
 
 # --- what may pass is tried again ---
@@ -152,9 +66,6 @@ def texts(rows):
                 b'{"choices": {}}',
                 b'{"choices": [{"message": {"content": 7}}]}',
                 b'{"choices": [{"message": "hello"}]}',
-                json.dumps(completion(logprobs={"content": [{"logprob": "low"}]})).encode(),
-                json.dumps(completion(logprobs={"content": [{"logprob": float("nan")}]})).encode(),
-                json.dumps(completion(logprobs={"content": 5})).encode(),
             )
         ),
         reset,
@@ -183,27 +94,6 @@ def test_retry_after_as_a_date_is_honoured(server):
     assert 0.9 <= time.monotonic() - start < 6
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7.0),
-        ("1.5", 1.5),
-        ("86400", MAX_WAIT_S),
-        ("9" * 400, MAX_WAIT_S),
-        ("Fri, 31 Dec 2199 23:59:59 GMT", MAX_WAIT_S),
-        ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0),
-        ("Fri, 31 Dec 1999 23:59:59 -0000", 0.0),
-        ("Fri, 31 Dec 999999999999 23:59:59 GMT", 0.0),
-        ("-5", 0.0),
-        ("nan", 0.0),
-        ("soon", 0.0),
-        ("", 0.0),
-    ],
-)
-def test_retry_after_is_capped_and_never_trusted(header, seconds):
-    assert _retry_after(header) == seconds
-
-
 # --- what does not pass ends, in bounded time and in one line ---
 
 
@@ -211,7 +101,7 @@ def test_errors_for_ever_end_after_the_retries(server):
     server.behaviours = [answer(500, {"error": {"message": "out of\n  memory"}})]
     with pytest.raises(EndpointError) as raised:
         model(server).generate([user("hi")])
-    assert len(server.requests) == 3
+    assert [body["messages"] == PLAIN_REQUEST for _, body in server.requests] == [False, False, False, True]
     last = "500 Internal Server Error: out of memory"
     assert str(raised.value) == f"{server.url}/v1: no usable answer after 3 attempts; the last: {last}"
 
@@ -247,7 +137,9 @@ def test_a_refusal_of_us_is_not_tried_again_and_stops_the_batch(server, status):
 
 def test_a_redirect_is_not_followed_with_the_key(server):
     server.behaviours = [answer(307, {}, Location="http://127.0.0.1:9/v1/chat/completions")]
-    with pytest.raises(EndpointError, match="307"):
+    with pytest.raises(
+        EndpointError, match=r"307 Temporary Redirect to http://127.0.0.1:9/v1/chat/completions"
+    ):
         model(server, api_key=KEY).generate([user("hi")])
     assert len(server.requests) == 1
 
@@ -278,13 +170,9 @@ def test_the_error_says_what_the_server_said_in_one_line(server, body, said):
 # --- partial failure ---
 
 
-def count_files(folder):
-    return sum(path.is_file() for path in folder.rglob("*"))
-
-
 def test_after_a_server_failed_a_rerun_asks_only_for_what_is_missing(server, tmp_path):
     chats = [user(str(i)) for i in range(5)]
-    server.behaviours = [echo_seed, echo_seed, echo_seed, answer(500, {})]
+    server.behaviours = [echo_seed, echo_seed, echo_seed, answer(401, {})]
     with pytest.raises(EndpointError):
         model(server, concurrency=1, cache=tmp_path).generate(chats)
     assert count_files(tmp_path) == 3
@@ -296,24 +184,65 @@ def test_after_a_server_failed_a_rerun_asks_only_for_what_is_missing(server, tmp
     assert rows == model(server).generate(chats)
 
 
-def test_one_refused_request_does_not_cost_the_others(server, tmp_path):
+def test_one_refused_request_does_not_cost_the_others(server, tmp_path, caplog):
     def too_long_for_2(handler, body):
         long = body["messages"][0]["content"] == "2"
         (answer(400, {"error": {"message": "context too long"}}) if long else echo_seed)(handler, body)
 
     chats = [user(str(i)) for i in range(5)]
     server.behaviours = [too_long_for_2]
-    with pytest.raises(
-        EndpointError, match=r"400 Bad Request: context too long \(1 of 5 requests were refused\)"
-    ):
-        model(server, concurrency=1, cache=tmp_path).generate(chats)
+    rows = model(server, concurrency=1, cache=tmp_path).generate(chats)
+    refused = Response("", finish_reason="error", error="400 Bad Request: context too long")
+    assert [row == [refused] for row in rows] == [False, False, True, False, False]
     assert count_files(tmp_path) == 4
+    assert caplog.messages == [
+        "1 of 5 requests to m got no answer; the first: 400 Bad Request: context too long"
+    ]
+    # Alone it is refused all the same: it is the request's fault, as a plain one is answered.
+    assert model(server, cache=tmp_path).generate(chats[2:3], seeds=[2]) == [[refused]]
+
+
+@pytest.mark.parametrize("status", [403, 413, 422, 451, 500])
+def test_one_prompt_that_never_gets_an_answer_does_not_cost_the_others(server, status):
+    def not_2(handler, body):
+        bad = body["messages"][0]["content"] == "2"
+        (answer(status, {"error": {"message": "no"}}) if bad else ok())(handler, body)
+
+    server.behaviours = [not_2]
+    rows = model(server, retries=1).generate([user(str(i)) for i in (2, 0, 1)])
+    assert texts(rows) == [[""], ["fine"], ["fine"]]
+    assert f"{status} " in rows[0][0].error
+
+
+def test_many_bad_prompts_in_a_row_do_not_end_the_good_one(server):
+    def only_the_last(handler, body):
+        good = body["messages"] in ([{"role": "user", "content": "11"}], PLAIN_REQUEST)
+        (ok() if good else answer(500, {"error": {"message": "no"}}))(handler, body)
+
+    server.behaviours = [only_the_last]
+    rows = model(server, retries=0).generate([user(str(i)) for i in range(12)])
+    assert [response.text for [response] in rows] == [""] * 11 + ["fine"]
+
+
+def test_a_server_that_breaks_down_does_not_take_hours(server):
+    server.behaviours = [ok(), ok(), answer(500, {"error": {"message": "broken"}})]
+    with pytest.raises(EndpointError, match=r"500 Internal Server Error: broken .* and so did a plain one"):
+        model(server, retries=1, concurrency=1).generate([user(str(i)) for i in range(500)])
+    assert len(server.requests) == 2 + 2 * FAILED_IN_ROW + 1
+
+
+def test_an_answer_without_text_is_told_and_not_kept(server, tmp_path, caplog):
+    server.behaviours = [ok(None, finish="tool_calls", message={"content": None, "tool_calls": [{}]}), ok()]
+    rows = model(server, cache=tmp_path, concurrency=1).generate([user("a"), user("b")])
+    assert rows[0][0].error == "no answer: the model called tools instead"
+    assert count_files(tmp_path) == 1
+    assert "1 of 2 requests to m got no answer" in caplog.text
 
 
 def test_a_damaged_entry_is_fetched_again(server, tmp_path):
     server.behaviours = [ok("first"), ok("second")]
     model(server, cache=tmp_path).generate([user("hi")])
-    [entry] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    [entry] = [path for path in tmp_path.glob("??/*") if path.is_file()]
     entry.write_bytes(entry.read_bytes()[:-5])
     assert texts(model(server, cache=tmp_path).generate([user("hi")])) == [["second"]]
     assert texts(model(server, cache=tmp_path).generate([user("hi")])) == [["second"]]
@@ -371,6 +300,7 @@ def test_the_whole_request(server):
         "stop": ["END"],
         "logprobs": True,
         "top_logprobs": 1,
+        "stream": False,
     }
 
 
@@ -400,14 +330,6 @@ def test_no_more_requests_at_a_time_than_allowed(server):
     assert most == 3
 
 
-def refusing(field):
-    def behave(handler, body):
-        refusal = answer(400, {"error": {"message": f"Unrecognized request argument supplied: {field}"}})
-        (refusal if field in body else echo_seed)(handler, body)
-
-    return behave
-
-
 @pytest.mark.parametrize("field", ["top_k", "min_p", "logprobs"])
 def test_a_field_that_only_says_no_filter_is_left_out_where_it_is_refused(server, caplog, field):
     server.behaviours = [refusing(field)]
@@ -425,7 +347,7 @@ def test_a_filter_that_was_asked_for_is_never_left_out(server):
     asked.generate([user("a")])
     with pytest.raises(EndpointError, match="Unrecognized request argument supplied: top_k"):
         asked.generate([user("a")], sampling=Sampling(top_k=5))
-    assert [body.get("top_k") for _, body in server.requests] == [0, None, 5]
+    assert [body.get("top_k") for _, body in server.requests] == [0, None, 5, 5]
 
 
 def test_proxies_of_the_environment_are_not_asked_for_loopback(server, monkeypatch):
@@ -469,13 +391,18 @@ def test_the_key_is_shown_nowhere_even_if_the_server_repeats_it(
 
     server.behaviours = [ok(), tell]
     asked = model(server, cache=tmp_path, concurrency=1)
-    with caplog.at_level(logging.DEBUG), pytest.raises(EndpointError) as raised:
-        asked.generate([user("a"), user("b")])
+    said = ""
+    with caplog.at_level(logging.DEBUG):
+        try:
+            said = asked.generate([user("a"), user("b")])[1][0].error
+        except EndpointError as raised:
+            said = str(raised)
+    assert str(status) in said
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
-    assert KEY[:8] not in str(raised.value) + repr(asked._endpoint) + caplog.text
+    assert KEY[:8] not in said + repr(asked._endpoint) + caplog.text
     kept = [path.read_bytes() + path.name.encode() for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(kept) == 1
-    assert KEY[:8].encode() not in kept[0]
+    assert len(kept) == 2
+    assert KEY[:8].encode() not in b"".join(kept)
 
 
 @pytest.mark.parametrize("key", ["sk secret", "sk-\nsecret", "sk-sécret", "sk-\x00secret"])
@@ -483,56 +410,6 @@ def test_a_key_that_no_header_can_hold_is_refused_unseen(server, key):
     with pytest.raises(InputError, match="api_key is '\\(not shown\\)'") as raised:
         model(server, api_key=key)
     assert "cret" not in str(raised.value)
-
-
-# --- the answer ---
-
-
-def test_finish_reasons_and_logprobs_are_mapped():
-    logprobs = {"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -2}]}
-    body = json.dumps(completion("ab", "length", logprobs=logprobs)).encode()
-    assert parse_completion(body) == Response("ab", (), (-0.5, -2.0), "length")
-    for finish, expected in {
-        "stop": "stop",
-        "content_filter": "error",
-        None: "error",
-        "other": "error",
-    }.items():
-        assert parse_completion(json.dumps(completion(finish=finish)).encode()).finish_reason == expected
-
-
-def test_an_answer_without_content_is_empty_and_half_a_character_is_replaced():
-    assert parse_completion(json.dumps(completion(None)).encode()).text == ""
-    assert parse_completion(json.dumps(completion("a\ud83d")).encode()).text == "a\ufffd"
-    assert parse_completion(json.dumps(completion("a\U0001f600")).encode()).text == "a\U0001f600"
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(
-            st.sampled_from(["choices", "message", "content", "logprobs", "logprob"]), inner, max_size=3
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@settings(deadline=None, derandomize=True)
-@given(value=json_values)
-def test_no_answer_whatever_breaks_the_parser(value):
-    for candidate in (
-        value,
-        {"choices": [value]},
-        {"choices": [{"message": {"content": "x"}, "logprobs": value}]},
-    ):
-        try:
-            response = parse_completion(json.dumps(candidate).encode())
-        except ValueError:
-            continue
-        response.text.encode()
-        assert all(logprob == logprob for logprob in response.logprobs)
 
 
 # --- names, addresses, arguments ---
@@ -546,6 +423,9 @@ def test_no_answer_whatever_breaks_the_parser(value):
         ("http://h:1/v1", "http://h:1/v1"),
         ("http://h:1/v1/", "http://h:1/v1"),
         ("http://h:1/v1/chat/completions", "http://h:1/v1"),
+        ("http://h:1/chat/completions", "http://h:1"),
+        ("http://h:1/no-v1/chat/completions/", "http://h:1/no-v1"),
+        ("https://h/openai/deployments/d?api-version=2024-10-21", "https://h/openai/deployments/d"),
         ("https://h/openai", "https://h/openai/v1"),
         ("https://h/v1beta/openai/", "https://h/v1beta/openai"),
         ("http://[::1]:80/v1", "http://[::1]/v1"),
@@ -553,6 +433,53 @@ def test_no_answer_whatever_breaks_the_parser(value):
 )
 def test_addresses_are_taken_with_and_without_version(url, base):
     assert base_url(url) == base
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://h:1", "http://h:1/v1/chat/completions"),
+        ("http://h:1/chat/completions", "http://h:1/chat/completions"),
+        ("http://h:1/chat/completions/?x=1", "http://h:1/chat/completions/?x=1"),
+        ("https://h/v1?x=1", "https://h/v1/chat/completions?x=1"),
+        (
+            "https://h/openai/deployments/d?api-version=2024-10-21",
+            "https://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        ),
+    ],
+)
+def test_a_full_address_and_a_query_are_taken_as_they_stand(url, asked):
+    assert chat_url(url) == asked
+
+
+def test_the_query_is_sent(server):
+    asked = OpenAIModel("m", f"{server.url}/openai/deployments/d?api-version=2024-10-21")
+    assert texts(asked.generate([user("hi")])) == [["fine"]]
+    assert server.requests[0][0] == "/openai/deployments/d/chat/completions?api-version=2024-10-21"
+
+
+def test_a_key_in_the_address_is_not_shown(server):
+    server.behaviours = [answer(401, {})]
+    with pytest.raises(EndpointError, match=r"/\*\*\*/v1: 401") as raised:
+        OpenAIModel("m", f"{server.url}/{KEY}", api_key=KEY).generate([user("hi")])
+    assert KEY not in str(raised.value)
+
+
+def test_a_long_wait_that_is_asked_for_takes_up_no_retry(server, monkeypatch):
+    waits = []
+
+    async def at_once(seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr("biddable.models.endpoint.asyncio.sleep", at_once)
+    busy = answer(429, {"error": {"message": "Please try again in 20s."}})
+    server.behaviours = [busy, busy, busy, ok()]
+    assert texts(model(server, retries=2).generate([user("hi")])) == [["fine"]]
+    assert waits == [20, 20, 20]
+    server.behaviours = [busy]
+    server.requests.clear()
+    with pytest.raises(EndpointError, match="after 5 attempts"):
+        model(server, retries=2).generate([user("hi")])
 
 
 @pytest.mark.parametrize(
@@ -565,6 +492,7 @@ def test_addresses_are_taken_with_and_without_version(url, base):
         "http://h:99999",
         "http://u:secret@h",
         "http://h?key=secret",
+        "http://h/chat/completions?api-version=1&sig=secret",
         "http://h#x",
     ],
 )
