@@ -100,7 +100,7 @@ def forbidden_words(text: Text, forbidden_words: Sequence[str]) -> Finding:
 @repaired("keywords:letter_frequency")
 def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: str) -> Finding:
     """How often the character occurs in either case."""
-    return rules.letter_frequency(text.clean, clean(letter), let_frequency, let_relation)
+    return rules.letter_frequency(text.clean, clean(letter) or letter, let_frequency, let_relation)
 
 
 @repaired("length_constraints:number_words")

@@ -242,7 +242,16 @@ def paragraph_starts(pieces: Sequence[str], total: int, nth: int, first_word: st
 )
 def number_placeholders(text: Text, num_placeholders: int) -> Finding:
     """How many one-line spans in square brackets there are, empty ones included."""
-    return counted(len(re.findall(r"\[.*?\]", text.raw)), "placeholder", "at least", num_placeholders)
+    found = sum(map(_placeholders, text.raw.split("\n")))
+    return counted(found, "placeholder", "at least", num_placeholders)
+
+
+def _placeholders(line: str) -> int:
+    r"""The matches of ``\[.*?\]``, in one pass however many brackets there are."""
+    found, at = 0, line.find("[")
+    while at >= 0 and (end := line.find("]", at)) >= 0:
+        found, at = found + 1, line.find("[", end)
+    return found
 
 
 # How the two markers of the benchmark are looked for; any other is a regular expression itself.
@@ -276,8 +285,8 @@ def postscript(text: Text, postscript_marker: str) -> Finding:
 )
 def number_bullet_lists(text: Text, num_bullets: int) -> Finding:
     """How many lines start with one asterisk or with a dash."""
-    starred = re.findall(r"^\s*\*[^*].*$", text.raw, re.MULTILINE)
-    dashed = re.findall(r"^\s*-.*$", text.raw, re.MULTILINE)
+    starred = re.findall(r"^[^\S\n]*\*[^*].*$", text.raw, re.MULTILINE)
+    dashed = re.findall(r"^[^\S\n]*-.*$", text.raw, re.MULTILINE)
     return counted(len(starred) + len(dashed), "bullet point", "exactly", num_bullets)
 
 
@@ -346,10 +355,16 @@ def json_format(text: Text) -> Finding:
 @rule("detectable_format:title", "Give the response a title in double angular brackets, <<like this>>.")
 def title(text: Text) -> Finding:
     """There is something that is not blank in double angular brackets on one line."""
-    titles = [found.lstrip("<").rstrip(">").strip() for found in re.findall(r"<<[^\n]+>>", text.raw)]
+    titles = [found.lstrip("<").rstrip(">").strip() for found in map(_in_brackets, text.raw.split("\n"))]
     if any(titles):
         return Finding(True, f"The response has a title: {quoted(list(filter(None, titles)))}.")
     return Finding(False, "The response has no title in double angular brackets.")
+
+
+def _in_brackets(line: str) -> str:
+    """What ``<<.+>>`` matches, in one pass however many brackets there are; empty without a match."""
+    start, end = line.find("<<"), line.rfind(">>")
+    return line[start : end + 2] if start >= 0 and end > start + 2 else ""
 
 
 @rule("combination:two_responses", "Give two different responses, separated by six asterisks: ******.")

@@ -19,7 +19,6 @@ UNSPACED = (
 _UNSEEN = regex.compile(r"\p{Cf}+")
 _LINE_END = regex.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028]")
 _BLANK = regex.compile(r"[^\S\n]")
-_LINE_OF_BLANKS = regex.compile(r"(?m)^ +$| +$")
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _ALIKE = str.maketrans("‘’‛ʼ`´“”„‟«»‐‑‒–−", "''''''\"\"\"\"\"\"-----")
 _SPACED = rf"[\w--[{UNSPACED}]]"
@@ -34,7 +33,7 @@ def clean(text: str) -> str:
     """
     text = _UNSEEN.sub("", unicodedata.normalize("NFC", text)).translate(_WIDE)
     text = _LINE_END.sub("\n", text.replace("\u2029", "\n\n"))
-    return _LINE_OF_BLANKS.sub("", _BLANK.sub(" ", text))
+    return "\n".join(line.rstrip(" ") for line in _BLANK.sub(" ", text).split("\n"))
 
 
 @functools.lru_cache(maxsize=1 << 10)
