@@ -30,8 +30,8 @@ from biddable.runs.files import cache_folder, write_atomic
 LENGTHS = (1, 3, 12, 44)
 """Tokens of the prompts. The second and third begin alike, as do the third and fourth."""
 
-SMALL, SMALL_LENGTH = 20_000_000, 120
-"""A module of so few parameters shows more: the longest prompt is longer."""
+SMALL, SMALL_LENGTH, SMALL_STEPS = 20_000_000, 120, 12
+"""A module of so few parameters shows more: the longest prompt is longer, and more tokens are drawn."""
 
 STEPS = 3
 """Greedy tokens drawn after each prompt."""
@@ -140,7 +140,7 @@ def proof_prompts(module: Any) -> list[list[int]]:
     text = module.config.get_text_config()
     rows = module.get_input_embeddings().weight.shape[0]
     vocabulary = min(getattr(text, "vocab_size", rows), rows)
-    room = min(context_of(module.config), proved_length(module.config)) - STEPS
+    room = min(context_of(module.config), proved_length(module.config)) - _steps(module)
     longest = max(2, min(SMALL_LENGTH if _is_small(module) else LENGTHS[-1], room))
     numbers = torch.Generator().manual_seed(0)
     ids = torch.randint(0, vocabulary, (2 * longest,), generator=numbers).tolist()
@@ -151,6 +151,12 @@ def proof_prompts(module: Any) -> list[list[int]]:
 
 def _is_small(module: Any) -> bool:
     return sum(parameter.numel() for parameter in module.parameters()) < SMALL
+
+
+def _steps(module: Any) -> int:
+    """How many greedy tokens are drawn; fewer where a model was made for little more than that."""
+    limit = min(context_of(module.config), proved_length(module.config))
+    return min(SMALL_STEPS, max(STEPS, limit // 4)) if _is_small(module) else STEPS
 
 
 def agree(ours: Tensor, exact: Tensor, rounded: Tensor | None = None) -> str | None:
@@ -215,7 +221,8 @@ def _fast_difference(
     on_cpu = next(module.parameters()).device.type == "cpu"
     wide = next(module.parameters()).dtype == torch.float32
     engine = Engine(module, [-1], str)
-    rows, drawn = _greedy(engine.generate, prompts)
+    steps = _steps(module)
+    rows, drawn = _greedy(engine.generate, prompts, steps)
     # What PyTorch itself rounds there is known in fp32 only; weights in bf16 have no other to compare with.
     exact, best = _forward(module, rows, prompts)
     scored = rows if _is_small(module) else rows[:-1]  # the longest one's end is held against its own draw
@@ -231,7 +238,7 @@ def _fast_difference(
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None, "this processor does not multiply bfloat16"
     try:
-        rows, drawn = _greedy(Engine(module, [-1], str, bf16=True).generate, prompts)
+        rows, drawn = _greedy(Engine(module, [-1], str, bf16=True).generate, prompts, steps)
         _, best = _forward(module, rows, prompts)
         with torch.autocast("cpu", torch.bfloat16):
             _, rounded = _forward(module, rows, prompts)
@@ -245,9 +252,11 @@ def _spread(exact: Tensor) -> Tensor:
     return exact + 2.0**-6 * exact.abs().clamp(min=1.0)
 
 
-def _greedy(generate: Callable[..., Any], prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], Tensor]:
-    """The prompts with the tokens drawn after them, and [rows * STEPS] the log-probabilities of these."""
-    sampling = Sampling(max_tokens=STEPS, temperature=0.0)
+def _greedy(
+    generate: Callable[..., Any], prompts: Sequence[Sequence[int]], steps: int
+) -> tuple[list[list[int]], Tensor]:
+    """The prompts with the tokens drawn after them, and [rows * steps] the log-probabilities of these."""
+    sampling = Sampling(max_tokens=steps, temperature=0.0)
     out = generate(prompts, 1, sampling, [[0]] * len(prompts))
     rows = [[*prompt, *row[0].token_ids] for prompt, row in zip(prompts, out, strict=True)]
     return rows, torch.tensor([value for row in out for value in row[0].logprobs])
@@ -260,7 +269,7 @@ def _forward(
 
     Returns:
         [N] log-probabilities of all tokens but the first of each row; and of the tokens drawn after the
-        prompts the largest log-probability at their place and their own, [rows * STEPS] each.
+        prompts the largest log-probability at their place and their own, [rows * steps] each.
     """
     every, largest, own = [], [], []
     for row, prompt in zip(rows, prompts, strict=True):
@@ -309,7 +318,9 @@ def _plain_proof(module: Any, prompts: Sequence[Sequence[int]], reason: str) -> 
     problem: str | None = None
     for cached in (True, False):
         try:
-            rows, drawn = _greedy(PlainEngine(module, [], str, cached=cached).generate, prompts)
+            rows, drawn = _greedy(
+                PlainEngine(module, [], str, cached=cached).generate, prompts, _steps(module)
+            )
             _, best = _forward(module, rows, prompts)
             rounded = None if module.dtype == torch.float32 else _spread(best[1])
             problem = agree(drawn, best[1], rounded)
