@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, get_args
 
 from biddable.errors import InputError, ModelError
-from biddable.models.template import Template, TemplateRefusal
+from biddable.models.template import Template, TemplateRefusal, owner
 from biddable.types import Chat, Message, Role
 
 PLAIN_TEMPLATE = (
@@ -136,9 +136,10 @@ class ChatFormat:
         if end is None:
             end = self._end
         if end is None:
-            raise ModelError("nothing ends a turn: the tokenizer has no eos_token, the chat template no end")
+            problem = "tokenizer has no eos_token, and the chat template closes no turn"
+            raise ModelError(f"{owner(self._tokenizer)} {problem}: nothing would end a response")
         if problem := self._unknown([int(end)]):
-            raise ModelError(f"an assistant's turn cannot be ended: {problem}")
+            raise ModelError(f"{owner(self._tokenizer)} responses cannot be ended: {problem}")
         return int(end)
 
     def _control(self, closing: str, *, but: str) -> int | None:
@@ -159,7 +160,7 @@ class ChatFormat:
         if self._vocabulary is None or (highest := max(ids)) < self._vocabulary:
             return ""
         token = self._tokenizer.convert_ids_to_tokens(highest)
-        return f"{token!r} is number {highest}, and its embedding has {self._vocabulary} rows"
+        return f"{token!r} is number {highest}, and the model's embedding has {self._vocabulary} rows"
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

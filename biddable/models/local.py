@@ -21,6 +21,7 @@ from biddable.models.plain import PlainEngine, context_of
 from biddable.models.precision import Precision, computes_in_bf16
 from biddable.models.proof import Proof, known_proof, proved_length
 from biddable.models.seeds import require_one_each, row_seeds
+from biddable.models.tokenizer import read_tokenizer
 from biddable.models.weights import storing_weights
 from biddable.runs.environment import rank
 from biddable.runs.progress import progress
@@ -70,16 +71,13 @@ class LocalModel:
         precision: Precision = "auto",
     ) -> LocalModel:
         """Read a folder of safetensors."""
-        from transformers import AutoTokenizer
-
         where = torch.device(device or _default_device())
         in_bf16 = where.type != "cpu" and computes_in_bf16(precision, where)
         dtype = torch.bfloat16 if in_bf16 else torch.float32
         if where.type == "cpu":
             keep_freed_memory()
         module: Any = read_module(folder, dtype)
-        with reading(folder, "a tokenizer"):
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer = read_tokenizer(folder)
         module.to(where)
         digest = fingerprint(folder)
         return cls(

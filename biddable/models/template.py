@@ -73,10 +73,11 @@ class Template:
         self._ways: dict[tuple[Role, ...], _Way | TemplateRefusal] = {}
         named = tokenizer.chat_template
         if isinstance(named, dict) and "default" not in named:
-            raise ModelError(f"the chat templates are named {', '.join(named)}, expected one named default")
+            names, expected = ", ".join(named), "expected one named default"
+            raise ModelError(f"{owner(tokenizer)} chat templates are named {names}, {expected}")
         first = self._way(("user",))
         if isinstance(first, TemplateRefusal) and isinstance(self._way(("system", "user")), TemplateRefusal):
-            raise ModelError(f"the chat template cannot be used: {first}")
+            raise ModelError(f"{owner(tokenizer)} chat template cannot be used: {first}")
 
     def prompt(self, chat: Chat) -> str:
         """``chat`` up to where the assistant speaks next.
@@ -204,6 +205,11 @@ def _in_time(work: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return cast(T, result)
+
+
+def owner(tokenizer: Any) -> str:
+    """Whose tokenizer it is, to begin an error with: where it was read from, if it was."""
+    return f"{tokenizer.name_or_path}: its" if tokenizer.name_or_path else "the"
 
 
 def _marks(roles: tuple[Role, ...]) -> list[tuple[str, str]]:

@@ -96,7 +96,7 @@ def test_a_tokenizer_without_an_end_takes_the_models_or_is_refused() -> None:
     made = tokenizer("{{ messages[-1]['content'] }}")
     made.eos_token = None
     assert words(ChatFormat(made, end=6).response("b")) == "b a"
-    with pytest.raises(ModelError, match=r"^nothing ends a turn: the tokenizer has no eos_token, the chat"):
+    with pytest.raises(ModelError, match=r"^the tokenizer has no eos_token, .*: nothing would end a resp"):
         ChatFormat(made).response("b")
     assert words(ChatFormat(made).prompt(user("b"))) == "b"
 
@@ -107,7 +107,9 @@ def test_a_model_is_asked_for_its_end_token_and_its_vocabulary(tiny: Any) -> Non
     assert ChatFormat.of(tiny, made).end_id == tiny.generation_config.eos_token_id
     rows = tiny.get_input_embeddings().weight.shape[0]
     made.add_tokens([f"<more{i}>" for i in range(rows)])
-    with pytest.raises(InputError, match=rf"'<more\d+>' is number \d+, and its embedding has {rows} rows\)$"):
+    with pytest.raises(
+        InputError, match=rf"'<more\d+>' is number \d+, and the model's embedding has {rows} rows\)$"
+    ):
         ChatFormat.of(tiny, made).prompt(user(f"a <more{rows - 1}>"))
 
 
@@ -117,15 +119,13 @@ def test_tokens_beyond_the_embedding_are_named() -> None:
     assert words(form.prompt(user("a b"))) == "user: a b <end> assistant:"
     problem = (
         r"is '\d tokens', expected tokens that the model has "
-        r"\('c' is number 8, and its embedding has 8 rows\)$"
+        r"\('c' is number 8, and the model's embedding has 8 rows\)$"
     )
     with pytest.raises(InputError, match="^prompt " + problem):
         form.prompt(user("a c"))
     with pytest.raises(InputError, match="^response " + problem):
         form.response("c")
-    with pytest.raises(
-        ModelError, match=r"turn cannot be ended: '<end>' is number 2, and its embedding has 2"
-    ):
+    with pytest.raises(ModelError, match=r"^the responses cannot be ended: '<end>' is number 2, and the"):
         _ = ChatFormat(made, vocabulary=2).end_id
 
 
