@@ -6,27 +6,61 @@ message is the exception's text. 2 means the input was wrong, 1 that the world w
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 MAX_SHOWN = 80
+MAX_LINE = 4000
+
+# Control characters (C0 but for tab and newline, DEL, C1), which a terminal obeys; the embeddings,
+# overrides and isolates of text direction, which let a text look like another; halves of characters,
+# which no encoding holds. Joiners and direction marks stay: Persian, Hindi and emoji are written with them.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_BREAKS = re.compile(rf"\s*{_BREAK.pattern}\s*")
+
+
+def printable(text: str) -> str:
+    """``text`` as it may be shown on a terminal: what would act on it stands as an escape, ``\\x1b``.
+
+    Lines and tabs stay. Whatever a model, a server or a user's file says passes through here, or through
+    ``one_line``, before it is printed.
+    """
+    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """``text`` as ``printable`` gives it, on one line of at most ``MAX_LINE`` characters."""
+    line = printable(_BREAKS.sub(" ", text).strip())
+    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def shown(value: object) -> str:
     """``value`` as one short line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(printable(repr(value)).split())
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list nested as deep
+        text = f"{type(value).__name__} too large to be shown"
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
 def said(error: BaseException) -> str:
     """What an exception of whatever kind says, on one line: ``OSError: the simulator is gone``."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return one_line(" ".join(f"{type(error).__name__}: {error}".split())).removesuffix(":")
 
 
 class BiddableError(Exception):
     """Base class: anything we raise on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickled in the parent of a worker process, an exception is made from its text alone: not ours.
@@ -67,7 +101,8 @@ class FileError(BiddableError):
     exit_code = 2
 
     def __init__(self, path: str | Path, problem: str, *, line: int | None = None):
-        super().__init__(f"{path}:{line}: {problem}" if line else f"{path}: {problem}")
+        name = _BREAK.sub(_escaped, str(path))
+        super().__init__(f"{name}:{line}: {problem}" if line else f"{name}: {problem}")
 
 
 class MissingDependency(BiddableError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -16,9 +19,10 @@ from biddable.cli.evaluate import evaluate
 from biddable.cli.generate import generate
 from biddable.cli.judge import judge
 from biddable.cli.methods import methods
+from biddable.cli.output import printing, tell
 from biddable.cli.run import run
 from biddable.cli.runs import compare, report
-from biddable.errors import BiddableError
+from biddable.errors import BiddableError, StorageError, one_line, said
 
 _RESUMABLE = ("run", "eval")
 
@@ -29,6 +33,9 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Set before torch is imported; what a user has set stands."""
+
+_TRACEBACK = "BIDDABLE_TRACEBACK"
+"""Set to anything but 0, an error that nothing foresaw is shown whole, for a report of it."""
 
 
 class _InterruptedError(BiddableError):
@@ -44,21 +51,36 @@ class _Program(click.Group):
         try:
             code = super().main(args, **{**extra, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as help_asked:
-            help_asked.show()
+            with suppress(OSError):
+                help_asked.show()
             sys.exit(help_asked.exit_code)
         except click.ClickException as error:
             _end(f"error: {error.format_message()}", error.exit_code)
         except _InterruptedError as interruption:
             _end(str(interruption), interruption.exit_code)
+        except click.Abort:
+            _end("interrupted", _InterruptedError.exit_code)
         except BiddableError as error:
             _end(f"error: {error}", error.exit_code)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            if os.environ.get(_TRACEBACK, "0") != "0":
+                raise
+            try:
+                with printing():
+                    pass  # click prints help by itself, and the standard output may not have taken it
+            except StorageError as refusal:
+                _end(f"error: {refusal}", refusal.exit_code)
+            _end(f"error: {said(error)} (not foreseen: {_TRACEBACK}=1 shows where, for a report of it)", 1)
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a closed pipe is met here, where click ends it quietly, not at exit
+            with printing():
+                pass  # a closed pipe is met here, where click ends it quietly, not at exit
         except KeyboardInterrupt:
             resumes = "; the same command goes on where it stopped"
             note = resumes if ctx.invoked_subcommand in _RESUMABLE else ""
@@ -88,8 +110,32 @@ def _prepare() -> None:
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    if logging.lastResort is not None:  # what prints a warning where nobody has set logging up
+        logging.lastResort.setFormatter(_OneLine())
+    _open_standard_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a letter too many ends nothing
+
+
+def _open_standard_streams() -> None:
+    """Put something in the place of streams that are closed, so that no file gets their numbers.
+
+    Reading finds nothing, what goes to stderr is lost, and writing to stdout fails: its number is open
+    for reading only.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - open as long as the process is
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
 
 
 def _end(message: str, code: int) -> NoReturn:
-    click.echo(" ".join(message.split()), err=True)
+    tell(message)
     sys.exit(code)

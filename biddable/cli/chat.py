@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from biddable.cli.generate import sampling_options
+from biddable.cli.output import say, tell
 from biddable.cli.served import served_options
-from biddable.errors import InputError
+from biddable.errors import EndpointError, FileError, InputError
 from biddable.tasks.chats import sendable
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 @click.option("--system", metavar="TEXT", help="A first message that says how to behave.")
 @sampling_options
 @served_options
-def chat(
-    model: str, system: str | None, seed: int, served: ServedOptions | None, **sampling: object
-) -> None:
+def chat(model: str, system: str | None, seed: int, served: ServedOptions | None, **sampling: object) -> None:
     """Talk to a model, on a terminal or through a pipe.
 
     /reset forgets the conversation, /exit (or the end of the input) ends it.
@@ -51,12 +50,14 @@ def chat(
         asked = (*talk, Message("user", line))
         try:
             [[answer]] = loaded.generate([asked], sampling=how, seeds=[turn])
-        except InputError as error:
+            if answer.error:
+                raise EndpointError(answer.error)
+        except (InputError, EndpointError) as error:
             if not sys.stdin.isatty():
                 raise
-            click.echo(f"error: {error} (/reset forgets the conversation)", err=True)
+            tell(f"error: {error} (/reset forgets the conversation)")
             continue
-        click.echo(answer.text)
+        say(answer.text)
         talk = (*asked, Message("assistant", answer.text))
 
 
@@ -65,7 +66,7 @@ def _lines() -> Iterator[str]:
     if sys.stdin.isatty():
         yield from _typed()
         return
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    for number, line in enumerate(_read(sys.stdin.buffer), 1):
         try:
             said = line.decode().strip()
         except UnicodeDecodeError:
@@ -74,15 +75,25 @@ def _lines() -> Iterator[str]:
             yield said
 
 
+def _read(stream: BinaryIO) -> Iterator[bytes]:
+    try:
+        yield from stream
+    except OSError as error:  # a folder, a stream that is open for writing only
+        raise FileError("the input", f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
 def _typed() -> Iterator[str]:
     import readline  # noqa: F401 - gives input() its line editing and history
 
-    click.echo("/reset forgets the conversation, /exit ends it.", err=True)
+    tell("/reset forgets the conversation, /exit ends it.")
     while True:
         try:
             said = input("> ").strip()
         except EOFError:
-            click.echo(err=True)
+            tell("")
             return
+        except UnicodeDecodeError:
+            tell("error: the input is not UTF-8 text")
+            continue
         if said:
             yield said

@@ -10,7 +10,7 @@ import click
 from biddable import registry
 from biddable.cli.flags import written_as_flags
 from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
-from biddable.cli.output import json_option, print_json, print_table
+from biddable.cli.output import json_option, print_json, print_table, say
 from biddable.cli.served import served_options
 
 if TYPE_CHECKING:
@@ -105,4 +105,4 @@ def evaluate(
         print_json({**facts, **results.metrics, **missing("refused", report)})
     else:
         print_table(accuracy_table(f"{model} on {suite}", report, results.notes))
-        click.echo(f"\nreport: {page}")
+        say(f"\nreport: {page}")

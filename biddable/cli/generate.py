@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from biddable.cli.judge import strip_thinking_option, warn
-from biddable.cli.output import replaceable
+from biddable.cli.output import ascii_json, printing, replaceable, tell
 from biddable.cli.served import served_options
 from biddable.errors import EndpointError, FileError, InputError
 
@@ -140,13 +139,14 @@ def generate(
         notes = [f"{len(failed)} of {len(responses)} answers could not be had; the rows say why.", *notes]
     warn("prompt", failed, notes)
     lines = [
-        json.dumps(_answered(row, found)) + "\n" for (_, row, _), found in zip(rows, answers, strict=True)
+        ascii_json(_answered(row, found)) + "\n" for (_, row, _), found in zip(rows, answers, strict=True)
     ]
     if target is None:
-        click.echo("".join(lines), nl=False)
+        with printing():
+            click.echo("".join(lines), nl=False)
     else:
         write_atomic(target, "".join(lines))
-        click.echo(f"{len(responses) - len(failed)} responses in {out}", err=True)
+        tell(f"{len(responses) - len(failed)} responses in {out}")
 
 
 def _read(path: str) -> list[tuple[str, dict[str, Any], Chat]]:
@@ -166,7 +166,7 @@ def _read(path: str) -> list[tuple[str, dict[str, Any], Chat]]:
         raise FileError(path, "holds no prompts")
     if answered:
         note = "end with an answer of the assistant's, which is left off and asked for anew"
-        click.echo(f"warning: {answered} of {len(rows)} chats {note}", err=True)
+        tell(f"warning: {answered} of {len(rows)} chats {note}")
     return rows
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from biddable.cli.output import json_option, print_json, print_table
+from biddable.cli.output import json_option, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,15 +72,12 @@ def ifeval(tasks: str, responses: str, fixed: bool, strip_thinking: bool, as_jso
 
 def warn(kind: str, unanswered: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:
     """Say on stderr which of a kind (tasks, prompts) have no answer, and what else a reader must know."""
-    from biddable.errors import shown
-
     for name, reason in unanswered[:NAMED]:
-        line = " ".join(f"warning: {kind} {name} has no answer: {reason}".split())
-        click.echo("".join(sign if sign.isprintable() else shown(sign)[1:-1] for sign in line), err=True)
+        tell(f"warning: {kind} {name} has no answer: {reason}")
     if more := len(unanswered[NAMED:]):
-        click.echo(f"warning: and {more} more have no answer", err=True)
+        tell(f"warning: and {more} more have no answer")
     for note in notes:
-        click.echo(f"warning: {note}", err=True)
+        tell(f"warning: {note}")
 
 
 def missing(name: str, report: IFEvalReport) -> dict[str, Any]:

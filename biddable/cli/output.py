@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from biddable.errors import InputError
+from biddable.errors import InputError, StorageError, one_line, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
     from rich.table import Table
 
     from biddable.runs.results import Results
@@ -32,18 +38,56 @@ def replaceable(option: str, out: str) -> Path:
     """
     from biddable.runs.files import make_folder
 
-    target = Path(out).resolve()
-    if target.exists() and not target.is_file():
+    target = Path(os.path.realpath(out))
+    if os.path.islink(target):
+        raise InputError(option, out, "a file, not a link that leads to itself")
+    if (os.path.exists(target) and not os.path.isfile(target)) or not target.name:
         raise InputError(option, out, "a file")
     make_folder(target.parent)
     return target
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Print on stdout within this; it is flushed at the end. A closed pipe is left to click, a quiet end.
+
+    Raises:
+        StorageError: stdout is closed, or the disk it goes to is full.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is not None:
+            raise
+        # What is held back would be tried again at exit, and end in a traceback there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        problem = "it is closed" if error.errno == errno.EBADF else (error.strerror or str(error)).lower()
+        raise StorageError(f"the standard output cannot be written: {problem}") from error
+
+
+def say(text: str) -> None:
+    """``text`` on stdout, without what a terminal would obey. Raises StorageError as ``printing``."""
+    with printing():
+        click.echo(printable(text))
+
+
+def tell(text: str) -> None:
+    """``text`` as a line on stderr; where that is closed or full, it is lost and the work goes on."""
+    with suppress(OSError):
+        click.echo(one_line(text), err=True)
 
 
 def print_json(value: Any) -> None:
     """One indented JSON document on stdout."""
     from biddable.runs.codec import jsonable
 
-    click.echo(json.dumps(jsonable(value), indent=2, allow_nan=False))
+    say(ascii_json(jsonable(value), indent=2, allow_nan=False))
+
+
+def ascii_json(value: Any, **options: Any) -> str:
+    """``value`` as ``json.dumps`` writes it, and no control character left raw, so that it may be printed."""
+    return json.dumps(value, **options).replace("\x7f", "\\u007f")
 
 
 def print_table(*tables: Table) -> None:
@@ -51,9 +95,22 @@ def print_table(*tables: Table) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL
-    console = Console(width=width, highlight=False)
-    for number, table in enumerate(tables):
-        console.print(*[""] * (number > 0), table, sep="\n")
+    # Names are no markup: "[red]" is printed, and "[/x]" is no error.
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    with printing():
+        for number, table in enumerate(tables):
+            console.print(*[""] * (number > 0), _Shown(table), sep="\n")
+
+
+class _Shown:
+    """A table whose texts are ``printable``, whoever made it."""
+
+    def __init__(self, table: Table):
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self._table, options):
+            yield segment._replace(text=printable(segment.text))
 
 
 def print_results(results: Results, folder: str, page: Path, *, as_json: bool) -> None:
@@ -64,4 +121,4 @@ def print_results(results: Results, folder: str, page: Path, *, as_json: bool) -
     from biddable.report.terminal import result_table
 
     print_table(result_table(results))
-    click.echo(f"\nreport: {page}")
+    say(f"\nreport: {one_line(str(page))}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from biddable.cli.output import json_option, print_json, print_results, print_table, replaceable
+from biddable.cli.output import json_option, print_json, print_results, print_table, replaceable, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,7 +62,7 @@ def compare(first: str, second: str, out: str | None, as_json: bool) -> None:
         print_table(*tables)
     if page is not None:
         write_comparison(first, second, page)
-        click.echo(f"page: {out}", err=True)
+        tell(f"page: {out}")
 
 
 def _table(title: str, rows: list[Difference]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def write_comparison(first: str | Path, second: str | Path, page: str | Path) ->
 
 
 def _results(folder: Path) -> Results:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RunError(f"{folder}: no such run folder")
     return read_results(folder)
 

@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from biddable.errors import printable
 from biddable.report import formats, style
 from biddable.report.diff import diff_words
 from biddable.runs.figures import TreeNode
@@ -43,6 +44,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("biddable.report"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -57,6 +59,11 @@ def _environment() -> Environment:
     environment.filters.update(filters)
     environment.tests["on_best_path"] = on_best_path
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """A text without control characters and overrides of its direction; markup was made of such texts."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from biddable.errors import one_line
 from biddable.report.formats import duration, number, plain, signed
 from biddable.report.verdicts import summary, verdict_rows
 from biddable.runs.results import Results
@@ -72,7 +73,10 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in which nothing is taken for a column or for mark-up."""
+    """Text in which nothing is taken for a column, a line of its own, or mark-up."""
+    text = one_line(text)
     for mark in "\\|*_`":
         text = text.replace(mark, "\\" + mark)
+    for link in ("](", "]["):
+        text = text.replace(link, f"]\\{link[1]}")
     return text.replace("<", "&lt;")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,10 +33,10 @@ def write_report(run_folder: str | Path) -> Path:
         StorageError: writing failed.
     """
     folder = Path(run_folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RunError(f"{folder}: no such run folder")
     results = read_results(folder)
-    figures = load_figures(folder / "figures.json") if (folder / "figures.json").exists() else []
+    figures = load_figures(folder / "figures.json") if os.path.exists(folder / "figures.json") else []
     for name, chart in _named_charts(figures):
         write_atomic(folder / "plots" / f"{name}.png", charts.png(chart))
     page = folder / "report.html"

@@ -31,7 +31,14 @@ _REASONS = {
     errno.EIO: "the disk reports an input/output error",
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EISDIR: "a folder of that name is in the way",
+    errno.ENOTEMPTY: "a folder of that name is in the way",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "the name is a link that leads to itself",
+    errno.EBUSY: "it is in use",
+    errno.ETXTBSY: "it is in use",
+    errno.ENXIO: "it is a device without a reader",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
 }
 
 
@@ -60,6 +67,8 @@ def make_folder(folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+        except FileNotFoundError as error:  # /proc, or a link that leads nowhere
+            raise StorageError(f"no folder can be made there while writing {folder}") from error
 
 
 @contextmanager
@@ -192,6 +201,8 @@ def _reading(path: str | Path) -> Iterator[None]:
         raise FileError(path, "no such file") from error
     except OSError as error:
         raise FileError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:  # the system has no such name: a zero byte, half a character
+        raise FileError(path, "cannot be the name of a file") from error
 
 
 def parse_json(data: bytes, path: str | Path, *, first_line: int) -> Any:

@@ -46,7 +46,8 @@ def take_folder(folder: Path, identity: dict[str, Any]) -> IO[str]:
 
 def is_run(path: str | Path) -> bool:
     """Whether ``path`` is a run folder."""
-    return (Path(path) / _CONFIG).is_file() and (Path(path) / _LOCK).is_file()
+    # Unlike Path.is_file, os.path.isfile takes any name: one that is too long is no file.
+    return os.path.isfile(os.path.join(path, _CONFIG)) and os.path.isfile(os.path.join(path, _LOCK))
 
 
 def is_held(folder: Path) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from biddable.errors import one_line
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -17,8 +19,8 @@ _bars: list[Any] = []
 @contextmanager
 def progress(total: int, description: str) -> Iterator[Callable[[int], None]]:
     """Yield ``advance(n)``, which says that ``n`` more of ``total`` are done. Nothing goes to stdout."""
-    show = _bar if sys.stderr.isatty() else _lines
-    with show(total, description) as advance:
+    show = _bar if sys.stderr and sys.stderr.isatty() else _lines
+    with show(total, one_line(description)) as advance:
         yield advance
 
 
@@ -36,7 +38,9 @@ def _bar(total: int, description: str) -> Iterator[Callable[[int], None]]:
             outer.remove_task(task)
         return
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # A name is no markup: "[/x]" would be an error.
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Redirecting would carry what others print to stdout over to stderr.
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bars:
         task = bars.add_task(description, total=total)
@@ -56,6 +60,7 @@ def _lines(total: int, description: str) -> Iterator[Callable[[int], None]]:
         done += n
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f"{description}: {done}/{total}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # a log that is full or closed must not end the work
+                print(f"{description}: {done}/{total}", file=sys.stderr, flush=True)
 
     yield advance

@@ -7,6 +7,7 @@ differ in nothing but that.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -101,7 +102,7 @@ def read_results(path: str | Path) -> Results:
     Raises:
         FileError: it is missing, not JSON, of another version, or does not hold what it should.
     """
-    file = Path(path, "results.json") if Path(path).is_dir() else Path(path)
+    file = Path(path, "results.json") if os.path.isdir(path) else Path(path)
     found = read_json(file)
     version = found.get("schema_version") if isinstance(found, dict) else None
     if version != SCHEMA_VERSION:

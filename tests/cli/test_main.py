@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from .conftest import Command
 from .fakes import Parrot, assert_one_line
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "biddable.cli"]
+PROGRAM = [sys.executable, "-m", "biddable"]
 
 
 def commands(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
@@ -82,18 +83,24 @@ def test_a_wrong_command_line_is_one_line(biddable: Command, arguments: tuple[st
 def test_errors_keep_their_exit_code_and_fit_on_a_line(
     biddable: Command, monkeypatch: pytest.MonkeyPatch, error: BiddableError, code: int
 ) -> None:
-    def refuse(spec: object) -> None:
+    def refuse(spec: object, **_: object) -> None:
         raise error
 
     monkeypatch.setattr("biddable.models.load.load_model", refuse)
     assert_one_line(biddable("chat", "gpt", input="hello\n"), exit_code=code)
 
 
-def test_a_defect_of_ours_is_not_hidden(biddable: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(spec: object) -> None:
-        raise ZeroDivisionError
+def test_what_nothing_foresaw_is_one_line_and_can_be_shown_whole(
+    biddable: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(spec: object, **_: object) -> None:
+        raise ZeroDivisionError("no\ntokens")
 
     monkeypatch.setattr("biddable.models.load.load_model", fail)
+    monkeypatch.delenv("BIDDABLE_TRACEBACK", raising=False)
+    result = biddable("chat", "gpt", input="hello\n")
+    assert_one_line(result, "ZeroDivisionError: no tokens", "BIDDABLE_TRACEBACK=1", exit_code=1)
+    monkeypatch.setenv("BIDDABLE_TRACEBACK", "1")
     assert isinstance(biddable("chat", "gpt", input="hello\n").exception, ZeroDivisionError)
 
 
@@ -125,6 +132,46 @@ def test_a_closed_pipe_ends_quietly() -> None:
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("command", "redirection", "said", "code"),
+    [
+        ("methods --json", "> /dev/full", "error: the standard output cannot be written: no space left", 1),
+        ("methods", ">&-", "error: the standard output cannot be written: it is closed\n", 1),
+        ("--version", ">&-", "error: the standard output cannot be written: it is closed\n", 1),
+        ("methods --nope", "2>&-", "", 2),
+        ("methods --nope", "2> /dev/full", "", 2),
+        ("methods --nope", "<&- >&- 2>&-", "", 2),
+        ("judge", "2> /dev/full", "", 2),
+        ("methods --json", "<&- > /dev/null", "", 0),
+        ("chat parrot", "<&-", "", 2),
+    ],
+)
+def test_streams_that_are_closed_or_full_end_in_a_line(
+    command: str, redirection: str, said: str, code: int, unbuffered: str
+) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no full device")
+    script = f"{sys.executable} -m biddable {command} {redirection}"
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") <= 1
+
+
+def test_a_terminal_without_these_letters_gets_escapes() -> None:
+    script = f"{sys.executable} -m biddable methods"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
 
 
 @pytest.mark.parametrize(("wish", "heard"), [(None, "error"), ("info", "info")])

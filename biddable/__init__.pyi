@@ -1,0 +1,20 @@
+# What biddable/__init__.py finds when it is asked for, as type checkers see it; a test compares the two.
+from biddable.envs.base import make_env as make_env
+from biddable.methods.base import run as run
+from biddable.methods.evaluate import evaluate as evaluate
+from biddable.models.base import Sampling as Sampling
+from biddable.models.load import load_model as load_model
+from biddable.runs.run import Run as Run
+from biddable.types import Chat as Chat
+from biddable.types import Check as Check
+from biddable.types import Comparison as Comparison
+from biddable.types import Episode as Episode
+from biddable.types import Message as Message
+from biddable.types import Preference as Preference
+from biddable.types import Response as Response
+from biddable.types import Task as Task
+from biddable.types import Verdict as Verdict
+from biddable.types import user as user
+
+__version__: str
+__all__: list[str]

@@ -1,0 +1,5 @@
+"""``python -m biddable`` is the command ``biddable``."""
+
+from biddable.cli import main
+
+main()
