@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from biddable.errors import FileError
 from biddable.tasks.rows import read_rows
@@ -24,7 +25,7 @@ class _Row(BaseModel):
     input: str
     output_1: str
     output_2: str
-    label: int = Field(ge=1, le=2)
+    label: Literal[1, 2]
 
 
 def load_llmbar(path: str | Path) -> list[Task]:
