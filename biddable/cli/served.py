@@ -45,7 +45,9 @@ def served_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_served(*args: Any, **values: Any) -> Any:
-        given = {name: value for name in _FIELDS if (value := values.pop(name)) not in (None, False)}
+        # By identity: 0 retries are given, and equal False.
+        asked = {name: values.pop(name) for name in _FIELDS}
+        given = {name: value for name, value in asked.items() if value is not None and value is not False}
         return command(*args, **values, served=_served(values["model"], given) if given else None)
 
     for option in reversed(_OPTIONS):
