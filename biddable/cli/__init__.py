@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -19,7 +18,7 @@ from biddable.cli.evaluate import evaluate
 from biddable.cli.generate import generate
 from biddable.cli.judge import judge
 from biddable.cli.methods import methods
-from biddable.cli.output import printing, tell
+from biddable.cli.output import printing, tell, telling
 from biddable.cli.run import run
 from biddable.cli.runs import compare, report
 from biddable.errors import BiddableError, StorageError, one_line, said
@@ -51,7 +50,7 @@ class _Program(click.Group):
         try:
             code = super().main(args, **{**extra, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as help_asked:
-            with suppress(OSError):
+            with telling():
                 help_asked.show()
             sys.exit(help_asked.exit_code)
         except click.ClickException as error:

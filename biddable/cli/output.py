@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -60,8 +60,7 @@ def printing() -> Iterator[None]:
     except OSError as error:
         if isinstance(error, BrokenPipeError) or error.filename is not None:
             raise
-        # What is held back would be tried again at exit, and end in a traceback there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go(sys.stdout)
         problem = "it is closed" if error.errno == errno.EBADF else (error.strerror or str(error)).lower()
         raise StorageError(f"the standard output cannot be written: {problem}") from error
 
@@ -73,9 +72,24 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """``text`` as a line on stderr; where that is closed or full, it is lost and the work goes on."""
-    with suppress(OSError):
+    """``text`` as a line on stderr."""
+    with telling():
         click.echo(one_line(text), err=True)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Print on stderr within this; where it is closed or full, that is lost and the work goes on."""
+    try:
+        yield
+        sys.stderr.flush()
+    except OSError:
+        _let_go(sys.stderr)
+
+
+def _let_go(stream: TextIO) -> None:
+    # What it holds back would be tried again at exit, and end in a traceback there.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(value: Any) -> None:

@@ -146,7 +146,6 @@ def test_a_closed_pipe_ends_quietly() -> None:
         ("methods --nope", "<&- >&- 2>&-", "", 2),
         ("judge", "2> /dev/full", "", 2),
         ("methods --json", "<&- > /dev/null", "", 0),
-        ("chat parrot", "<&-", "", 2),
     ],
 )
 def test_streams_that_are_closed_or_full_end_in_a_line(
