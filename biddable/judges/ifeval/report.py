@@ -52,8 +52,8 @@ class IFEvalReport:
 
     The rest tells of answers that are not plain ones. ``unanswered`` holds the id of each task whose answer
     could not be had, and which so counts as not followed, with the reason. ``cut_off`` answers reached the
-    limit of tokens, ``empty`` ones hold no text. ``thinking`` answers held a block of thinking, which was taken off before judging if
-    ``thinking_removed``.
+    limit of tokens, ``empty`` ones hold no text. ``thinking`` answers held a block of thinking, which was
+    taken off before judging if ``thinking_removed``.
     """
 
     prompt_strict: float
