@@ -1,4 +1,4 @@
-"""Whatever is handed over, a command ends in one line and leaves nothing half-written; names are no commands."""
+"""Whatever is handed over, a command ends in one line and leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -126,3 +126,16 @@ def test_writing_below_a_file_is_a_storage_error(tmp_path: Path) -> None:
             write(tmp_path / "file" / "inside" / "x")
         with pytest.raises(StorageError):
             write(tmp_path / ("x" * 300))
+
+
+def test_names_in_tables_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.table import Table
+
+    from biddable.cli.output import print_table
+
+    table = Table("[/x]", EVIL, title="[/title]", caption="[red]")
+    table.add_row("[/y]", EVIL)
+    print_table(table)
+    shown_table = capsys.readouterr().out
+    assert all(name in shown_table for name in ("[/x]", "[/y]", "[/title]", "[red]"))
+    assert not [sign for sign in RAW if sign in shown_table]
