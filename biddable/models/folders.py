@@ -18,7 +18,15 @@ from typing import Any
 from biddable.errors import BiddableError, ModelError, said
 from biddable.runs.files import cache_folder, write_atomic
 
-DECISIVE = ("*.safetensors", "*.json", "*.jinja", "*.model", "additional_chat_templates/*.jinja")
+DECISIVE = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "vocab.txt",
+    "merges.txt",
+    "additional_chat_templates/*.jinja",
+)
 """Files that a model's answers depend on."""
 
 NAMED = 3
@@ -30,13 +38,13 @@ RACY_S = 2.0
 LFS = b"version https://git-lfs"
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, patterns: Sequence[str] = DECISIVE) -> str:
     """A digest of the weights, configuration, tokenizer and template in a folder.
 
     The digest of a file is kept in the cache folder and computed anew when its size or times change.
     """
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in DECISIVE for path in folder.glob(pattern) if path.is_file()}):
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}):
         digest.update(f"{path.relative_to(folder)}\0{_digest(path)}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -183,4 +191,6 @@ def _first_line(error: Exception) -> str:
     """What it says, without the advice that follows on further lines."""
     plain = isinstance(error, OSError | ValueError)
     lines = [line for line in (str(error) if plain else said(error)).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__
+    # "Error(s) in loading state_dict for X:" says nothing without the line after it.
+    shown = lines[:2] if lines and lines[0].rstrip().endswith(":") else lines[:1]
+    return " ".join(line.strip() for line in shown) or type(error).__name__

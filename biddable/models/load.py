@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_args
 from biddable.errors import InputError, ModelError, said
 from biddable.models.base import LanguageModel, TrainableModel
 from biddable.models.folders import fingerprint as folder_fingerprint
-from biddable.models.folders import reading
 from biddable.models.precision import Precision
 from biddable.models.weights import PACKAGED, gguf_folder, packaged_folder
 
@@ -85,7 +84,9 @@ def model_identity(spec: str | Path) -> str:
         return folder_fingerprint(gguf_folder(Path(name)))
     folder, _ = locate(name)
     if (folder / "adapter_config.json").is_file():
-        return f"{folder_fingerprint(folder)} on {model_identity(base_name(folder))}"
+        from biddable.models.adapters import base_spec
+
+        return f"{folder_fingerprint(folder)} on {model_identity(base_spec(folder))}"
     return folder_fingerprint(folder)
 
 
@@ -150,22 +151,12 @@ def _is_hub_name(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/"))
 
 
-def base_name(adapter: Path) -> str:
-    """The name of the model that an adapter says it belongs on. Raises ModelError where it names none."""
-    from peft import PeftConfig
-
-    with reading(adapter, "an adapter"):
-        name = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
-    if not name:
-        raise ModelError(f"{adapter}: adapter_config.json does not name its base model")
-    return str(name)
-
-
 def _base_of(adapter: Path, *, device: str | None, precision: Precision) -> LocalModel:
     """The model that an adapter says it belongs on."""
+    from biddable.models.adapters import base_spec
     from biddable.models.local import LocalModel
 
-    name = base_name(adapter)
+    name = base_spec(adapter)
     base = load_model(name, device=device, precision=precision)
     if not isinstance(base, LocalModel):
         raise ModelError(f"{adapter}: an adapter needs a local base model, not {name}")
@@ -201,7 +192,7 @@ def _from_hub(repository: str) -> Path:
     from huggingface_hub import snapshot_download
 
     options: dict[str, Any] = {
-        "allow_patterns": ["*.json", "*.safetensors", "*.jinja", "*.model"],
+        "allow_patterns": ["*.json", "*.safetensors", "*.jinja", "*.model", "vocab.txt", "merges.txt"],
         "etag_timeout": 3,
     }
     try:

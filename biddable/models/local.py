@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from biddable.errors import InputError, ModelError
+from biddable.models.adapters import put_on, record_base
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.chat import ChatFormat
 from biddable.models.engine import Completion, Engine
-from biddable.models.folders import fingerprint, read_module, reading
+from biddable.models.folders import fingerprint, read_module
 from biddable.models.memory import keep_freed_memory
 from biddable.models.plain import PlainEngine, context_of
 from biddable.models.precision import Precision, computes_in_bf16
@@ -24,6 +25,7 @@ from biddable.models.seeds import require_one_each, row_seeds
 from biddable.models.tokenizer import read_tokenizer
 from biddable.models.weights import storing_weights
 from biddable.runs.environment import rank
+from biddable.runs.files import make_folder
 from biddable.runs.progress import progress
 from biddable.types import Chat, Response
 
@@ -41,6 +43,7 @@ class LocalModel:
         bf16: whether it is to generate in bfloat16. On a CPU the weights are fp32 all the same, and
             ``score`` and whoever trains them see just those.
         fingerprint: a digest of the files that it was read from; "" for a module made in memory.
+        base: what the model under its adapters was loaded as; "" for a module made in memory.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class LocalModel:
         fingerprint: str = "",
     ):
         self.name, self.source, self.fingerprint = name, source, fingerprint
+        self.base = "" if source == "memory" else name
         self.bf16 = computes_in_bf16(precision, next(module.parameters()).device)
         self.module, self.tokenizer = module, tokenizer
         self._chat = ChatFormat.of(module, tokenizer)
@@ -85,13 +89,19 @@ class LocalModel:
         )
 
     def with_adapter(self, folder: Path, *, name: str, source: str) -> LocalModel:
-        """This model with a PEFT adapter put on it; this object is not to be used any more."""
-        from peft import PeftModel
+        """This model with a PEFT adapter put on it; this object is not to be used any more.
 
-        with reading(folder, "an adapter"):
-            module = PeftModel.from_pretrained(self.module, str(folder))
+        Raises:
+            ModelError: see ``adapters.put_on``.
+        """
+        module, tokenizer = put_on(self.module, self.tokenizer, folder)
+        digest = f"{fingerprint(folder)}-{self.fingerprint}" if self.fingerprint else ""
         precision: Precision = "bf16" if self.bf16 else "fp32"
-        return LocalModel(module.eval(), self.tokenizer, name=name, source=source, precision=precision)
+        model = LocalModel(
+            module.eval(), tokenizer, name=name, source=source, precision=precision, fingerprint=digest
+        )
+        model.base = self.base
+        return model
 
     @property
     def end_id(self) -> int:
@@ -182,9 +192,12 @@ class LocalModel:
         """
         if rank() > 0:
             return folder
+        make_folder(folder)
         with storing_weights(folder):
             self.module.save_pretrained(folder, safe_serialization=True)
             self.tokenizer.save_pretrained(folder)
+        if self.base and (folder / "adapter_config.json").is_file():
+            record_base(folder, self.base)
         return folder
 
     def _engine(self, longest: int) -> Engine | PlainEngine:

@@ -28,8 +28,9 @@ def choose_weights(module: Any, *, lora_rank: int, seed: int) -> Any:
         rank = getattr(module.peft_config[module.active_adapter], "r", None)
         if lora_rank != rank:
             raise InputError("lora_rank", lora_rank, f"{rank}, the rank of the adapter that the model has")
+        trained = _adapter_parameters(module)
         for name, parameter in module.named_parameters():
-            parameter.requires_grad_(".lora_" in name)
+            parameter.requires_grad_(name in trained)
         return module
     if lora_rank == 0:
         return module.requires_grad_(True)
@@ -39,3 +40,14 @@ def choose_weights(module: Any, *, lora_rank: int, seed: int) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return get_peft_model(module, config)
+
+
+def _adapter_parameters(module: PeftModel) -> set[str]:
+    """The names of what the adapter's configuration trains: factors, whole modules, tokens, biases."""
+    config: Any = module.peft_config[module.active_adapter]
+    kinds = (f".{module.base_model.prefix}", ".modules_to_save.", ".trainable_tokens_")
+    names = {name for name, _ in module.named_parameters() if any(kind in name for kind in kinds)}
+    bias = {"all": ".bias", "lora_only": ".base_layer.bias"}.get(getattr(config, "bias", "none"))
+    if bias:
+        names |= {name for name, _ in module.named_parameters() if name.endswith(bias)}
+    return names
