@@ -196,16 +196,18 @@ class Endpoint:
 @cache
 def _certificates(ssl_cert_file: str | None, requests_ca_bundle: str | None) -> ssl.SSLContext:
     # Reading them takes longer than a short answer, and a client lives for one call only.
-    name, path = (
-        ("SSL_CERT_FILE", ssl_cert_file) if ssl_cert_file else ("REQUESTS_CA_BUNDLE", requests_ca_bundle)
-    )
-    if not path:
+    given = {"SSL_CERT_FILE": ssl_cert_file, "REQUESTS_CA_BUNDLE": requests_ca_bundle}
+    named = {name: path for name, path in given.items() if path}
+    if not named:
         return httpx.create_ssl_context()
-    try:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name, path in named.items():
         folder = os.path.isdir(path)
-        return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
-    except OSError:  # which ssl.SSLError is
-        raise InputError(name, path, "a file of certificates (PEM)") from None
+        try:
+            context.load_verify_locations(None if folder else path, path if folder else None)
+        except OSError:  # which ssl.SSLError is
+            raise InputError(name, path, "a file of certificates (PEM)") from None
+    return context
 
 
 def _message(reply: httpx.Response) -> str:
