@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import warnings
 from collections import Counter
@@ -44,6 +45,9 @@ EXACT = 2e-3
 
 IN_BF16 = 0.25
 """The most (nats, root mean square) that it may in bf16, where weights are random and logits unlike."""
+
+WIDTH = 160
+"""Characters of a reason in the table."""
 
 MAX_TOKENS = 8
 LENGTHS = (1, 20, 44)
@@ -104,7 +108,8 @@ class Outcome:
         trained = "yes" if self.trains else f"no: {self.why_not}" if self.why_not else "no"
         if self.wrong:
             served = f"**wrong**: {'; '.join(self.wrong)}"
-        cells = (cell.replace("|", "\\|").replace("<", "&lt;") for cell in (served, trained))
+        cells = (textwrap.shorten(cell, WIDTH, placeholder=" …") for cell in (served, trained))
+        cells = (cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells)
         return f"| `{self.family}` | {' | '.join(cells)} |"
 
 

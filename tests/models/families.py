@@ -153,6 +153,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "gemma4_text": _GEMMA4,
     "gemma4_unified": {"text_config": _GEMMA4},
     "gemma4_unified_text": _GEMMA4,
+    "gpt_bigcode": {"num_key_value_heads": 1},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "granite": _GRANITE,
     "granite_swa": _GRANITE,
@@ -164,6 +165,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "hunyuan_v1_moe": {"head_dim": 16},
     "inkling2_text": {"logits_mup_width_multiplier": 2.0},
     "inkling_text": {"logits_mup_width_multiplier": 2.0},
+    "laguna": {"num_attention_heads_per_layer": [LAYERS] * LAYERS},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2, "block_auto_adjust_ff_dim": False},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
     "mamba2": {"num_heads": 8},
@@ -261,6 +263,9 @@ def _randomise(module: Any, seed: int) -> None:
                 weight.copy_(noise * 0.2)
             else:
                 weight.add_(noise * 0.15)
+        for embedding in module.modules():
+            if isinstance(embedding, torch.nn.Embedding) and embedding.padding_idx is not None:
+                embedding.weight[embedding.padding_idx] = 0  # as some are read, whatever is in their file
 
 
 WORDS = tuple(f"w{number}" for number in range(VOCABULARY - 8))
