@@ -188,6 +188,11 @@ def _require_all(adapted: Any, tensors: dict[str, Any], folder: Path) -> None:
 
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     whole = adapted.state_dict()  # an embedding saved beside the adapter stands there under its own name
+    for name, value in list(whole.items()):  # PEFT writes modules that are trained whole twice, so too
+        whole[name.replace(f".modules_to_save.{adapted.active_adapter}.", ".modules_to_save.")] = value
+    tensors = {
+        name: value for name, value in tensors.items() if ".original_module." not in name
+    }  # the base's
     missing = own.keys() - tensors.keys()
     left_over = tensors.keys() - own.keys() - whole.keys()
     held = {name: own.get(name, whole.get(name)) for name in tensors if name not in left_over}

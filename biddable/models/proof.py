@@ -253,11 +253,11 @@ def _spread(exact: Tensor) -> Tensor:
 
 
 def _greedy(
-    generate: Callable[..., Any], prompts: Sequence[Sequence[int]], steps: int
+    generate: Callable[..., Any], prompts: Sequence[Sequence[int]], steps: int, samples: int = 1
 ) -> tuple[list[list[int]], Tensor]:
     """The prompts with the tokens drawn after them, and [rows * steps] the log-probabilities of these."""
     sampling = Sampling(max_tokens=steps, temperature=0.0)
-    out = generate(prompts, 1, sampling, [[0]] * len(prompts))
+    out = generate(prompts, samples, sampling, [[0] * samples] * len(prompts))
     rows = [[*prompt, *row[0].token_ids] for prompt, row in zip(prompts, out, strict=True)]
     return rows, torch.tensor([value for row in out for value in row[0].logprobs])
 
@@ -318,9 +318,9 @@ def _plain_proof(module: Any, prompts: Sequence[Sequence[int]], reason: str) -> 
     problem: str | None = None
     for cached in (True, False):
         try:
-            rows, drawn = _greedy(
-                PlainEngine(module, [], str, cached=cached).generate, prompts, _steps(module)
-            )
+            # Two samples: RWKV's own cache is wrong as soon as there is more than one row.
+            generate = PlainEngine(module, [], str, cached=cached).generate
+            rows, drawn = _greedy(generate, prompts, _steps(module), samples=2)
             _, best = _forward(module, rows, prompts)
             rounded = None if module.dtype == torch.float32 else _spread(best[1])
             problem = agree(drawn, best[1], rounded)

@@ -111,6 +111,26 @@ def test_a_grown_vocabulary_comes_with_its_rows_or_is_refused(base, tmp_path) ->
         load_model(tmp_path / "grown")
 
 
+def test_a_vocabulary_grown_in_whole_modules_is_taken(base, tmp_path) -> None:
+    model = load_trainable(base)
+    model.tokenizer.add_tokens(["rivers", "lakes"])
+    model.module.resize_token_embeddings(VOCABULARY + 2)
+    whole = ["lm_head", "embed_tokens"]
+    config = peft.LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=whole, task_type="CAUSAL_LM")
+    module = peft.get_peft_model(model.module, config).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape))
+    module.save_pretrained(tmp_path / "grown")
+    model.tokenizer.save_pretrained(tmp_path / "grown")
+    ids = torch.tensor([[5, VOCABULARY + 1, 7]])
+    with torch.no_grad():
+        loaded = load_model(tmp_path / "grown")
+        torch.testing.assert_close(loaded.module(ids).logits, module(ids).logits)
+    assert loaded._proof().path == "fast"
+
+
 @pytest.mark.parametrize(
     "config",
     [
