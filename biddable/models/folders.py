@@ -29,6 +29,12 @@ DECISIVE = (
 )
 """Files that a model's answers depend on."""
 
+BUFFERS = (".masked_bias", ".inv_freq", ".position_ids")
+"""Constants that older versions wrote beside the weights."""
+
+NUMBERS = {"F64", "F32", "F16", "BF16", "I64", "I32", "BOOL"}
+"""Types of tensors that hold weights, or constants beside them, as they are."""
+
 NAMED = 3
 """Tensors named in an error; the rest is counted."""
 
@@ -96,6 +102,7 @@ def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a la
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
         )
     mismatched = [entry[0] if isinstance(entry, tuple) else str(entry) for entry in info["mismatched_keys"]]
@@ -103,7 +110,7 @@ def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a la
         f"{len(names)} {what} ({listed(names)})"
         for what, names in (
             ("missing", info["missing_keys"]),
-            ("left over", info["unexpected_keys"]),
+            ("left over", [name for name in info["unexpected_keys"] if not name.endswith(BUFFERS)]),
             ("of another shape", mismatched),
         )
         if names
@@ -124,7 +131,7 @@ def require_whole(path: Path) -> None:
     """Look at a safetensors file: its header must be readable and all that it speaks of be there.
 
     Raises:
-        ModelError: it is a Git LFS pointer, cut off, or no safetensors file.
+        ModelError: it is a Git LFS pointer, cut off, no safetensors file, or holds quantised weights.
     """
     try:
         with path.open("rb") as file:
@@ -137,7 +144,9 @@ def require_whole(path: Path) -> None:
                 raise ModelError(f"{path}: is cut off or no safetensors file ({total} bytes)")
             file.seek(8)
             header = json.loads(file.read(size))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
+        packed = {name: entry["dtype"] for name, entry in entries.items() if entry["dtype"] not in NUMBERS}
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, IndexError):
@@ -145,6 +154,9 @@ def require_whole(path: Path) -> None:
     expected = 8 + size + max(ends, default=0)
     if total < expected:
         raise ModelError(f"{path}: is cut off ({total} bytes, expected {expected})")
+    if packed:
+        name, kind = next(iter(packed.items()))
+        raise ModelError(f"{path}: {len(packed)} of its tensors are quantised ({name}: {kind})")
 
 
 def _require_shards(folder: Path) -> None:

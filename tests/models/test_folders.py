@@ -1,0 +1,107 @@
+"""Folders of weights: what is missing, left over, damaged or quantised is said; what is harmless is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from biddable.errors import ModelError
+from biddable.models.folders import fingerprint
+from biddable.models.load import load_model
+
+from ..train.tiny import llama, local
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return local(llama()).save(tmp_path / "model")
+
+
+def rewrite(folder: Path, change) -> None:
+    tensors = {name: value.contiguous() for name, value in change(load_file(folder / WEIGHTS)).items()}
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def configure(folder: Path, **values) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda t: {n: v for n, v in t.items() if n != "lm_head.weight"}, r"1 missing \(lm_head\.weight\)$"),
+        (lambda t: {f"_orig_mod.{n}": v for n, v in t.items()}, r"21 missing .*; 21 left over \(_orig_mod\."),
+        (lambda t: t | {"model.layers.2.input_layernorm.weight": torch.ones(32)}, "1 left over"),
+        (lambda t: t | {"lm_head.weight": torch.ones(60, 32)}, r"1 of another shape \(lm_head\.weight\)$"),
+        (lambda t: t | {"model.norm.weight": torch.ones(32, dtype=torch.int8)}, "are quantised .*norm.*I8"),
+    ],
+    ids=["no head", "renamed", "a layer too many", "another shape", "int8"],
+)
+def test_tensors_that_do_not_fit_are_named(folder, change, problem) -> None:
+    rewrite(folder, change)
+    with pytest.raises(ModelError, match=problem) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_constants_of_older_versions_are_no_weights(folder) -> None:
+    rewrite(folder, lambda t: t | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)})
+    load_model(folder)
+
+
+def test_a_configuration_of_other_sizes_is_refused(folder) -> None:
+    configure(folder, num_hidden_layers=1)
+    with pytest.raises(ModelError, match=r"9 left over \(model\.layers\.1\."):
+        load_model(folder)
+    configure(folder, num_hidden_layers=2, num_key_value_heads=4)
+    with pytest.raises(ModelError, match="4 of another shape"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("method", ["gptq", "bitsandbytes", "compressed-tensors"])
+def test_quantised_folders_are_refused(folder, method) -> None:
+    configure(folder, quantization_config={"quant_method": method, "bits": 4})
+    with pytest.raises(
+        ModelError, match=rf"its weights are quantised \({method}\), expected weights in fp32"
+    ):
+        load_model(folder)
+
+
+def test_damaged_files_are_named(folder) -> None:
+    whole = (folder / WEIGHTS).read_bytes()
+    damages = {
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n": "is a Git LFS pointer",
+        whole[: len(whole) // 2]: r"is cut off \(\d+ bytes, expected \d+\)",
+        b"": "is cut off or no safetensors file",
+        (9).to_bytes(8, "little") + b"[1, 2, 3]": "its header cannot be read",
+        (1 << 60).to_bytes(8, "little") + b"{}": "is cut off or no safetensors file",
+    }
+    for content, problem in damages.items():
+        (folder / WEIGHTS).write_bytes(content)
+        with pytest.raises(ModelError, match=problem):
+            load_model(folder)
+
+
+def test_a_missing_shard_is_named(folder) -> None:
+    (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(ModelError, match=r"1 of 2 files of weights missing \(model-00002"):
+        load_model(folder)
+
+
+def test_a_fingerprint_is_of_content_not_of_place(folder, tmp_path) -> None:
+    before = fingerprint(folder)
+    moved = folder.rename(tmp_path / "moved")
+    assert fingerprint(moved) == before
+    (moved / "README.md").write_text("not decisive")
+    assert fingerprint(moved) == before
+    (moved / "chat_template.jinja").write_text("{{ 1 }}")
+    assert fingerprint(moved) != before
