@@ -116,7 +116,7 @@ def test_pickled_weights_are_never_loaded(folder, tmp_path):
     pickled = shutil.copytree(folder, tmp_path / "pickled")
     torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
     (pickled / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="cannot be read as a sequence classifier: .*safetensors"):
+    with pytest.raises(ModelError, match=r"cannot be read as a sequence classifier: .*safetensors"):
         SequenceRewardModel(pickled)
 
 
