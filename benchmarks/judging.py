@@ -18,7 +18,8 @@ from benchmarks._common import Row, parser, report, time_both
 from benchmarks._ifeval_responses import made_responses, made_tasks
 from biddable.errors import BiddableError, InputError, MissingDependency
 from biddable.judges.ifeval import evaluate, language, punkt
-from biddable.tasks.ifeval import load_ifeval, load_responses
+from biddable.tasks.ifeval import load_ifeval
+from biddable.tasks.responses import load_responses, match
 from biddable.types import Task
 
 Outcomes = list[tuple[list[bool], list[bool]]]
@@ -90,6 +91,11 @@ def compare(tasks: Sequence[Task], responses: Mapping[str, str], *, rounds: int)
     )
 
 
+def _read(tasks: Sequence[Task], path: str) -> dict[str, str]:
+    matched = match(tasks, load_responses(path), path).responses
+    return {task.prompt[-1].content: response.text for task, response in zip(tasks, matched, strict=True)}
+
+
 def main() -> None:
     """Run the comparison and print it."""
     arguments = parser(__doc__)
@@ -103,7 +109,7 @@ def main() -> None:
         load_peer()
         tasks = load_ifeval(options.tasks) if options.tasks else made_tasks()
         tasks = [task for task in tasks if not decided_by_chance(task)]
-        responses = load_responses(options.responses) if options.responses else made_responses(tasks)
+        responses = _read(tasks, options.responses) if options.responses else made_responses(tasks)
         row = compare(tasks, responses, rounds=options.rounds)
     except BiddableError as error:
         raise SystemExit(f"error: {error}") from None
