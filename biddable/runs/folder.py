@@ -65,6 +65,8 @@ def is_held(folder: Path) -> bool:
 def check_same(folder: Path, identity: dict[str, Any]) -> None:
     """Raise RunError, naming the first difference, unless the run in ``folder`` is the one asked for."""
     found = read_json(folder / _CONFIG)
+    if not isinstance(found, dict):
+        raise FileError(folder / _CONFIG, "damaged: expected an object; use another folder")
     if difference := _first_difference(found, identity, ""):
         field, was, now = difference
         raise RunError(f"{folder}: {field} was {_show(was)}, is now {_show(now)}; use another folder")

@@ -41,7 +41,7 @@ class Journal:
 
     def timing(self) -> dict[str, Any]:
         """Seconds spent in all and in each stage, over every time the run was opened, and when it began."""
-        events = entries(self._file)
+        events = entries(self._file, "event", "clock", "at")
         total = 0.0
         stages: dict[str, float] = {}
         running: dict[str, float] = {}
@@ -50,7 +50,7 @@ class Journal:
             if event["event"] == "started":
                 running[stage] = clock
             elif event["event"] in ("finished", "stopped"):
-                stages[stage] = stages.get(stage, 0.0) + clock - running.pop(stage)
+                stages[stage] = stages.get(stage, 0.0) + clock - running.pop(stage, clock)
             if following["event"] == "opened":
                 total += clock
                 for cut_off, since in running.items():
@@ -71,12 +71,15 @@ class Journal:
 def is_json(line: bytes) -> bool:
     """Whether a line was written whole."""
     try:
-        json.loads(line)
-    except ValueError:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
         return False
-    return True
 
 
-def entries(file: LineFile) -> list[dict[str, Any]]:
-    """The lines of a file that is not synced: after a power cut some may be damaged, which are left out."""
-    return [json.loads(line) for line in file.lines() if is_json(line)]
+def entries(file: LineFile, *fields: str) -> list[dict[str, Any]]:
+    """The lines of a file that is not synced: after a power cut some may be damaged, which are left out.
+
+    So are lines without one of ``fields``.
+    """
+    lines = [json.loads(line) for line in file.lines() if is_json(line)]
+    return [line for line in lines if set(fields) <= line.keys()]

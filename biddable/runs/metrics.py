@@ -22,7 +22,7 @@ class Metrics:
         self._path = path
         self._file = LineFile(path, intact=is_json)
         self._last: dict[str, int] = {}
-        for entry in entries(self._file):
+        for entry in entries(self._file, "stage", "step"):
             self._last[entry["stage"]] = entry["step"]
 
     def add(self, stage: str, step: int, metrics: dict[str, float]) -> None:
@@ -35,7 +35,7 @@ class Metrics:
 
     def curve(self, stage: str, name: str) -> list[tuple[int, float]]:
         """(step, number) of a stage, in order; without what was not finite."""
-        found = (entry for entry in entries(self._file) if entry["stage"] == stage)
+        found = (entry for entry in entries(self._file, "stage", "step") if entry["stage"] == stage)
         return [(entry["step"], entry[name]) for entry in found if entry.get(name) is not None]
 
     def close(self) -> None:
@@ -43,7 +43,11 @@ class Metrics:
         self._file.close()
 
     def _drop(self, stage: str, first: int) -> None:
-        stays = [entry for entry in entries(self._file) if entry["stage"] != stage or entry["step"] < first]
+        stays = [
+            entry
+            for entry in entries(self._file, "stage", "step")
+            if entry["stage"] != stage or entry["step"] < first
+        ]
         self._file.close()
         write_atomic(self._path, "".join(json.dumps(entry) + "\n" for entry in stays))
         self._file = LineFile(self._path, intact=is_json)

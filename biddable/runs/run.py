@@ -39,7 +39,7 @@ from biddable.runs.batches import BatchJournal, cut
 from biddable.runs.codec import decode, describe, encode, jsonable, seal, unseal
 from biddable.runs.environment import environment, rank
 from biddable.runs.executors import Executor, in_process
-from biddable.runs.files import make_folder, read_json, replacing, write_atomic, write_json
+from biddable.runs.files import make_folder, read_bytes, read_json, replacing, write_atomic, write_json
 from biddable.runs.folder import take_folder
 from biddable.runs.journal import Journal
 from biddable.runs.metrics import Metrics
@@ -71,6 +71,8 @@ class Run:
         self._metrics = Metrics(folder / "metrics.jsonl")
         known = folder / "environment.json"
         self.environment: dict[str, Any] = read_json(known) if known.exists() else {}
+        if not isinstance(self.environment, dict):
+            raise FileError(known, "damaged: expected an object; delete the file to go on")
         self.describe(**environment())
 
     @classmethod
@@ -301,7 +303,7 @@ class Run:
 
 def read_stage(path: Path, type: Any) -> Any:
     """The value of a finished stage. Raises FileError: it is damaged, or of another type."""
-    payload = unseal(path.read_bytes().removesuffix(b"\n"))
+    payload = unseal(read_bytes(path).removesuffix(b"\n"))
     if payload is None:
         raise FileError(path, "damaged; delete the file to compute the stage again")
     try:

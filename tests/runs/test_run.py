@@ -452,3 +452,20 @@ def test_unsound_results_are_not_written(tmp_path: Path) -> None:
     ):
         run.finish([], metrics={"rates": [1.0, float("nan")]})
     assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.parametrize("content", ["[1]", "null", "{", "[" * 5000, "\x00"])
+@pytest.mark.parametrize("name", ["config.json", "environment.json"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path, name, content) -> None:
+    Run.open(tmp_path / "run", "m", {"a": 1}, 0).close()
+    (tmp_path / "run" / name).write_text(content)
+    with pytest.raises(FileError, match=name):
+        Run.open(tmp_path / "run", "m", {"a": 1}, 0)
+
+
+def test_a_damaged_journal_does_not_end_a_run(tmp_path) -> None:
+    Run.open(tmp_path / "run", "m", {}, 0).close()
+    path = tmp_path / "run" / "journal.jsonl"
+    path.write_text('{"event": "finished", "stage": "x", "clock": 3, "at": "then"}\n[1]\n{"event": 1}\n')
+    with Run.open(tmp_path / "run", "m", {}, 0) as run:
+        assert run.finish([]).timing["seconds"] >= 3
