@@ -43,7 +43,7 @@ docs: .venv/manual
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/tools
-	@for file in benchmarks/[!_]*.py; do \
+	@for file in $(filter-out %/architectures.py,$(wildcard benchmarks/[!_]*.py)); do \
 		echo; echo "$$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" || exit 1; \
 	done
 

@@ -151,6 +151,7 @@ def test_what_is_there_reaches_the_run(options: tuple[str, ...], monkeypatch: py
         pass
 
     monkeypatch.setattr(Run, "open", MagicMock(side_effect=ReachedError))
+    monkeypatch.setenv("BIDDABLE_TRACEBACK", "1")  # or what nothing foresaw ends in one line
     assert isinstance(CliRunner().invoke(main, ["run", "spar", *options]).exception, ReachedError)
 
 
