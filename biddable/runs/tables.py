@@ -43,6 +43,9 @@ def write_parquet(path: str | Path, rows: Sequence[Noun], type: type[Noun]) -> N
 def read_parquet(path: str | Path, type: type[Noun]) -> list[Noun]:
     """Read nouns of one type; columns that are not fields of it are ignored.
 
+    Where all columns that have no default are there, others may be missing, as in files written before
+    such a field was: they hold their default.
+
     Raises:
         FileError: the file is missing or no Parquet, a column is missing or of another type, or a row
             (counted from 1) holds what the noun cannot.
@@ -50,9 +53,11 @@ def read_parquet(path: str | Path, type: type[Noun]) -> list[Noun]:
     expected = schema(type)
     try:
         found = pq.ParquetFile(path).schema_arrow.names
-        if missing := [name for name in expected.names if name not in found]:
+        missing = [name for name in expected.names if name not in found]
+        if any(name in missing for name in _without_default(type)):
             raise FileError(path, f"no column {', '.join(missing)}: not a table of {type.__name__}")
-        table = pq.read_table(path, columns=expected.names).select(expected.names).cast(expected)
+        there = pa.schema([field for field in expected if field.name not in missing])
+        table = pq.read_table(path, columns=there.names).select(there.names).cast(there)
     except FileNotFoundError as error:
         raise FileError(path, "no such file") from error
     except (pa.ArrowException, OSError) as error:
@@ -67,6 +72,12 @@ def read_parquet(path: str | Path, type: type[Noun]) -> list[Noun]:
         except (ValueError, TypeError) as error:
             raise FileError(path, f"row {number}: not JSON in a free-form field: {error}") from error
     return nouns
+
+
+def _without_default(type: Any) -> list[str]:
+    none = dataclasses.MISSING
+    fields = dataclasses.fields(type)
+    return [one.name for one in fields if one.default is none and one.default_factory is none]
 
 
 def schema(type: Any) -> pa.Schema:
@@ -103,7 +114,9 @@ def _convert(plain: Any, hint: Any, free_form: Callable[[Any], Any]) -> Any:
         return plain
     if dataclasses.is_dataclass(hint):
         inner = get_type_hints(hint)
-        return plain and {name: _convert(plain[name], inner[name], free_form) for name in inner}
+        return plain and {
+            name: _convert(plain[name], inner[name], free_form) for name in inner if name in plain
+        }
     if get_origin(hint) is tuple:
         return plain and [_convert(part, get_args(hint)[0], free_form) for part in plain]
     return free_form(plain)
