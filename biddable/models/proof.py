@@ -27,13 +27,13 @@ from biddable.models.folders import listed
 from biddable.models.plain import PlainEngine, bare, context_of, evaluating, plain_logits, plain_logprobs
 from biddable.runs.files import cache_folder, write_atomic
 
-LENGTHS = (1, 3, 12, 44)
+LENGTHS = (1, 3, 8, 32)
 """Tokens of the prompts. The second and third begin alike, as do the third and fourth."""
 
 SMALL, SMALL_LENGTH, SMALL_STEPS = 20_000_000, 120, 12
 """A module of so few parameters shows more: the longest prompt is longer, and more tokens are drawn."""
 
-STEPS = 3
+STEPS = 2
 """Greedy tokens drawn after each prompt."""
 
 EXACT = 1e-3
