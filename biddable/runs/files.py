@@ -205,10 +205,14 @@ def _reading(path: str | Path) -> Iterator[None]:
         raise FileError(path, "cannot be the name of a file") from error
 
 
-def parse_json(data: bytes, path: str | Path, *, first_line: int) -> Any:
-    """The value of a JSON text that starts in that line of ``path``. Raises FileError: it is not JSON."""
+def parse_json(data: bytes, path: str | Path, *, first_line: int, **hooks: Any) -> Any:
+    """The value of a JSON text that starts in that line of ``path``; ``hooks`` are those of ``json.loads``.
+
+    Raises:
+        FileError: it is not JSON, or a hook raises a ValueError, which says why it cannot be read.
+    """
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"), **hooks)
     except json.JSONDecodeError as error:
         problem = f"not JSON: {error.msg[0].lower()}{error.msg[1:]} at column {error.colno}"
         raise FileError(path, problem, line=first_line + error.lineno - 1) from error

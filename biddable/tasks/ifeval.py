@@ -9,6 +9,7 @@ the judge to say.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,8 @@ def _task(row: Row) -> Task:
 
 def task_id(key: str | int | float | None) -> str:
     """A row's key as the id of its task; empty where there is none."""
-    if isinstance(key, float) and key.is_integer():
-        key = int(key)
-    return "" if key is None else str(key)
+    # Tables that lack a key somewhere write whole numbers as 7.0.
+    return "" if key is None else re.sub(r"^(-?\d+)\.0+$", r"\1", str(key))
 
 
 def _from_json_text(value: Any) -> Any:

@@ -50,8 +50,8 @@ def load_responses(path: str | Path) -> list[Answer]:
 def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) -> Matched:
     """Find the response to each task: by prompt (its last turn) and key, else by prompt, else by key.
 
-    Rows that have neither are taken in order, if there are as many as tasks. A task without a row gets a
-    response with an ``error``.
+    Where no row has either, they are taken in order, if there are as many as tasks; where some have, the
+    others belong to none. A task without a row gets a response with an ``error``.
 
     Raises:
         FileError: two rows (the second is named) give different responses to one task; or no row fits any.
@@ -65,17 +65,19 @@ def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) ->
         return Matched(tuple(answer.response for answer in answers), 0)
     known: dict[tuple[str, str], Answer] = {}
     by_prompt: dict[str, list[Answer]] = {}
-    for answer in answers:
+    named = [answer for answer in answers if answer.prompt or answer.key]
+    for answer in named:
         _add(known, (answer.prompt, answer.key), answer)
         by_prompt.setdefault(answer.prompt, []).append(answer)
     found = [_find(task, known, by_prompt) for task in tasks]
     if not any(found):
-        first = shown(tasks[0].prompt[-1].content)
-        raise FileError(path, f"none of its prompts is one of the tasks', the first of which is {first}")
+        prompt, key = shown(tasks[0].prompt[-1].content), shown(tasks[0].id)
+        first = f"prompt {prompt} and the key {key}"
+        raise FileError(path, f"names none of the tasks, the first of which has the {first}")
     used = {(answer.prompt, answer.key) for answer in found if answer}
     missing = Response("", finish_reason="error", error=f"no response to it in {path}")
     responses = tuple(answer.response if answer else missing for answer in found)
-    return Matched(responses, len(known) - len(used))
+    return Matched(responses, len(known) - len(used) + len(answers) - len(named))
 
 
 def _find(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from biddable.errors import FileError
+from biddable.errors import FileError, shown
 from biddable.runs.codec import first_problem
 from biddable.runs.files import parse_json, read_bytes
 
@@ -31,6 +31,22 @@ _OTHERS = {
 """What a file may be by its first bytes, none of which begins JSON."""
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
+        raise ValueError(f"an object has the field {shown(twice)} twice")
+    return found
+
+
+def _no_number(name: str) -> float | None:
+    return None if name == "NaN" else float(name)
+
+
+_HOOKS: dict[str, Any] = {"object_pairs_hook": _once_each, "parse_constant": _no_number}
+"""How rows are read: no field of one object twice, and NaN as null, for which tables write it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One value of a file.
@@ -47,22 +63,23 @@ def read_values(path: str | Path) -> list[Row]:
     """The values of a file of JSON lines, blank ones skipped, or of one JSON list.
 
     The text is UTF-8, UTF-16 or UTF-32, with or without a byte order mark, and may be packed by gzip. A file
-    that holds one object over several lines is one row.
+    that holds one object over several lines is one row. NaN is read as null.
 
     Raises:
-        FileError: the file is missing or unreadable, of another kind (which is named), or not JSON.
+        FileError: the file is missing or unreadable, of another kind (which is named), or not JSON; or an
+            object has a field twice.
     """
     text = _text(path)
     first = text.lstrip()[:1]
     if first == "[":
-        values = parse_json(text.encode(), path, first_line=1)
+        values = parse_json(text.encode(), path, first_line=1, **_HOOKS)
         return [Row(value, f"{path}: row {n}", f"row {n}") for n, value in enumerate(values, 1)]
     if first == "{" and (whole := _object(text)) is not None:
         return [Row(whole, f"{path}:1", "line 1")]
     return [
-        Row(parse_json(line.encode(), path, first_line=number), f"{path}:{number}", f"line {number}")
+        Row(parse_json(line.encode(), path, first_line=n, **_HOOKS), f"{path}:{n}", f"line {n}")
         # Lines end at "\n" alone; splitlines would also cut at the other line ends that Unicode knows.
-        for number, line in enumerate(text.split("\n"), 1)
+        for n, line in enumerate(text.split("\n"), 1)
         if line.strip()
     ]
 
@@ -113,7 +130,7 @@ def _text(path: str | Path) -> str:
 def _object(text: str) -> dict[str, Any] | None:
     """The object that the whole text is, if it is one."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, **_HOOKS)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -155,7 +155,10 @@ def test_arguments_as_others_write_them(file, change, checks):
     assert task.checks == checks
 
 
-@pytest.mark.parametrize(("key", "id"), [("en-17", "en-17"), ("7", "7"), (7.0, "7"), (None, "line-1")])
+@pytest.mark.parametrize(
+    ("key", "id"),
+    [("en-17", "en-17"), ("7", "7"), (7.0, "7"), ("7.0", "7"), (float("nan"), "line-1"), (None, "line-1")],
+)
 def test_a_key_as_others_write_it(file, key, id):
     (task,) = load_ifeval(write(file, {**GOOD, "key": key}))
     assert task.id == id

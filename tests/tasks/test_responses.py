@@ -90,10 +90,16 @@ def test_where_an_answer_was_cut_off_is_kept(file):
 def test_responses_to_none_of_the_tasks_are_counted(file):
     rows = [{"prompt": name, "response": "x"} for name in "abcd"]
     assert matched(file, *rows).left_over == 2
-    with pytest.raises(
-        FileError, match=r"none of its prompts is one of the tasks', the first of which is 'a'"
-    ):
-        matched(file, *rows[2:])
+    problem = "names none of the tasks, the first of which has the prompt 'a' and the key '1'"
+    for others in (rows[2:], [{"key": 3, "response": "x"}]):
+        with pytest.raises(FileError, match=problem):
+            matched(file, *others)
+
+
+def test_rows_without_prompt_and_key_among_others_belong_to_none(file):
+    found = matched(file, {"response": "x"}, {"prompt": "a", "response": "y"}, {"response": "z"})
+    assert [response.text for response in found.responses] == ["y", ""]
+    assert found.left_over == 2
 
 
 def test_rows_that_name_nothing_are_taken_in_order_if_there_is_one_each(file):

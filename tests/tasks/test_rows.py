@@ -47,6 +47,12 @@ def test_one_object_over_several_lines_is_one_row(file):
     assert [row.value for row in read_values(file)] == [ROWS[1]]
 
 
+def test_nan_is_what_tables_write_for_nothing(file):
+    for text in ('{"a": NaN, "b": [NaN, -Infinity]}', '[{"a": NaN, "b": [NaN, -Infinity]}]'):
+        file.write_text(text)
+        assert read_values(file)[0].value == {"a": None, "b": [None, float("-inf")]}
+
+
 def test_an_empty_file_has_no_rows(file):
     file.write_bytes(gzip.compress(b"", mtime=0))
     assert read_values(file) == []
@@ -69,6 +75,7 @@ def test_an_empty_file_has_no_rows(file):
         (b'{"a": 1}\n{"a": }\n', ":2: not JSON"),
         (b'[{"a": 1},\n{"a": }]\n', ":2: not JSON"),
         (b'[{"a": 1}]\n[2]\n', ":2: not JSON"),
+        (b'{"a": 1}\n{"b": [{"a": 1, "c": 2, "a": 1}]}\n', ":2: not JSON that can be read: an object has"),
     ],
     ids=str,
 )
