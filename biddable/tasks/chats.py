@@ -1,8 +1,9 @@
 """Reading a chat from a row of a file, in the forms that the field's data sets have.
 
 A row holds one of ``prompt`` (a text, or a list of messages), ``messages`` (role and content),
-``conversations`` (ShareGPT's: from and value), or ``instruction`` with or without ``input`` (Alpaca's). What
-cannot be passed on to a model that reads text, a picture or a call of a tool, is refused, not left out.
+``conversations`` (ShareGPT's: from and value), or ``instruction`` with or without ``input`` (Alpaca's) or
+``context`` (Dolly's). What cannot be passed on to a model that reads text, a picture or a call of a tool, is
+refused, not left out.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ ROLES: dict[str, Role] = {
 
 _FORMS = ("prompt", "messages", "conversations")
 _TEXT_PARTS = ("text", "input_text", "output_text")
-_MEDIA = ("image", "images", "audio", "audios", "video", "videos")
+_MEDIA = ("image", "images", "audio", "audios", "video", "videos", "documents")
 _TOOLS = ("tools", "functions", "tool_calls", "function_call")
 
 
 def read_chat(row: Any) -> Chat:
-    """The chat that a row holds, all its turns; a text ``system`` beside it comes first.
+    """The chat that a row holds, all its turns; a text ``system`` (``system_prompt``) beside it comes first.
 
     A row with two of the forms is read if one of them holds all turns of the other.
 
@@ -54,12 +55,11 @@ def read_chat(row: Any) -> Chat:
         if not set(turns) <= set(given[longest]):
             expected = f"either {name} or {longest}, or a {name} that is among the turns of {longest}"
             raise InputError(name, row[name], expected)
-    system = row.get("system")
-    if system is None or system == "":
+    if (beside := _one_of(row, ("system", "system_prompt"))) is None:
         return given[longest]
-    opening = Message("system", sendable("system", system))
+    opening = Message("system", sendable(*beside))
     if any(turn.role == "system" for turn in given[longest]):
-        raise InputError("system", system, f"nothing: {longest} has a system turn of its own")
+        raise InputError(*beside, f"nothing: {longest} has a system turn of its own")
     return (opening, *given[longest])
 
 
@@ -108,6 +108,7 @@ def _message(field: str, turn: Any) -> Message:
     if not isinstance(speaker, str) or speaker not in ROLES:
         expected = "one of user, assistant, system and developer (results of tools are not passed on)"
         raise InputError(f"{field}.{names[0]}", speaker, expected)
+    _refuse(turn, _MEDIA, f"{field}.", "none: only text is passed on to the model")
     _refuse(turn, _TOOLS, f"{field}.", "none: calls of tools are not passed on to the model")
     return Message(ROLES[speaker], _content(f"{field}.{names[1]}", content))
 
@@ -130,9 +131,17 @@ def _part(field: str, part: Any) -> str:
 def _instruction(row: dict[str, Any]) -> Chat:
     _refuse(row, ("history",), "", "none: a row with earlier turns is written as messages")
     text = sendable("instruction", row["instruction"])
-    if row.get("input") not in (None, ""):
-        text = f"{text}\n{sendable('input', row['input'])}"
+    if beside := _one_of(row, ("input", "context")):
+        text = f"{text}\n{sendable(*beside)}"
     return (Message("user", text),)
+
+
+def _one_of(row: dict[str, Any], names: tuple[str, str]) -> tuple[str, Any] | None:
+    """The field of ``row`` among two that mean the same, and its value; None where neither holds anything."""
+    found = [(name, row[name]) for name in names if row.get(name) not in (None, "")]
+    if len(found) > 1 and found[0][1] != found[1][1]:
+        raise InputError(*found[1], f"nothing: the row has {names[0]} as well")
+    return found[0] if found else None
 
 
 def _refuse(row: dict[str, Any], names: tuple[str, ...], place: str, expected: str) -> None:
