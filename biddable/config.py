@@ -61,10 +61,10 @@ _EXPECTED = {
     "bool_parsing": "true or false",
     "string_type": "a text",
     "path_type": "a path",
-    "greater_than": "a number above {gt:.15g}",
-    "greater_than_equal": "a number of at least {ge:.15g}",
-    "less_than": "a number below {lt:.15g}",
-    "less_than_equal": "a number of at most {le:.15g}",
+    "greater_than": "{number} above {gt:.15g}",
+    "greater_than_equal": "{number} of at least {ge:.15g}",
+    "less_than": "{number} below {lt:.15g}",
+    "less_than_equal": "{number} of at most {le:.15g}",
     "too_short": "at least {min_length} of them",
     "too_long": "at most {max_length} of them",
     "string_too_short": "a text of at least {min_length} characters",
@@ -282,5 +282,7 @@ def _class_within(hint: Any) -> type | None:
 
 def _expected(error: ErrorDetails) -> str:
     if phrase := _EXPECTED.get(error["type"]):
-        return phrase.format(**error.get("ctx", {}))
+        bounds = error.get("ctx", {})  # integers where the field is one
+        number = "an integer" if any(isinstance(bound, int) for bound in bounds.values()) else "a number"
+        return phrase.format(number=number, **bounds)
     return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
