@@ -26,6 +26,10 @@ Chat = tuple[Message, ...]
 """A conversation, oldest turn first."""
 
 
+Prompt = Chat | str
+"""What a model answers: a chat, or raw text that it goes on with as it stands."""
+
+
 def user(text: str) -> Chat:
     """The commonest chat: one user turn."""
     return (Message("user", text),)
@@ -81,11 +85,18 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge found. ``passed`` and ``score`` are None where its answer could not be parsed."""
+    """What a judge says of one response; the same for rules, models, classifiers and reward models.
+
+    Attributes:
+        score: how good the response is, higher is better; None where the judge gave no score.
+        passed: whether it does what was asked; None where the judge did not decide.
+        critique: what is right or wrong with it, in words.
+        checks: one entry for each thing that was looked at (a rule, a vote), where the judge tells them apart.
+    """
 
     score: float | None
     passed: bool | None
-    reason: str = ""
+    critique: str = ""
     checks: tuple[CheckResult, ...] = ()
 
 
@@ -97,6 +108,14 @@ class Preference:
     chosen: str
     rejected: str
     meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A chat to learn from: ``trained`` says of each turn whether it is learned (assistant turns only)."""
+
+    chat: Chat
+    trained: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)

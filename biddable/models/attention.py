@@ -61,13 +61,6 @@ def planned_attention(module: Any) -> Iterator[None]:
         config._attn_implementation = before
 
 
-def forward(module: Any, tokens: Tensor, positions: Tensor, plan: Plan) -> Tensor:
-    """Final hidden states [T, width] of packed ``tokens`` [T] at ``positions`` [T] (no head)."""
-    decoder = module.get_decoder()
-    out = decoder(input_ids=tokens[None], position_ids=positions[None], use_cache=False, plan=plan)
-    return out.last_hidden_state[0]
-
-
 class TreePlan:
     """Causal attention along the sequences of a prefix tree."""
 

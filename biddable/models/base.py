@@ -9,38 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
-from biddable.errors import InputError
-from biddable.types import Chat, Response
+from pydantic import Field
+
+from biddable.config import Count, settings
+from biddable.types import Prompt, Response
 
 
-@dataclass(frozen=True, slots=True)
+@settings
 class Sampling:
     """How to draw a response.
 
-    ``temperature`` 0 is greedy. ``top_k`` 0 and ``top_p`` 1 switch those filters off; both on means
-    top-k first, then top-p on what is left renormalised (the order of the field's engines).
-    A response ends at any of the ``stop`` strings (cut off, not included) or after ``max_tokens``.
+    Top-k goes first, then top-p on what is left, renormalised (the order of the field's engines).
     """
 
-    max_tokens: int = 256
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise InputError("max_tokens", self.max_tokens, "an integer of at least 1")
-        if not 0 <= self.temperature < float("inf"):
-            raise InputError("temperature", self.temperature, "a number of at least 0")
-        if self.top_k < 0:
-            raise InputError("top_k", self.top_k, "an integer of at least 0 (0: off)")
-        if not 0 < self.top_p <= 1:
-            raise InputError("top_p", self.top_p, "a number above 0 and at most 1")
-        if isinstance(self.stop, str) or not all(self.stop):
-            raise InputError("stop", self.stop, "a tuple of non-empty strings")
+    max_tokens: Count = 256
+    """Longest response, in tokens."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0: the likeliest token."""
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """Draw from this many of the likeliest tokens; 0: from all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Draw from the likeliest tokens that make up this share of probability; 1: from all."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end a response; they are cut off."""
 
 
 GREEDY = Sampling(temperature=0.0)
@@ -61,22 +54,24 @@ class TokenScores:
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """Anything that answers chats."""
+    """Anything that answers prompts."""
 
     name: str
 
     def generate(
         self,
-        chats: Sequence[Chat],
+        prompts: Sequence[Prompt],
         *,
         n: int = 1,
         sampling: Sampling = GREEDY,
         seeds: Sequence[int] | None = None,
     ) -> list[list[Response]]:
-        """``n`` responses to each chat, in order; ``seeds`` holds one integer per chat (default 0, 1, …)."""
+        """``n`` responses to each prompt, in order; ``seeds`` has an integer for each (default 0, 1, …)."""
 
-    def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
-        """How likely the model finds each continuation (plus end of turn) after its chat."""
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
+    ) -> list[TokenScores]:
+        """How likely the model finds each continuation after its prompt; ``end``: plus the end of the turn."""
 
 
 @runtime_checkable

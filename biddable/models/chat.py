@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from biddable.errors import InputError, ModelError
 from biddable.models.template import Template, TemplateRefusal, owner
-from biddable.types import Chat, Message, Role
+from biddable.types import Chat, Message, Prompt, Role
 
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
@@ -40,6 +40,20 @@ def require_text(field: str, value: object) -> None:
         half = value[error.start]
         expected = f"a text of whole characters (character {error.start + 1} is the surrogate {half!r})"
         raise InputError(field, value, expected) from None
+
+
+def require_prompt(field: str, prompt: object) -> None:
+    """Refuse what is neither a chat of at least one turn nor raw text.
+
+    Raises:
+        InputError: naming ``field``, or the turn in it and its part.
+    """
+    if isinstance(prompt, str):
+        require_text(field, prompt)
+        if not prompt:
+            raise InputError(field, prompt, "a text that says something")
+    else:
+        require_chat(field, prompt)
 
 
 def require_chat(field: str, chat: object) -> None:
@@ -91,20 +105,43 @@ class ChatFormat:
         vocabulary = None if weight is None else int(weight.shape[0])
         return cls(tokenizer, vocabulary=vocabulary, end=ends[0] if ends else None)
 
-    def prompt(self, chat: Chat) -> list[int]:
-        """Token ids of ``chat`` up to where the response begins.
+    def prompt(self, prompt: Prompt) -> list[int]:
+        """Token ids of a chat up to where the response begins, or of raw text as it stands.
+
+        Raw text has the tokenizer's beginning token before it, if it has one, and no other.
 
         Raises:
             InputError: it is no chat, its turns are not what the template takes (two of the user in a row,
                 say), or it holds a token that the model lacks.
         """
-        require_chat("prompt", chat)
-        try:
-            ids = self._ids(self._template.prompt(tuple(chat)))
-        except TemplateRefusal as error:
-            raise InputError("prompt", chat, f"turns that the chat template takes ({error})") from None
+        require_prompt("prompt", prompt)
+        if isinstance(prompt, str):
+            ids = [*self._first, *self._ids(prompt)]
+        else:
+            try:
+                ids = self._ids(self._template.prompt(tuple(prompt)))
+            except TemplateRefusal as error:
+                raise InputError("prompt", prompt, f"turns that the chat template takes ({error})") from None
         if not ids:
-            raise InputError("prompt", chat, "a text of at least one token")
+            raise InputError("prompt", prompt, "a text of at least one token")
+        self._require_known("prompt", ids)
+        return ids
+
+    def whole(self, prompt: Prompt, answer: str) -> list[int]:
+        """Token ids of a conversation that ends with ``answer``, as the template renders it.
+
+        Raises:
+            InputError: see ``prompt`` and ``response``.
+        """
+        if isinstance(prompt, str):
+            return [*self.prompt(prompt), *self.response(answer)]
+        require_chat("prompt", prompt)
+        require_text("response", answer)
+        try:
+            text = self._template.finished((*prompt, Message("assistant", answer)))
+        except TemplateRefusal as error:
+            raise InputError("prompt", prompt, f"turns that the chat template takes ({error})") from None
+        ids = self._ids(text)
         self._require_known("prompt", ids)
         return ids
 
@@ -141,6 +178,12 @@ class ChatFormat:
         if problem := self._unknown([int(end)]):
             raise ModelError(f"{owner(self._tokenizer)} responses cannot be ended: {problem}")
         return int(end)
+
+    @cached_property
+    def _first(self) -> list[int]:
+        """The token that texts begin with, where there is one."""
+        first = self._tokenizer("", add_special_tokens=True)["input_ids"][:1]
+        return list(first) if first and first[0] == self._tokenizer.bos_token_id else []
 
     def _control(self, closing: str, *, but: str) -> int | None:
         """The token that ``closing`` begins with, blanks aside, if it was added and is not in ``but``."""

@@ -90,6 +90,17 @@ class Template:
             raise way
         return self._text(way.turns(chat), asking=True) + way.header
 
+    def finished(self, chat: Chat) -> str:
+        """``chat`` as it stands when nobody speaks next.
+
+        Raises:
+            TemplateRefusal: the template does not take it.
+        """
+        way = self._way(tuple(turn.role for turn in chat))
+        if isinstance(way, TemplateRefusal):
+            raise way
+        return self._text(way.turns(chat), asking=False)
+
     def closings(self) -> Iterator[tuple[str, str]]:
         """What may end an assistant's turn, best first: the text after it, and a text that no end stands in.
 

@@ -4,42 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
+import peft
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model
 
-from biddable.errors import InputError
+from biddable.errors import InputError, said
+from biddable.train.config import LoraConfig
 
 
-def choose_weights(module: Any, *, lora_rank: int, seed: int) -> Any:
+def choose_weights(module: Any, lora: LoraConfig, *, seed: int, task: str = "CAUSAL_LM") -> Any:
     """Mark what is to be trained.
 
     Args:
         module: a ``transformers`` model, or one that has an adapter already.
-        lora_rank: rank of the adapter; 0 trains every weight. An adapter that is there is trained on.
+        lora: the adapter; its rank 0 trains every weight. An adapter that is there is trained on.
         seed: decides a new adapter's first weights.
+        task: what the model does, in PEFT's words.
 
     Returns:
         the module to use from now on; with a new adapter that is a ``PeftModel`` around the old one.
 
     Raises:
-        InputError: the module has an adapter and ``lora_rank`` asks for none, or for another rank.
+        InputError: the module has an adapter of another rank than is asked for, or lacks the target layers.
     """
     if isinstance(module, PeftModel):
         rank = getattr(module.peft_config[module.active_adapter], "r", None)
-        if lora_rank != rank:
-            raise InputError("lora_rank", lora_rank, f"{rank}, the rank of the adapter that the model has")
+        if lora.rank not in (0, rank):
+            raise InputError("lora.rank", lora.rank, f"{rank}, the rank of the adapter that the model has")
         trained = _adapter_parameters(module)
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name in trained)
         return module
-    if lora_rank == 0:
+    if lora.rank == 0:
         return module.requires_grad_(True)
-    config = LoraConfig(
-        r=lora_rank, lora_alpha=2 * lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    config = peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha or 2 * lora.rank,
+        target_modules="all-linear" if lora.targets == ("all-linear",) else list(lora.targets),
+        task_type=task,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return get_peft_model(module, config)
+        try:
+            return get_peft_model(module, config)
+        except ValueError as error:
+            raise InputError("lora.targets", lora.targets, f"names of layers ({said(error)})") from None
 
 
 def _adapter_parameters(module: PeftModel) -> set[str]:

@@ -3,64 +3,64 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
-from biddable.errors import InputError
+from biddable.config import REQUIRED, Count, Share, settings
 from biddable.models.precision import Precision, computes_in_bf16
 
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Natural = Annotated[int, Field(ge=0)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@settings
+class LoraConfig:
+    """Training a low-rank adapter beside the weights (Hu et al. 2021)."""
+
+    rank: Natural = 0
+    """Rank of the adapter; 0 trains all weights."""
+    alpha: Natural = 0
+    """Scale of the adapter's output, times the rank; 0: twice the rank."""
+    targets: tuple[str, ...] = ("all-linear",)
+    """Which layers get one: the ends of their names, or all-linear."""
+
+
+@settings
 class TrainConfig:
     """The part of the configuration that all objectives share."""
 
-    lr: float
+    lr: Positive = REQUIRED
     """Highest learning rate."""
-    epochs: int = 1
-    """How often each example is seen."""
-    batch_size: int = 8
-    """Examples (for preferences: pairs) per optimizer step, over all processes together."""
+    epochs: Count = 1
+    """How often each example is learned from."""
+    batch_size: Count = 8
+    """Examples (preferences: pairs; GRPO: prompts) per optimizer step, over all processes together."""
     schedule: Literal["linear", "constant"] = "linear"
     """What the learning rate does after warm-up: fall to zero in a line, or stay."""
-    warmup: float = 0.1
+    warmup: Share = 0.1
     """Share of the steps over which the learning rate rises in a line."""
-    weight_decay: float = 0.0
+    weight_decay: NonNegative = 0.0
     """AdamW's weight decay, on matrices only."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: Positive = 1.0
     """Gradients with a larger norm are scaled down to it."""
-    lora_rank: int = 0
-    """Rank of a LoRA adapter on every linear layer; 0 trains all weights."""
-    max_tokens_per_step: int = 0
+    lora: LoraConfig = LoraConfig()
+    """An adapter instead of all weights."""
+    max_tokens_per_step: Natural = 0
     """Tokens computed at once, which bounds the memory; 0: 16,384 on a GPU, on a CPU 1,024 in bf16 and 768
     in fp32. Changes no result beyond rounding."""
     precision: Precision = "auto"
     """What is computed in (weights stay fp32). "auto" is bf16 where the processor is built for it."""
     too_long: Literal["error", "drop"] = "error"
     """What to do with an example that does not fit in the model's context."""
-    checkpoint_every: int = 0
+    checkpoint_every: Natural = 0
     """Optimizer steps between checkpoints; 0: 25 on a CPU, where they take minutes, else 500."""
-    max_skips: int = 5
+    max_skips: Natural = 5
     """Steps in a row that may be skipped because their loss or gradient is not finite."""
-    seed: int = 0
+    seed: Natural = 0
     """Decides the order of the data and the adapter's first weights."""
-
-    def __post_init__(self) -> None:
-        for name, least in _INTEGERS.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(name, value, f"an integer of at least {least}")
-        for name in ("lr", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(name, getattr(self, name), "a number above 0")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError("weight_decay", self.weight_decay, "a number of at least 0")
-        if not 0 <= self.warmup <= 1:
-            raise InputError("warmup", self.warmup, "a number from 0 to 1")
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise InputError(name, getattr(self, name), "one of " + ", ".join(known))
 
     def bf16_on(self, device: torch.device) -> bool:
         """Whether to compute in bfloat16 there."""
@@ -82,19 +82,3 @@ class TrainConfig:
         if step < rising:
             return self.lr * (step + 1) / rising
         return self.lr * (steps - step) / (steps - rising) if self.schedule == "linear" else self.lr
-
-
-_INTEGERS = {
-    "epochs": 1,
-    "batch_size": 1,
-    "max_tokens_per_step": 0,
-    "checkpoint_every": 0,
-    "lora_rank": 0,
-    "max_skips": 0,
-    "seed": 0,
-}
-_CHOICES = {
-    "schedule": ("linear", "constant"),
-    "precision": ("auto", "fp32", "bf16"),
-    "too_long": ("error", "drop"),
-}

@@ -10,15 +10,19 @@ from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.models.chat import ChatFormat, require_text
 from biddable.models.plain import context_of
-from biddable.types import Chat
+from biddable.types import Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt and the completions that are scored after it, as token ids; none is empty."""
+    """A prompt and the completions that are scored after it, as token ids; none is empty.
+
+    ``masks`` says of each completion which tokens count; when empty, all do.
+    """
 
     prompt: tuple[int, ...]
     completions: tuple[tuple[int, ...], ...]
+    masks: tuple[tuple[bool, ...], ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -48,7 +52,11 @@ class Encoder:
         """The encoder of a model: its tokenizer and the context of its configuration."""
         return cls(ChatFormat.of(model.module, model.tokenizer), context_of(model.module.config))
 
-    def encode(self, prompt: Chat, completions: Sequence[str]) -> Example:
+    def prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        """Token ids of a prompt. Raises InputError: the model does not take it."""
+        return tuple(self._chat.prompt(prompt))
+
+    def encode(self, prompt: Prompt, completions: Sequence[str]) -> Example:
         """The chat up to where the assistant speaks, and each completion closed by the end-of-turn token.
 
         Raises:
@@ -65,7 +73,7 @@ class Encoder:
 
     def encode_all(
         self,
-        rows: Sequence[tuple[Chat, Sequence[str]]],
+        rows: Sequence[tuple[Prompt, Sequence[str]]],
         *,
         field: str,
         too_long: Literal["error", "drop"],

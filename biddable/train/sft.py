@@ -5,98 +5,112 @@ Rejection-sampling fine-tuning (RFT) is this on data that a judge has filtered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from biddable.config import settings
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.models.chat import require_chat
-from biddable.train.adapter import choose_weights
-from biddable.train.config import TrainConfig
-from biddable.train.examples import Encoder, require_answer
-from biddable.train.loop import Scores, StepReport, TrainReport, train
+from biddable.train.config import Positive, TrainConfig
+from biddable.train.examples import Encoder, Example, require_answer
+from biddable.train.learner import Learner, Scores
+from biddable.train.loop import OnStep, TrainReport, example_steps, fit_examples
 from biddable.train.losses import Losses, sft_loss
-from biddable.types import Chat
+from biddable.types import Chat, Conversation, Prompt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class SftConfig(TrainConfig):
     """Supervised fine-tuning."""
 
-    lr: float = 2e-5
+    lr: Positive = 2e-5
     """Highest learning rate; with LoRA, some 10 times more is usual."""
     turns: Literal["last", "all"] = "last"
-    """Which of a chat's assistant turns are learned: the last, or each after the turns before it."""
-
-    def __post_init__(self) -> None:
-        TrainConfig.__post_init__(self)
-        if self.turns not in ("last", "all"):
-            raise InputError("turns", self.turns, "one of last, all")
+    """Which of a plain chat's assistant turns are learned; a Conversation says so itself."""
 
 
 def train_sft(
     model: TrainableModel,
-    chats: Sequence[Chat],
+    conversations: Sequence[Chat | Conversation],
     config: SftConfig | None = None,
     *,
     checkpoint_dir: Path | None = None,
-    on_step: Callable[[StepReport], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> TrainReport:
-    """Teach ``model`` to say what the assistant says in ``chats``; nothing else of them is learned.
+    """Teach ``model`` to say what the assistant says; nothing else of the conversations is learned.
 
     The loss is the mean over the answers' tokens of a whole batch. ``model.module`` is trained in place;
-    with ``lora_rank`` it gets an adapter.
+    with ``lora.rank`` it gets an adapter.
 
     Args:
         model: what to train. To resume, pass it as it was at first.
-        chats: each ends with an assistant's turn, after at least one other.
+        conversations: chats that end with an assistant's turn, after at least one other; or conversations
+            whose ``trained`` turns are learned, each after the turns before it.
         config: see ``SftConfig``.
-        checkpoint_dir: see ``train.loop.train``.
-        on_step: see ``train.loop.train``.
+        checkpoint_dir: see ``train.loop.fit``.
+        on_step: see ``train.loop.fit``.
 
     Returns:
         the report; the metric of each step is ``nll``, per token.
 
     Raises:
-        InputError: no chats, one that is no chat or does not end with an answer, an answer that says
+        InputError: no conversations, one that is none or has no answer to learn, an answer that says
             nothing, or one that is too long (naming it).
     """
     config = config or SftConfig()
-    answers = [list(_answers(index, chat, config.turns)) for index, chat in enumerate(chats)]
+    answers = [list(_answers(index, row, config.turns)) for index, row in enumerate(conversations)]
     rows = [row for of_chat in answers for row in of_chat]
     sources = [index for index, of_chat in enumerate(answers) for _ in of_chat]
     examples, kept = Encoder.of(model).encode_all(
-        rows, field="chats", too_long=config.too_long, sources=sources
+        rows, field="conversations", too_long=config.too_long, sources=sources
     )
-    model.module = choose_weights(model.module, lora_rank=config.lora_rank, seed=config.seed)
-    report = train(
-        model.module,
-        examples,
-        _objective,
-        config,
-        weights=[len(example.completions[0]) for example in examples],
-        checkpoint_dir=checkpoint_dir,
-        on_step=on_step,
-    )
+    steps = example_steps(config.batch_size, config.epochs, len(examples))
+    with Learner(model, config, steps=steps) as learner:
+        report = fit_examples(
+            learner, examples, sft_objective, units=_tokens, checkpoint_dir=checkpoint_dir, on_step=on_step
+        )
     return replace(report, dropped=len(rows) - len(kept))
 
 
-def _objective(scores: Scores) -> Losses:
+def sft_objective(scores: Scores) -> Losses:
+    """Negative log-likelihood of every token that counts."""
     return sft_loss(scores.logprobs)
 
 
-def _answers(index: int, chat: Chat, turns: Literal["last", "all"]) -> Iterator[tuple[Chat, tuple[str]]]:
+def _tokens(examples: Sequence[Example]) -> float:
+    return sum(len(answer) for example in examples for answer in example.completions)
+
+
+def _answers(
+    index: int, row: Chat | Conversation, turns: Literal["last", "all"]
+) -> Iterator[tuple[Prompt, tuple[str]]]:
     """(what came before, the answer) for each answer that is learned."""
-    field = f"chats[{index}]"
+    field = f"conversations[{index}]"
+    chat = row.chat if isinstance(row, Conversation) else row
     if chat != ():
         require_chat(field, chat)
+    trained = row.trained if isinstance(row, Conversation) else _trained(chat, turns)
+    if len(trained) != len(chat):
+        raise InputError(f"{field}.trained", trained, f"{len(chat)} of true or false, one for each turn")
+    places = [place for place, learned in enumerate(trained) if learned]
+    if not places:
+        raise InputError(field, chat, "a chat that ends with an assistant's turn, after at least one other")
+    for place in places:
+        if place == 0 or chat[place].role != "assistant":
+            raise InputError(f"{field}[{place}].role", chat[place].role, "assistant, after at least one turn")
+        require_answer(f"{field}[{place}].content", chat[place].content)
+        yield tuple(chat[:place]), (chat[place].content,)
+
+
+def _trained(chat: Chat, turns: Literal["last", "all"]) -> list[bool]:
+    """Which turns of a plain chat are learned; none where it does not end with an answer."""
     if len(chat) < 2 or chat[-1].role != "assistant":
-        expected = "a chat that ends with an assistant's turn, after at least one other"
-        raise InputError(field, chat, expected)
-    first = 1 if turns == "all" else len(chat) - 1
-    for place in range(first, len(chat)):
-        if chat[place].role == "assistant":
-            require_answer(f"{field}[{place}].content", chat[place].content)
-            yield chat[:place], (chat[place].content,)
+        return [False] * len(chat)
+    last = len(chat) - 1
+    return [
+        place == last or (turns == "all" and place > 0 and message.role == "assistant")
+        for place, message in enumerate(chat)
+    ]

@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
-from biddable.judges.lm_judge import (
-    END,
-    JUDGE_SAMPLING,
-    START,
-    LMJudge,
-    extract_refinement,
-    judge_chat,
-    refine_chat,
-)
+from biddable.judges.base import Judge
+from biddable.judges.deciding import DecidingJudge
+from biddable.judges.lm_judge import END, START, LMJudge, judge_chat, refine_chat
 from biddable.methods.improve.spar.config import SparConfig
 from biddable.methods.improve.spar.data import (
-    Assessment,
     Caps,
     Negative,
     build_refiner_data,
@@ -31,16 +24,15 @@ from biddable.methods.improve.spar.data import (
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.load import load_model, load_trainable
 from biddable.runs.run import Run
-from biddable.search.functions import refine_with
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.search.tree import Judgement, JudgeRequest, SearchSettings, tree_search_many
+from biddable.search.refiners import LMRefiner, Refinement
+from biddable.search.tree import SearchSettings, tree_search
 from biddable.tasks.compose import Composer
 from biddable.tasks.repairs import repair
-from biddable.types import Chat, Message, Preference, Response, Task
+from biddable.types import Chat, Message, Preference, Response, Task, Verdict
 
 BATCH = 64  # tasks answered between two entries in the journal
 
-Judge = Callable[[Sequence[Task], Sequence[str], Sequence[int]], list[Assessment]]
 Weights = str | Path
 """What ``load_model`` takes: the name of the model to start from, or a folder that a stage left."""
 
@@ -51,9 +43,9 @@ class Answers:
 
     tasks: list[Task]
     texts: list[list[str]]
-    assessed: list[list[Assessment]]
+    assessed: list[list[Verdict]]
 
-    def flat(self) -> list[tuple[Task, str, Assessment]]:
+    def flat(self) -> list[tuple[Task, str, Verdict]]:
         """One row per answer."""
         return [
             (task, text, note)
@@ -139,13 +131,14 @@ class SelfPlay:
         texts = self.sample(name, weights, tasks, samples=samples)
         judge = self.judge(refiner)
 
-        def assess(batch: list[int]) -> list[list[Assessment]]:
+        def assess(batch: list[int]) -> list[list[Verdict]]:
             rows = [(tasks[i], text) for i in batch for text in texts[i]]
             seeds = [self.run.seed(name, "judge", tasks[i].id, j) for i in batch for j in range(samples)]
-            notes = iter(judge([task for task, _ in rows], [text for _, text in rows], seeds))
+            responses = [Response(text) for _, text in rows]
+            notes = iter(judge([task for task, _ in rows], responses, seeds=seeds))
             return [[next(notes) for _ in texts[i]] for i in batch]
 
-        assessed = self.run.map(f"{name}-verdicts", list(range(len(tasks))), assess, list[Assessment], BATCH)
+        assessed = self.run.map(f"{name}-verdicts", list(range(len(tasks))), assess, list[Verdict], BATCH)
         return Answers(tasks, texts, assessed)
 
     def negatives(self, name: str, answers: Answers) -> list[Negative]:
@@ -172,30 +165,26 @@ class SelfPlay:
         sampling = Sampling(
             max_tokens=max_tokens or self.config.refine_tokens, temperature=self.config.refine_temperature
         )
-        judge = self.judge(refiner)
+        judge = DecidingJudge(self.judge(refiner))
 
-        def refine(requests: list[Any]) -> Sequence[str | None]:
-            return refine_with(model(), tasks, sampling)(requests)
+        def refine(*rows: Sequence[Any], seeds: Any = None) -> list[Refinement | None]:
+            return LMRefiner(model(), sampling)(*rows, seeds=seeds)
 
-        def assess(requests: list[JudgeRequest]) -> list[Judgement | None]:
-            rows = [tasks[ask.tree] for ask in requests]
-            notes = judge(rows, [ask.response for ask in requests], [ask.seed for ask in requests])
-            return [None if note.label is None else Judgement(note.value, note.critique) for note in notes]
-
-        results = tree_search_many(
+        return tree_search(
+            tasks,
             [RefinementNode(n.response, n.critique, 0.0) for n in negatives],
-            self._rounds(f"{name}-refine", refine, list[str | None]),
-            self._rounds(f"{name}-judge", assess, list[Judgement | None]),
+            self._rounds(f"{name}-refine", refine, list[Refinement | None]),
+            self._rounds(f"{name}-judge", judge, list[Verdict]),
             settings,
-            extract=extract_refinement,
             seeds=[self.run.seed(name, negative.task.id) for negative in negatives],
         )
-        return results
 
-    def _rounds(self, name: str, ask: Callable[[list[Any]], Any], type: Any) -> Any:
+    def _rounds(self, name: str, ask: Callable[..., Any], type: Any) -> Any:
         """``ask``, with the answers of each round kept as a stage."""
         rounds = count(1)
-        return lambda requests: self.run.stage(f"{name}{next(rounds)}", lambda: ask(requests), type)
+        return lambda *rows, seeds: self.run.stage(
+            f"{name}{next(rounds)}", lambda: ask(*rows, seeds=seeds), type
+        )
 
     def train_refiner(self, name: str, start: Weights, chats: Sequence[Chat]) -> Path:
         """Step 6: rejection-sampling fine-tuning."""
@@ -204,16 +193,17 @@ class SelfPlay:
 
     def train_actor(self, name: str, start: Weights, pairs: Sequence[Preference]) -> Path:
         """Step 5: DPO with the likelihood term; the reference is the actor it starts from."""
+        from biddable.train.config import LoraConfig
         from biddable.train.dpo import DpoConfig, train_dpo
 
         config = self.config
         settings = DpoConfig(
             lr=config.actor_lr,
             beta=config.beta,
-            alpha=config.alpha,
+            rpo_alpha=config.alpha,
             epochs=config.actor_epochs,
             batch_size=config.batch_size,
-            lora_rank=config.lora_rank,
+            lora=LoraConfig(rank=config.lora_rank),
             seed=self.seed,
         )
         return self._train(name, start, lambda model, **hooks: train_dpo(model, pairs, settings, **hooks))
@@ -223,19 +213,21 @@ class SelfPlay:
     ) -> list[Chat]:
         """Step 6: what the refiner learns from this iteration."""
         caps = Caps().scaled(self.config.prompts) if self.config.prompts >= 10_000 else Caps()
+        judged = answers.flat()
         if self.config.judge == "rules":  # nobody asks the refiner for a judgement
-            caps = replace(caps, tree_positive=0, tree_negative=0)
-        return build_refiner_data(negatives, results, answers.flat(), caps, self.run.rng(name, "rft"))
+            caps, judged = replace(caps, tree_positive=0, tree_negative=0), []
+        return build_refiner_data(negatives, results, judged, caps, self.run.rng(name, "rft"))
 
     def finetune(self, name: str, start: Weights, chats: Sequence[Chat], *, lr: float, epochs: int) -> Path:
         """Supervised fine-tuning: of a refiner (steps 2 and 6), or of an actor in an arm without pairs."""
+        from biddable.train.config import LoraConfig
         from biddable.train.sft import SftConfig, train_sft
 
         settings = SftConfig(
             lr=lr,
             epochs=epochs,
             batch_size=self.config.refiner_batch_size,
-            lora_rank=self.config.lora_rank,
+            lora=LoraConfig(rank=self.config.lora_rank),
             seed=self.seed,
         )
         return self._train(name, start, lambda model, **hooks: train_sft(model, chats, settings, **hooks))
@@ -285,21 +277,26 @@ class Lazy:
         return self._model
 
 
-def _by_rules(tasks: Sequence[Task], texts: Sequence[str], seeds: Sequence[int]) -> list[Assessment]:
-    """The checks themselves as judge: 1 when all are met, else half the share that is.
+def _by_rules(
+    tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+) -> list[Verdict]:
+    """The checks themselves as judge, in the form that a language model judges in.
 
     That the text is an answer is one of them, or self-play would learn to follow the rules and say nothing.
     """
-    verdicts = AnswerJudge()(tasks, [Response(text) for text in texts])
-    return [
-        Assessment(int(bool(v.passed)), 1.0 if v.passed else (v.score or 0.0) / 2, critique_of(v))
-        for v in verdicts
-    ]
+    verdicts = AnswerJudge()(tasks, responses)
+    return [replace(v, score=rule_value(v), critique=critique_of(v)) for v in verdicts]
+
+
+def rule_value(verdict: Verdict) -> float:
+    """1 when all checks are met, else half the share that is."""
+    return 1.0 if verdict.passed else (verdict.score or 0.0) / 2
 
 
 def _by_vote(model: Lazy, votes: int) -> Judge:
-    def assess(tasks: Sequence[Task], texts: Sequence[str], seeds: Sequence[int]) -> list[Assessment]:
-        ballots = LMJudge(model(), votes, JUDGE_SAMPLING).votes_for(tasks, texts, seeds)
-        return [Assessment(b.decision.label, b.decision.pass_rate or 0.0, b.critique, b) for b in ballots]
+    def judge(
+        tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        return LMJudge(model(), votes)(tasks, responses, seeds=seeds)
 
-    return assess
+    return judge

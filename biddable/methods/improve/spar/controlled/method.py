@@ -7,9 +7,9 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
-from biddable.methods.base import CONFIG, About, Method, show
+from biddable.config import Count, Natural, NonNegative, Positive, settings
+from biddable.methods.base import About, Method, show
 from biddable.methods.improve.spar.controlled.exercise import Split
 from biddable.methods.improve.spar.controlled.experiment import (
     Experiment,
@@ -31,7 +31,7 @@ PAIRS: Mapping[Name, int] = {"characters": 128, "stories": 64}
 CASES: Mapping[Name, int] = {"characters": 80, "stories": 48}
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@settings
 class ControlledConfig:
     """Settings of SPaR's controlled experiments, the same for both kinds of pairs."""
 
@@ -39,40 +39,39 @@ class ControlledConfig:
     """The model to start from."""
     experiments: Annotated[tuple[Name, ...], Field(min_length=1)] = ("characters", "stories")
     """Which of the two."""
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Count = 1
     """Repetitions, each with other demonstrations and pairs."""
     size: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the data to take; all is 96 demonstrations, 128 pairs and 80 cases of characters, and 4, 64
     and 48 of stories."""
-    warm_up_lr: Annotated[float, Field(gt=0)] = 1e-3
+    warm_up_lr: Positive = 1e-3
     """Highest learning rate on the demonstrations."""
-    lr: Annotated[float, Field(gt=0)] = 1e-4
+    lr: Positive = 1e-4
     """Highest learning rate on the pairs (paper: 2e-7, for 8B parameters and all weights)."""
-    beta: Annotated[float, Field(gt=0)] = 0.1
+    beta: Positive = 0.1
     """DPO: how strongly the model is held to where it started (paper: 0.1)."""
-    alpha: Annotated[float, Field(ge=0)] = 1.0
+    alpha: NonNegative = 1.0
     """DPO: weight of the chosen answer's negative log-likelihood (paper: 0.1)."""
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Count = 8
     """Demonstrations or pairs in an optimizer step."""
-    lora_rank: Annotated[int, Field(ge=0)] = 16
+    lora_rank: Natural = 16
     """Rank of LoRA adapters; 0 trains all weights (the paper)."""
     split: Split = "held-out"
     """Where the cases come from; the settings above were chosen on "validation"."""
 
     def settings(self, name: Name) -> Settings:
         """Sizes and training of one experiment."""
+        from biddable.train.config import LoraConfig
         from biddable.train.dpo import DpoConfig
         from biddable.train.sft import SftConfig
 
-        batch_size, rank = self.batch_size, self.lora_rank
+        batch_size, lora = self.batch_size, LoraConfig(rank=self.lora_rank)
         return Settings(
             demonstrations=self._some(DEMONSTRATIONS[name]),
             pairs=self._some(PAIRS[name]),
             cases=self._some(CASES[name]),
-            warmup=SftConfig(lr=self.warm_up_lr, epochs=1, batch_size=batch_size, lora_rank=rank),
-            dpo=DpoConfig(
-                lr=self.lr, beta=self.beta, alpha=self.alpha, batch_size=batch_size, lora_rank=rank
-            ),
+            warmup=SftConfig(lr=self.warm_up_lr, epochs=1, batch_size=batch_size, lora=lora),
+            dpo=DpoConfig(lr=self.lr, beta=self.beta, rpo_alpha=self.alpha, batch_size=batch_size, lora=lora),
             split=self.split,
         )
 
