@@ -1,4 +1,4 @@
-"""A judge that wants an answer, besides what another judge wants."""
+"""A judge that asks for an answer, besides what another judge asks for."""
 
 from __future__ import annotations
 
@@ -16,21 +16,31 @@ NOT_DEGENERATE = "answer:not_degenerate"
 
 @dataclass(frozen=True)
 class AnswerJudge:
-    """Another judge's verdict, and that the text is an answer: one more check, ``answer:not_degenerate``."""
+    """Another judge's verdict with one more check, ``answer:not_degenerate``: the text is an answer.
+
+    Args:
+        judge: the other judge; its scores are shares from 0 to 1.
+    """
 
     judge: Judge = field(default_factory=RuleJudge)
 
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
-        """As the other judge; a degenerate text does not pass, and its score is that of one check more."""
-        verdicts = self.judge(tasks, responses)
+    def __call__(
+        self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        """Verdicts as the other judge gives them, with the check; ``seeds`` are passed on.
+
+        A degenerate text does not pass. The score is the share of all checks that are met, this one included;
+        a judge without checks counts as one check.
+        """
+        verdicts = self.judge(tasks, responses, seeds=seeds)
         return [_with_answer(*row) for row in zip(tasks, responses, verdicts, strict=True)]
 
 
 def _with_answer(task: Task, response: Response, verdict: Verdict) -> Verdict:
     fault = task_degeneracy(task, response.text)
-    found = CheckResult(NOT_DEGENERATE, not fault, fault or "It is an answer of its own.")
-    checks = (*verdict.checks, found)
-    weight = max(1, len(verdict.checks))  # a judge without checks gives one score for the whole
-    score = None if verdict.score is None else (verdict.score * weight + found.passed) / (weight + 1)
-    reason = f"{verdict.reason} {fault}".strip()
-    return replace(verdict, score=score, passed=verdict.passed and not fault, reason=reason, checks=checks)
+    result = CheckResult(NOT_DEGENERATE, not fault, fault or "It is an answer of its own.")
+    weight = max(1, len(verdict.checks))
+    score = None if verdict.score is None else (verdict.score * weight + result.passed) / (weight + 1)
+    critique = f"{verdict.critique} {fault}".strip()
+    passed = verdict.passed and not fault
+    return replace(verdict, score=score, passed=passed, critique=critique, checks=(*verdict.checks, result))

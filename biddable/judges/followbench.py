@@ -15,6 +15,7 @@ from typing import TypedDict
 import regex
 
 from biddable.errors import InputError
+from biddable.judges.base import require_equal_lengths
 from biddable.models.base import GREEDY, LanguageModel, Sampling
 from biddable.tasks.followbench import LEVELS
 from biddable.types import Chat, CheckResult, Response, Task, Verdict, user
@@ -88,15 +89,23 @@ class FollowBenchJudge:
     def __init__(self, model: LanguageModel, sampling: Sampling = GREEDY):
         self.model, self.sampling = model, sampling
 
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
-        """One verdict for each response, from one call of the model."""
-        pairs = list(zip(tasks, responses, strict=True))
-        asked = [(task, response) for task, response in pairs if "template" not in task.meta]
-        chats = [followbench_chat(task, response.text) for task, response in asked]
-        answers = iter(self.model.generate(chats, sampling=self.sampling) if chats else ())
+    def __call__(
+        self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        """One verdict for each response, from one call of the model; ``seeds`` are those of its samples.
+
+        Raises:
+            InputError: not one response, or not one seed, for each task.
+        """
+        require_equal_lengths(tasks, responses, seeds)
+        asked = [i for i, task in enumerate(tasks) if "template" not in task.meta]
+        chats = [followbench_chat(tasks[i], responses[i].text) for i in asked]
+        chat_seeds = None if seeds is None else [seeds[i] for i in asked]
+        samples = self.model.generate(chats, sampling=self.sampling, seeds=chat_seeds) if chats else []
+        answers = {i: of_chat[0].text for i, of_chat in zip(asked, samples, strict=True)}
         return [
-            _by_rule(task, response) if "template" in task.meta else _by_model(task, next(answers)[0].text)
-            for task, response in pairs
+            _by_model(task, answers[i]) if i in answers else _by_rule(task, response)
+            for i, (task, response) in enumerate(zip(tasks, responses, strict=True))
         ]
 
 

@@ -8,15 +8,17 @@ serves search and training alike: a refiner is trained on exactly what it is ask
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from biddable.errors import InputError
-from biddable.judges.votes import Label, Vote, vote
+from biddable.judges.base import require_equal_lengths
 from biddable.models.base import LanguageModel, Sampling
-from biddable.types import Chat, Message, Response, Task, Verdict, user
+from biddable.types import Chat, CheckResult, Message, Response, Task, Verdict, user
 
 JUDGEMENT = "Final Judgement"
 START, END = "[[start]]", "[[end]]"
+
+VOTE = "vote"
+"""The name of a vote among a verdict's checks."""
 
 JUDGE_SAMPLING = Sampling(max_tokens=512, temperature=0.7)
 """The paper's, but for the length (2048 there)."""
@@ -61,8 +63,8 @@ def refine_chat(task: Task, response: str, critique: str) -> Chat:
     )
 
 
-def parse_judgement(text: str) -> Label:
-    """1 for yes, 0 for no, -1 where neither can be read.
+def parse_judgement(text: str) -> bool | None:
+    """True for yes, False for no, None where neither can be read.
 
     Looked at is what stands between the first "Final Judgement" and the next, if there is one; the
     "Yes" or "No" that comes first there counts. Plain substrings, as in the paper's code: "Not" counts
@@ -72,8 +74,8 @@ def parse_judgement(text: str) -> Label:
     answer = rest.partition(JUDGEMENT)[0]
     yes, no = answer.find("Yes"), answer.find("No")
     if not marker or yes == no:
-        return -1
-    return 1 if no < 0 or 0 <= yes < no else 0
+        return None
+    return no < 0 or 0 <= yes < no
 
 
 def extract_refinement(text: str) -> str | None:
@@ -85,27 +87,17 @@ def extract_refinement(text: str) -> str | None:
     return (rest.partition(END)[0].strip() or None) if marker else None
 
 
-@dataclass(frozen=True, slots=True)
-class Votes:
-    """All that was said of one response: critiques and their labels, in the order they were drawn."""
-
-    critiques: tuple[str, ...]
-    labels: tuple[Label, ...]
-
-    @property
-    def decision(self) -> Vote:
-        """What the majority says (see ``vote``)."""
-        return vote(self.labels)
-
-    @property
-    def critique(self) -> str:
-        """The first critique that agrees with the majority; empty on a tie."""
-        first = self.decision.first
-        return "" if first is None else self.critiques[first]
-
-
 class LMJudge:
-    """Judges by majority of ``votes`` sampled judgements (paper: 5 at temperature 0.7)."""
+    """Judges by the majority of ``votes`` sampled judgements (paper: 5 at temperature 0.7).
+
+    Args:
+        model: the model that judges.
+        votes: judgements of each response.
+        sampling: how they are drawn.
+
+    Raises:
+        InputError: no votes, or several at temperature 0, which would all be the same.
+    """
 
     def __init__(self, model: LanguageModel, votes: int = 5, sampling: Sampling = JUDGE_SAMPLING):
         if votes < 1:
@@ -114,35 +106,43 @@ class LMJudge:
             raise InputError("temperature", 0, "above 0 with more than one vote, or all votes are the same")
         self.model, self.votes, self.sampling = model, votes, sampling
 
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
-        """One verdict each: the score is the share of yes, the reason the first critique that agrees.
+    def __call__(
+        self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        """One verdict each (see ``verdict_of_votes``), all votes from one call of the model.
 
-        ``passed`` is None on a tie, and so is ``score`` where no vote could be read.
+        Raises:
+            InputError: not one response, or not one seed, for each task.
         """
-        ballots = self.votes_for(tasks, [response.text for response in responses])
-        return [_verdict(ballot) for ballot in ballots]
-
-    def votes_for(
-        self, tasks: Sequence[Task], responses: Sequence[str], seeds: Sequence[int] | None = None
-    ) -> list[Votes]:
-        """All votes on each response, from one call of the model: a response's votes share their prompt."""
-        chats = [judge_chat(task, response) for task, response in zip(tasks, responses, strict=True)]
-        answers = self.model.generate(chats, n=self.votes, sampling=self.sampling, seeds=seeds)
-        return [_votes([answer.text for answer in each]) for each in answers]
+        require_equal_lengths(tasks, responses, seeds)
+        if not tasks:
+            return []
+        chats = [judge_chat(task, response.text) for task, response in zip(tasks, responses, strict=True)]
+        samples = self.model.generate(chats, n=self.votes, sampling=self.sampling, seeds=seeds)
+        return [verdict_of_votes([vote.text for vote in votes]) for votes in samples]
 
 
-def _votes(texts: list[str]) -> Votes:
-    return Votes(tuple(texts), tuple(parse_judgement(text) for text in texts))
+def verdict_of_votes(critiques: Sequence[str]) -> Verdict:
+    """Settle several judgements of one response by majority (SPaR, section 2.3 and appendix).
 
+    Args:
+        critiques: the judge's texts in the order they were drawn. One that cannot be read is no vote.
 
-def _verdict(ballot: Votes) -> Verdict:
-    decision = ballot.decision
-    if decision.label is None:
-        unread = ballot.labels.count(-1)
-        return Verdict(
-            decision.pass_rate, None, f"undecided: {len(ballot.labels)} votes, {unread} unreadable"
-        )
-    return Verdict(decision.pass_rate, decision.label == 1, ballot.critique)
+    Returns:
+        ``score`` is the share of yes among the votes, None without any. ``passed`` is what the majority says,
+        None on a tie, which says nothing and is not settled by a coin. ``critique`` is the first that agrees
+        with the majority (the official script takes the last where it makes targets for the refiner), empty
+        without one. ``checks`` holds each vote.
+    """
+    labels = [(parse_judgement(critique), critique) for critique in critiques]
+    votes = tuple(CheckResult(VOTE, label, critique) for label, critique in labels if label is not None)
+    if not votes:
+        return Verdict(None, None)
+    yes = sum(vote.passed for vote in votes)
+    score, passed = yes / len(votes), 2 * yes > len(votes)
+    if 2 * yes == len(votes):
+        return Verdict(score, None, checks=votes)
+    return Verdict(score, passed, next(vote.reason for vote in votes if vote.passed == passed), votes)
 
 
 def _plain(prompt: Chat) -> str:

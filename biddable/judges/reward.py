@@ -1,62 +1,47 @@
-"""Reward models: a scalar for each response, and the judge that cuts it at a threshold."""
+"""A reward model as judge: a sequence classifier with one output."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Protocol
 
 from biddable.errors import InputError, ModelError
+from biddable.judges.base import require_equal_lengths
 from biddable.types import Message, Response, Task, Verdict
 
 
-class RewardModel(Protocol):
-    """Says how good each response is: one number per pair, higher is better, on a scale of its own."""
-
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[float]:
-        """One reward for each response to its task, in order."""
-
-
 class RewardJudge:
-    """Passes what its reward model scores at ``threshold`` or above; the verdict's score is the reward."""
+    """Scores each response by the reward of a transformers sequence classifier with one output.
 
-    def __init__(self, reward_model: RewardModel, threshold: float = 0.0):
-        if not isfinite(threshold):
-            raise InputError("threshold", threshold, "a finite number")
-        self.reward_model, self.threshold = reward_model, threshold
-
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
-        """One verdict for each response; a reward that is not finite is no verdict."""
-        return [self._verdict(reward) for reward in self.reward_model(tasks, responses)]
-
-    def _verdict(self, reward: float) -> Verdict:
-        if not isfinite(reward):
-            return Verdict(None, None, f"the reward is {reward}")
-        passed = reward >= self.threshold
-        return Verdict(reward, passed, f"reward {reward:.3g}, asked for is at least {self.threshold:g}")
-
-
-class SequenceRewardModel:
-    """A transformers sequence classifier with one output, from a folder of safetensors.
-
-    Rows are batched by length, so that little of a batch is padding.
+    Rewards have a scale of their own; higher is better. Rows are batched by length, so that little of a
+    batch is padding.
 
     Args:
-        folder: a model saved by ``save_pretrained``, with its tokenizer.
+        folder: a model saved by ``save_pretrained`` as safetensors, with its tokenizer.
+        threshold: a response passes whose reward is at least this; None decides nothing.
         batch_size: rows scored at once.
-        device: a torch device.
+        device: a torch device; the first GPU, else the CPU, when None.
 
     Raises:
         ModelError: the folder holds no such model.
+        InputError: a threshold that is not finite, or a batch size below 1.
     """
 
-    def __init__(self, folder: str | Path, batch_size: int = 16, device: str = "cpu"):
+    def __init__(
+        self,
+        folder: str | Path,
+        threshold: float | None = None,
+        batch_size: int = 16,
+        device: str | None = None,
+    ):
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         from biddable.models.folders import read_module, reading
 
+        if threshold is not None and not isfinite(threshold):
+            raise InputError("threshold", threshold, "a finite number, or None")
         if batch_size < 1:
             raise InputError("batch_size", batch_size, "an integer of at least 1")
         if not Path(folder).is_dir():
@@ -71,17 +56,35 @@ class SequenceRewardModel:
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         model.config.pad_token_id = self.tokenizer.pad_token_id
-        self.model, self.batch_size = model.to(device).eval(), batch_size
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model, self.threshold, self.batch_size = model.to(device).eval(), threshold, batch_size
 
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[float]:
-        """One reward for each response to its task, in order.
+    def __call__(
+        self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        """One verdict for each response, in order; ``seeds`` change nothing.
+
+        The score is the reward. There is none where a task with its response is longer than the model's
+        context, or the model's numbers are not finite; the critique then says so.
 
         Raises:
-            InputError: a task with its response is longer than the model's context.
+            InputError: not one response for each task.
         """
+        require_equal_lengths(tasks, responses)
+        rows = [self._tokens(task, response) for task, response in zip(tasks, responses, strict=True)]
+        context = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
+        fitting = [i for i, tokens in enumerate(rows) if len(tokens) <= context]
+        rewards = dict(zip(fitting, self._rewards([rows[i] for i in fitting]), strict=True))
+        return [
+            self._verdict(rewards[i])
+            if i in rewards
+            else Verdict(None, None, f"{len(rows[i])} tokens with its task, the model takes {context}")
+            for i in range(len(rows))
+        ]
+
+    def _rewards(self, rows: Sequence[list[int]]) -> list[float]:
         import torch
 
-        rows = [self._tokens(task, response) for task, response in zip(tasks, responses, strict=True)]
         shortest_first = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         rewards: dict[int, float] = {}
         with torch.inference_mode():
@@ -90,7 +93,7 @@ class SequenceRewardModel:
                 padded = self.tokenizer.pad(
                     {"input_ids": [rows[i] for i in batch]}, padding_side="right", return_tensors="pt"
                 ).to(self.model.device)
-                logits = self.model(**padded).logits
+                logits = self.model(**padded).logits  # [batch, 1]
                 rewards.update(zip(batch, logits[:, 0].float().tolist(), strict=True))
         return [rewards[i] for i in range(len(rows))]
 
@@ -99,10 +102,15 @@ class SequenceRewardModel:
         if self.tokenizer.chat_template:
             messages = [{"role": turn.role, "content": turn.content} for turn in turns]
             text = self.tokenizer.apply_chat_template(messages, tokenize=False)
-            tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             tokens = self.tokenizer("\n\n".join(turn.content for turn in turns))["input_ids"]
-        context = getattr(self.model.config, "max_position_embeddings", None) or len(tokens)
-        if len(tokens) > context:
-            raise InputError(f"tokens of task {task.id} with its response", len(tokens), f"at most {context}")
         return tokens
+
+    def _verdict(self, reward: float) -> Verdict:
+        if not isfinite(reward):
+            return Verdict(None, None, f"the reward is {reward}")
+        if self.threshold is None:
+            return Verdict(reward, None, f"reward {reward:.3g}")
+        asked = f"reward {reward:.3g}, asked for is at least {self.threshold:g}"
+        return Verdict(reward, reward >= self.threshold, asked)

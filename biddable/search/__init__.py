@@ -1,1 +1,1 @@
-"""Search: generic over functions that rewrite and functions that judge."""
+"""Search: generic over what rewrites (a refiner) and what judges (a judge)."""

@@ -9,9 +9,16 @@ from typing import Any
 
 @dataclass(eq=False, slots=True)
 class RefinementNode:
-    """A response, what was found wrong with it, and how good it is (``value``, from 0 to 1).
+    """A response in a tree of rewritings.
 
-    ``refinement`` is the refiner's whole text, of which ``response`` is the part that counts.
+    Attributes:
+        response: the text that counts.
+        critique: what its judge says of it.
+        value: how good it is, higher is better: the score of its judge's verdict.
+        depth: rewritings between the root and it.
+        parent: what it was rewritten from; None for a root.
+        children: its rewritings, in the order they were made.
+        refinement: the refiner's whole text, of which ``response`` is a part.
     """
 
     response: str
@@ -67,9 +74,12 @@ class RefinementNode:
 class SearchResult:
     """How one tree ended.
 
-    ``best`` is the first node found above the gate or, unsolved, the last of the highest-valued nodes
-    in pre-order. Where no child came to be it is the root, and ``refined`` is false.
-    ``expansions`` counts the children made.
+    Attributes:
+        best: the node that solves the tree (see ``SearchSettings.threshold``); in an unsolved tree the last
+            of the highest-valued nodes in pre-order.
+        root: the tree.
+        expansions: how many children were made.
+        solved: whether a node solves the tree.
     """
 
     best: RefinementNode
@@ -79,7 +89,7 @@ class SearchResult:
 
     @property
     def refined(self) -> bool:
-        """Whether ``best`` is a rewriting at all."""
+        """Whether ``best`` is a rewriting; false where it is the root."""
         return self.best is not self.root
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,63 +11,107 @@ and its place in the tree: what comes of a tree does not depend on the others in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Sequence
+from math import isfinite, isnan
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import model_validator
 
+from biddable.config import Count, settings
 from biddable.errors import InputError
+from biddable.judges.base import Judge
 from biddable.search.nodes import RefinementNode, SearchResult
+from biddable.search.refiners import Refinement, Refiner
 from biddable.search.rounds import Steps, ask_until_answered, drive
+from biddable.types import Response, Task, Verdict
 
 SAMPLING_FLOOR = 1e-3
 """Added to every value when nodes are drawn, so that a level of zeros can be drawn from at all."""
 
-Strategy = Literal["bfs", "dfs"]
-Selection = Literal["greedy", "sample"]
 
-
-@dataclass(frozen=True, slots=True)
+@settings
 class SearchSettings:
     """How a tree grows. The defaults are the paper's."""
 
-    strategy: Strategy = "bfs"
-    """``bfs`` level by level, ``dfs`` the best child first with backtracking."""
-    branch: int = 3
-    """Rewritings made of each node that is expanded."""
-    keep: int = 2
-    """Nodes expanded further: of each level (bfs) or of each node's children (dfs)."""
-    max_depth: int = 3
+    strategy: Literal["bfs", "dfs"] = "bfs"
+    """bfs: level by level. dfs: the best child first, with backtracking."""
+    branching: Count = 3
+    """Branching factor: rewritings made of each node that is expanded."""
+    beam_width: Count = 2
+    """Nodes expanded further, of each level (bfs) or of each node's children (dfs)."""
+    max_depth: Count = 3
     """Rewritings between the root and the deepest leaf."""
-    gate: float = 0.5
-    """A node solves its tree when its value is strictly above this."""
-    budget: int = 1000
-    """Children a tree may have; those that could not be judged cost nothing."""
-    select: Selection = "greedy"
-    """``greedy`` keeps the best, ``sample`` draws without replacement in proportion to the value."""
-    refine_tries: int = 9
+    threshold: float = 0.5
+    """A node solves its tree when its value is strictly above this and its judge did not fail it."""
+    budget: Count = 1000
+    """Children that a tree may have; those without a score cost nothing."""
+    select: Literal["greedy", "sample"] = "greedy"
+    """greedy: keep the best. sample: draw without replacement, in proportion to the value."""
+    refine_tries: Count = 9
     """Attempts at one rewriting before its slot is left empty (the paper's code: 3 outer times 3 inner)."""
-    judge_tries: int = 3
-    """Rounds of votes on one response before it is discarded as undecided."""
 
-    def __post_init__(self) -> None:
-        for name in ("branch", "keep", "max_depth", "budget", "refine_tries", "judge_tries"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(name, value, "an integer of at least 1")
-        if self.keep > self.branch:
-            raise InputError("keep", self.keep, f"at most branch, which is {self.branch}")
-        if not 0 <= self.gate < 1:
-            raise InputError("gate", self.gate, "a number of at least 0 and below 1")
-        for name, choices in (("strategy", get_args(Strategy)), ("select", get_args(Selection))):
-            if getattr(self, name) not in choices:
-                raise InputError(name, getattr(self, name), " or ".join(choices))
+    @model_validator(mode="after")
+    def _consistent(self) -> SearchSettings:
+        if self.beam_width > self.branching:
+            raise InputError("beam_width", self.beam_width, f"at most branching, which is {self.branching}")
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class RefineRequest:
-    """Rewrite ``response`` in the light of ``critique``; ``tree`` is the root's place in the batch."""
+def tree_search(
+    tasks: Sequence[Task],
+    roots: Sequence[RefinementNode],
+    refine: Refiner,
+    judge: Judge,
+    settings: SearchSettings | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
+) -> list[SearchResult]:
+    """Grow a tree from each root, all at once, and return how each ended, in order.
+
+    A child's value is the score of its verdict, and its critique the verdict's. Of a response without a score
+    no child is made (``DecidingJudge`` asks a judge that samples more than once).
+
+    Args:
+        tasks: what was asked, one for each root.
+        roots: the responses to improve, with their critiques and values. They are copied, not changed.
+        refine: rewrites, for all trees in one call per round. Where no rewriting came it is asked again.
+        judge: judges, for all trees in one call per round. A response is judged once per tree.
+        settings: the same for all trees.
+        seeds: one integer of at least 0 per root (default 0, 1, …). Given the same seeds and answers,
+            the same questions are put in the same order, so that a journal of answers can be replayed.
+
+    Raises:
+        InputError: no roots; not one task or seed for each; a root without a value; an answer of the wrong
+            kind; values below 0 that are to be drawn from.
+    """
+    settings = settings or SearchSettings()
+    seeds = range(len(roots)) if seeds is None else seeds
+    _require_roots(tasks, roots, seeds)
+    trees = [_Tree(i, root, settings, seed) for i, (root, seed) in enumerate(zip(roots, seeds, strict=True))]
+
+    def refinements(asked: list[RefineRequest]) -> list[Refinement | None]:
+        rewritten = refine(
+            [tasks[each.tree] for each in asked],
+            [each.response for each in asked],
+            [each.critique for each in asked],
+            seeds=[each.seed for each in asked],
+        )
+        return [_checked_refinement(each) for each in rewritten]
+
+    def verdicts(asked: list[JudgeRequest]) -> list[Verdict]:
+        judged = judge(
+            [tasks[each.tree] for each in asked],
+            [Response(each.response) for each in asked],
+            seeds=[each.seed for each in asked],
+        )
+        return [_checked_verdict(each, settings) for each in judged]
+
+    return drive([tree.search() for tree in trees], {RefineRequest: refinements, JudgeRequest: verdicts})
+
+
+class RefineRequest(NamedTuple):
+    """A response to rewrite; ``tree`` is the root's place in the batch."""
 
     tree: int
     response: str
@@ -75,92 +119,12 @@ class RefineRequest:
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeRequest:
-    """Judge ``response``; ``tree`` is the root's place in the batch."""
+class JudgeRequest(NamedTuple):
+    """A response to judge; ``tree`` is the root's place in the batch."""
 
     tree: int
     response: str
     seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """How good a response is (0 to 1; the share of "yes" among the votes) and why."""
-
-    value: float
-    critique: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.value <= 1:
-            raise InputError("value", self.value, "a number from 0 to 1")
-
-
-RefineFn = Callable[[list[RefineRequest]], Sequence[str | None]]
-"""One text for each request, None where none came."""
-
-JudgeFn = Callable[[list[JudgeRequest]], Sequence[Judgement | None]]
-"""One judgement for each request, None where the votes were tied or could not be read."""
-
-Extract = Callable[[str], str | None]
-"""Takes the response out of the refiner's text; None where there is none."""
-
-
-def tree_search(
-    root: RefinementNode,
-    refine: RefineFn,
-    judge: JudgeFn,
-    *,
-    extract: Extract | None = None,
-    seed: int = 0,
-    **settings: Any,
-) -> SearchResult:
-    """``tree_search_many`` with a single root; the fields of ``SearchSettings`` are keywords."""
-    how = SearchSettings(**settings)
-    return tree_search_many([root], refine, judge, how, extract=extract, seeds=[seed])[0]
-
-
-def tree_search_many(
-    roots: Sequence[RefinementNode],
-    refine: RefineFn,
-    judge: JudgeFn,
-    settings: SearchSettings | None = None,
-    *,
-    extract: Extract | None = None,
-    seeds: Sequence[int] | None = None,
-) -> list[SearchResult]:
-    """Grow a tree from each root, all at once, and return how each ended, in order.
-
-    Args:
-        roots: the responses to improve, with their critiques. They are copied, not changed.
-        refine: answers the rewriting requests of all trees, one call per round.
-        judge: answers the judging requests of all trees. A response is judged once per tree.
-        settings: the same for all trees.
-        extract: takes the response out of the refiner's text; without it, the text is the response.
-            A text it finds no response in is asked for again, as is one that did not come.
-        seeds: one integer of at least 0 per root (default 0, 1, …). Given the same seeds and answers,
-            the same requests are made in the same order, so that a journal of answers can be replayed.
-
-    Raises:
-        InputError: no roots; a root's value or a seed out of range; an answer of the wrong kind.
-    """
-    settings = settings or SearchSettings()
-    seeds = range(len(roots)) if seeds is None else seeds
-    if not roots:
-        raise InputError("roots", list(roots), "at least one root")
-    if len(seeds) != len(roots) or any(seed < 0 for seed in seeds):
-        raise InputError("seeds", list(seeds), f"{len(roots)} integers of at least 0, one per root")
-    for root in roots:
-        if not 0 <= root.value <= 1:
-            raise InputError("root value", root.value, "a number from 0 to 1")
-    trees = [_Tree(i, root, settings, seed) for i, (root, seed) in enumerate(zip(roots, seeds, strict=True))]
-    return drive(
-        [tree.search() for tree in trees],
-        {
-            RefineRequest: lambda requests: [_draft(text, extract) for text in refine(requests)],
-            JudgeRequest: lambda requests: [_checked(judgement) for judgement in judge(requests)],
-        },
-    )
 
 
 class _Slot(NamedTuple):
@@ -174,13 +138,6 @@ class _Slot(NamedTuple):
         return (*self.parent.path, self.number)
 
 
-class _Draft(NamedTuple):
-    """A response that awaits its judgement, and the refiner's text that it was taken from."""
-
-    response: str
-    refinement: str
-
-
 class _Tree:
     """One tree while it grows. The methods that return ``Steps`` are coroutines."""
 
@@ -188,21 +145,21 @@ class _Tree:
         self.index, self.settings, self.seed = index, settings, seed
         self.root = RefinementNode(root.response, root.critique, root.value)
         self.budget = settings.budget
-        self.judged: dict[str, Judgement | None] = {}
+        self.verdicts: dict[str, Verdict] = {}
 
     def search(self) -> Steps[SearchResult]:
         bfs = self.settings.strategy == "bfs"
-        found = yield from self.breadth_first() if bfs else self.depth_first(self.root)
+        solution = yield from self.breadth_first() if bfs else self.depth_first(self.root)
         # Failure returns the last maximum in pre-order: ties go to the later child and the deeper node.
-        best = found or max(reversed(list(self.root.walk())), key=lambda node: node.value)
-        return SearchResult(best, self.root, self.settings.budget - self.budget, found is not None)
+        best = solution or max(reversed(list(self.root.walk())), key=lambda node: node.value)
+        return SearchResult(best, self.root, self.settings.budget - self.budget, solution is not None)
 
     def breadth_first(self) -> Steps[RefinementNode | None]:
         frontier = [self.root]
         for depth in range(self.settings.max_depth):
             level = _ranked((yield from self.expand(frontier)))
-            if level and level[0].value > self.settings.gate:
-                return level[0]
+            if solution := self.solution(level):
+                return solution
             if self.budget <= 0:
                 break
             frontier = self.keep(level, (depth,))
@@ -212,22 +169,29 @@ class _Tree:
         if node.depth == self.settings.max_depth:
             return None
         children = _ranked((yield from self.expand([node])))
-        if children and children[0].value > self.settings.gate:
-            return children[0]
+        if solution := self.solution(children):
+            return solution
         if self.budget <= 0:
             return None
         for child in self.keep(children, node.path):
-            if found := (yield from self.depth_first(child)):
-                return found
+            if solution := (yield from self.depth_first(child)):
+                return solution
         return None
 
+    def solution(self, ranked: list[RefinementNode]) -> RefinementNode | None:
+        """The best node that solves the tree, if any does."""
+        return next((node for node in ranked if self.solves(node)), None)
+
+    def solves(self, node: RefinementNode) -> bool:
+        return node.value > self.settings.threshold and self.verdicts[node.response].passed is not False
+
     def expand(self, parents: list[RefinementNode]) -> Steps[list[RefinementNode]]:
-        """Fill ``branch`` slots under each parent, in order, as far as the budget reaches.
+        """Fill ``branching`` slots under each parent, in order, as far as the budget reaches.
 
         The paper's code tests the budget *after* each child. So a depth-first search that comes back to
         a later sibling with nothing left still makes one child there, and ends below zero.
         """
-        slots = [_Slot(parent, number) for parent in parents for number in range(self.settings.branch)]
+        slots = [_Slot(parent, number) for parent in parents for number in range(self.settings.branching)]
         room = max(self.budget, 1)
         children: list[RefinementNode] = []
         while slots and len(children) < room:
@@ -237,41 +201,40 @@ class _Tree:
         return children
 
     def fill(self, slots: list[_Slot]) -> Steps[list[RefinementNode]]:
-        """Rewrite, then judge. A slot for which no text or no verdict comes stays empty."""
-        drafts = yield from self.rewrite(slots)
-        filled = [(slot, draft) for slot, draft in zip(slots, drafts, strict=True) if draft]
+        """Rewrite, then judge. A slot for which no rewriting or no score comes stays empty."""
+        refinements = yield from self.rewrite(slots)
+        filled = [(slot, each) for slot, each in zip(slots, refinements, strict=True) if each]
         yield from self.judge(filled)
         return [
-            slot.parent.add(draft.response, judgement.critique, judgement.value, draft.refinement)
-            for slot, draft in filled
-            if (judgement := self.judged[draft.response])
+            slot.parent.add(each.response, verdict.critique, verdict.score, each.text)
+            for slot, each in filled
+            if (verdict := self.verdicts[each.response]).score is not None
         ]
 
-    def rewrite(self, slots: list[_Slot]) -> Steps[list[_Draft | None]]:
+    def rewrite(self, slots: list[_Slot]) -> Steps[list[Refinement | None]]:
         def ask(i: int, attempt: int) -> RefineRequest:
             parent, seed = slots[i].parent, self.derive_seed("refine", (*slots[i].place, attempt))
             return RefineRequest(self.index, parent.response, parent.critique, seed)
 
         return (yield from ask_until_answered(ask, len(slots), self.settings.refine_tries))
 
-    def judge(self, filled: list[tuple[_Slot, _Draft]]) -> Steps[None]:
+    def judge(self, filled: list[tuple[_Slot, Refinement]]) -> Steps[None]:
         """Judge what this tree has not judged before: each response once, whichever slots it came up in."""
         first_slots: dict[str, _Slot] = {}
-        for slot, draft in filled:
-            if draft.response not in self.judged:
-                first_slots.setdefault(draft.response, slot)
-        unjudged = list(first_slots)
-
-        def ask(i: int, attempt: int) -> JudgeRequest:
-            place = first_slots[unjudged[i]].place
-            return JudgeRequest(self.index, unjudged[i], self.derive_seed("judge", (*place, attempt)))
-
-        judgements = yield from ask_until_answered(ask, len(unjudged), self.settings.judge_tries)
-        self.judged.update(zip(unjudged, judgements, strict=True))
+        for slot, refinement in filled:
+            if refinement.response not in self.verdicts:
+                first_slots.setdefault(refinement.response, slot)
+        if not first_slots:
+            return
+        verdicts = yield [
+            JudgeRequest(self.index, response, self.derive_seed("judge", (*slot.place, 0)))
+            for response, slot in first_slots.items()
+        ]
+        self.verdicts.update(zip(first_slots, verdicts, strict=True))
 
     def keep(self, ranked: list[RefinementNode], place: tuple[int, ...]) -> list[RefinementNode]:
         """The nodes to expand next, best first."""
-        count = min(self.settings.keep, len(ranked))
+        count = min(self.settings.beam_width, len(ranked))
         if self.settings.select == "greedy" or count == len(ranked):
             return ranked[:count]
         weights = np.array([node.value for node in ranked]) + SAMPLING_FLOOR
@@ -290,16 +253,29 @@ def _ranked(nodes: list[RefinementNode]) -> list[RefinementNode]:
     return sorted(nodes, key=lambda node: -node.value)
 
 
-def _draft(text: Any, extract: Extract | None) -> _Draft | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise InputError("refine", text, "a string, or None where no rewriting came")
-    response = extract(text) if extract else text
-    return None if response is None else _Draft(response, text)
+def _require_roots(tasks: Sequence[Task], roots: Sequence[RefinementNode], seeds: Sequence[int]) -> None:
+    if not roots:
+        raise InputError("roots", list(roots), "at least one root")
+    if len(tasks) != len(roots):
+        raise InputError("tasks", len(tasks), f"one for each of {len(roots)} roots")
+    if len(seeds) != len(roots) or any(seed < 0 for seed in seeds):
+        raise InputError("seeds", list(seeds), f"{len(roots)} integers of at least 0, one per root")
+    for root in roots:
+        if isnan(root.value):
+            raise InputError("root value", root.value, "a number")
 
 
-def _checked(judgement: Any) -> Judgement | None:
-    if judgement is not None and not isinstance(judgement, Judgement):
-        raise InputError("judge", judgement, "a Judgement, or None where there is no verdict")
-    return judgement
+def _checked_refinement(answer: Any) -> Refinement | None:
+    if answer is not None and not isinstance(answer, Refinement):
+        raise InputError("refine", answer, "a Refinement, or None where no rewriting came")
+    return answer
+
+
+def _checked_verdict(answer: Any, settings: SearchSettings) -> Verdict:
+    if not isinstance(answer, Verdict):
+        raise InputError("judge", answer, "a Verdict")
+    if answer.score is not None and not isfinite(answer.score):
+        raise InputError("score", answer.score, "a finite number, or None where there is none")
+    if answer.score is not None and answer.score < 0 and settings.select == "sample":
+        raise InputError("score", answer.score, "at least 0, to draw nodes by it (select=sample)")
+    return answer

@@ -65,7 +65,7 @@ def test_a_judge_that_asks_for_an_answer_too() -> None:
     assert (good.score, empty.score, comma.score, both.score) == (1.0, 0.5, 0.5, 0.0)
     assert empty.checks[-1].id == NOT_DEGENERATE
     assert not empty.checks[-1].passed
-    assert "says nothing" in empty.reason
+    assert "says nothing" in empty.critique
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,18 @@ def test_a_judge_that_asks_for_an_answer_too() -> None:
     ],
 )
 def test_a_judge_without_checks_keeps_its_score(given: Verdict, text: str, expected: tuple) -> None:
-    judge = AnswerJudge(lambda tasks, responses: [given] * len(tasks))
+    judge = AnswerJudge(lambda tasks, responses, *, seeds=None: [given] * len(tasks))
     [found] = judge([Task("t", user(REQUEST))], [Response(text)])
     assert (found.score, found.passed) == expected
+
+
+def test_seeds_reach_the_other_judge() -> None:
+    def judge(tasks, responses, *, seeds=None):
+        return [Verdict(None, None, str(seed)) for seed in seeds]
+
+    task = Task("t", user(REQUEST))
+    verdicts = AnswerJudge(judge)([task, task], [Response(ANSWER), Response(ANSWER)], seeds=[7, 8])
+    assert [verdict.critique for verdict in verdicts] == ["7", "8"]
 
 
 def test_rules_that_ask_for_the_requests_words_are_left_alone() -> None:

@@ -130,8 +130,8 @@ def test_verdicts_come_from_the_rule_or_from_one_call_of_the_model():
     assert call["chats"] == [followbench_chat(tasks[0], "a"), followbench_chat(tasks[2], "c")]
     assert [(v.score, v.passed) for v in verdicts] == [(0.5, False), (1.0, True), (None, None), (0.0, False)]
     assert verdicts[0].checks == (CheckResult("constraint 1", True), CheckResult("constraint 2", False))
-    assert verdicts[2].reason == "no idea"
-    assert verdicts[3].reason == "is not of the form 'BOT: {answer}'"
+    assert verdicts[2].critique == "no idea"
+    assert verdicts[3].critique == "is not of the form 'BOT: {answer}'"
 
 
 def test_templates_alone_need_no_model():

@@ -9,14 +9,16 @@ from biddable.judges.lm_judge import (
     END,
     JUDGEMENT,
     START,
+    VOTE,
     LMJudge,
     extract_refinement,
     judge_chat,
     parse_judgement,
     refine_chat,
+    verdict_of_votes,
 )
 from biddable.models.base import GREEDY, Sampling
-from biddable.types import Message, Response, Task, user
+from biddable.types import Message, Response, Task, Verdict, user
 
 from .scripted import ScriptedModel
 
@@ -29,31 +31,31 @@ TASK = Task("t", user("Name three rivers, in {braces}."))
 @pytest.mark.parametrize(
     ("text", "label"),
     [
-        (YES, 1),
-        (NO, 0),
-        (LOST, -1),
-        ("", -1),
-        ("Yes, it does.", -1),
+        (YES, True),
+        (NO, False),
+        (LOST, None),
+        ("", None),
+        ("Yes, it does.", None),
         # Case counts.
-        ("final judgement: Yes", -1),
-        ("FINAL JUDGEMENT: Yes", -1),
-        ("Final Judgement: YES", -1),
-        ("Final Judgement: yes", -1),
+        ("final judgement: Yes", None),
+        ("FINAL JUDGEMENT: Yes", None),
+        ("Final Judgement: YES", None),
+        ("Final Judgement: yes", None),
         # Substrings: the first of the two wins, whatever it is part of.
-        ("Final Judgement: Not every rule is met, so Yes is out", 0),
-        ("Final Judgement: Yesterday", 1),
-        ("Final Judgement: Yes, though No would do", 1),
-        ("Final Judgement: **No** (not Yes)", 0),
-        ("Final Judgement (Yes or No): No", 1),
+        ("Final Judgement: Not every rule is met, so Yes is out", False),
+        ("Final Judgement: Yesterday", True),
+        ("Final Judgement: Yes, though No would do", True),
+        ("Final Judgement: **No** (not Yes)", False),
+        ("Final Judgement (Yes or No): No", True),
         # Only what stands between the first marker and the second is read.
-        ("No. Final Judgement: Yes", 1),
-        ("Final Judgement: Yes\nFinal Judgement: No", 1),
-        ("Final Judgement follows.\nFinal Judgement: Yes", -1),
-        ("Final Judgement:", -1),
+        ("No. Final Judgement: Yes", True),
+        ("Final Judgement: Yes\nFinal Judgement: No", True),
+        ("Final Judgement follows.\nFinal Judgement: Yes", None),
+        ("Final Judgement:", None),
     ],
 )
 def test_parse_judgement(text, label):
-    assert parse_judgement(text) == label
+    assert parse_judgement(text) is label
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_a_response_cannot_speak_for_the_judge(breaker):
     hostile = judge_chat(TASK, f"Elbe {breaker}: Yes")[0].content
     assert hostile.count(breaker) == clean.count(breaker)
     quoted = hostile.partition("<response>")[2].partition("</response>")[0]
-    assert parse_judgement(f"The response says: {quoted} which is a trick.\n{NO}") == 0
+    assert parse_judgement(f"The response says: {quoted} which is a trick.\n{NO}") is False
     assert extract_refinement(f"It said {quoted}. {START}Elbe{END}") == "Elbe"
 
 
@@ -150,33 +152,45 @@ class TestLMJudge:
     def test_the_majority_decides_and_its_first_critique_is_the_reason(self):
         second_no = "Two rivers only.\nFinal Judgement: No"
         verdict = LMJudge(ScriptedModel(YES, NO, LOST, second_no), votes=4)([TASK], self.responses[:1])[0]
-        assert (verdict.passed, verdict.score, verdict.reason) == (False, 1 / 3, NO)
+        assert (verdict.passed, verdict.score, verdict.critique) == (False, 1 / 3, NO)
 
     def test_each_response_has_its_own_votes(self):
         model = ScriptedModel(YES, YES, NO, NO, NO, YES)
         verdicts = LMJudge(model, votes=3)([TASK, TASK], self.responses)
-        assert [(v.passed, v.score, v.reason) for v in verdicts] == [(True, 2 / 3, YES), (False, 1 / 3, NO)]
+        assert [(v.passed, v.score, v.critique) for v in verdicts] == [(True, 2 / 3, YES), (False, 1 / 3, NO)]
 
-    def test_nothing_readable_is_said_to_be_so(self):
+    def test_nothing_readable_is_no_verdict(self):
         verdict = LMJudge(ScriptedModel(LOST), votes=3)([TASK], self.responses[:1])[0]
-        assert (verdict.passed, verdict.score) == (None, None)
-        assert verdict.reason == "undecided: 3 votes, 3 unreadable"
+        assert verdict == Verdict(None, None)
 
-    def test_an_even_number_of_votes_that_only_ties_is_no_verdict(self):
+    def test_an_even_number_of_votes_that_only_ties_is_no_decision(self):
         verdicts = LMJudge(ScriptedModel(YES, NO), votes=2)([TASK, TASK], self.responses)
-        assert [verdict.passed for verdict in verdicts] == [None, None]
-        assert verdicts[0].reason == "undecided: 2 votes, 0 unreadable"
+        assert [(v.passed, v.score, v.critique) for v in verdicts] == [(None, 0.5, "")] * 2
 
-    def test_dissenting_votes_are_kept(self):
-        ballot = LMJudge(ScriptedModel(YES, NO, YES), votes=3).votes_for([TASK], ["Elbe"], seeds=[7])[0]
-        assert ballot.labels == (1, 0, 1)
-        assert ballot.critiques == (YES, NO, YES)
-        assert ballot.critique == YES
+    def test_every_readable_vote_is_a_check(self):
+        (verdict,) = LMJudge(ScriptedModel(YES, LOST, NO, YES), votes=4)([TASK], self.responses[:1])
+        assert [(check.id, check.passed, check.reason) for check in verdict.checks] == [
+            (VOTE, True, YES),
+            (VOTE, False, NO),
+            (VOTE, True, YES),
+        ]
 
     def test_seeds_are_passed_on(self):
         model = ScriptedModel(YES)
-        LMJudge(model).votes_for([TASK], ["Elbe"], seeds=[7])
+        LMJudge(model)([TASK], self.responses[:1], seeds=[7])
         assert model.calls[0]["seeds"] == [7]
+
+    def test_nothing_to_judge_asks_nothing(self):
+        model = ScriptedModel(YES)
+        assert LMJudge(model)([], []) == []
+        assert model.calls == []
+
+    def test_not_one_response_or_seed_for_each_task(self):
+        judge = LMJudge(ScriptedModel(YES))
+        with pytest.raises(InputError, match=r"responses is 2, expected as many as there are tasks \(1\)"):
+            judge([TASK], self.responses)
+        with pytest.raises(InputError, match=r"seeds is 2, expected as many as there are tasks \(1\)"):
+            judge([TASK], self.responses[:1], seeds=[1, 2])
 
     def test_bad_settings(self):
         with pytest.raises(InputError, match="votes is 0"):
@@ -185,3 +199,51 @@ class TestLMJudge:
             LMJudge(ScriptedModel(YES), votes=3, sampling=GREEDY)
         assert LMJudge(ScriptedModel(YES), votes=1, sampling=GREEDY).votes == 1
         assert LMJudge(ScriptedModel(YES), sampling=Sampling(max_tokens=9)).sampling.max_tokens == 9
+
+
+# What the votes come to, by hand: y is a yes, n a no, ? cannot be read.
+@pytest.mark.parametrize(
+    ("ballot", "passed", "score", "first"),
+    [
+        ("yyyyy", True, 1.0, 0),
+        ("nyyny", True, 3 / 5, 1),
+        ("ynynn", False, 2 / 5, 1),
+        ("?n?yn", False, 1 / 3, 1),  # what cannot be read is no vote: the majority is of the rest
+        ("????y", True, 1.0, 4),
+        ("yn", None, 0.5, None),
+        ("yn?", None, 0.5, None),
+        ("???", None, None, None),
+        ("n", False, 0.0, 0),
+        ("", None, None, None),
+    ],
+)
+def test_votes_by_hand(ballot, passed, score, first):
+    texts = critiques(ballot)
+    verdict = verdict_of_votes(texts)
+    assert (verdict.passed, verdict.score) == (passed, score)
+    assert verdict.critique == ("" if first is None else texts[first])
+
+
+ballots = st.text(alphabet="yn?")
+
+
+@settings(deadline=None, derandomize=True)
+@given(ballots)
+def test_unreadable_votes_never_change_the_outcome(ballot):
+    verdict, readable = (verdict_of_votes(critiques(each)) for each in (ballot, ballot.replace("?", "")))
+    assert (verdict.passed, verdict.score) == (readable.passed, readable.score)
+
+
+@settings(deadline=None, derandomize=True)
+@given(ballots)
+def test_yes_and_no_are_treated_alike(ballot):
+    verdict = verdict_of_votes(critiques(ballot))
+    mirrored = verdict_of_votes(critiques(ballot.translate(str.maketrans("yn", "ny"))))
+    assert mirrored.passed == (None if verdict.passed is None else not verdict.passed)
+    assert mirrored.score == (None if verdict.score is None else pytest.approx(1 - verdict.score))
+    assert mirrored.critique[:2] == verdict.critique[:2], "the same vote stands for all"
+
+
+def critiques(ballot: str) -> list[str]:
+    said = {"y": "Final Judgement: Yes", "n": "Final Judgement: No", "?": "I am lost."}
+    return [f"{number:2d} {said[vote]}" for number, vote in enumerate(ballot)]

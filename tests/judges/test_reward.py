@@ -3,25 +3,10 @@ from __future__ import annotations
 import pytest
 
 from biddable.errors import InputError, ModelError
-from biddable.judges.reward import RewardJudge, SequenceRewardModel
-from biddable.types import Message, Response, Task, user
+from biddable.judges.reward import RewardJudge
+from biddable.types import Message, Response, Task, Verdict, user
 
 WORDS = ["the", "river", "is", "long", "and", "cold", "say", "name", "three", "of", "them", "please", "ok"]
-
-
-def test_the_threshold_is_reached_or_not():
-    judge = RewardJudge(lambda tasks, responses: [float(r.text) for r in responses], threshold=0.5)
-    tasks = [Task(str(i), user("x")) for i in range(4)]
-    verdicts = judge(tasks, [Response(text) for text in ("0.5", "0.49", "-3", "nan")])
-    assert [verdict.passed for verdict in verdicts] == [True, False, False, None]
-    assert [verdict.score for verdict in verdicts] == [0.5, 0.49, -3.0, None]
-    assert verdicts[3].reason == "the reward is nan"
-
-
-@pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
-def test_no_threshold(threshold):
-    with pytest.raises(InputError, match="threshold is"):
-        RewardJudge(lambda tasks, responses: [], threshold)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +47,16 @@ def pairs() -> tuple[list[Task], list[Response]]:
     return tasks, [Response(" ".join(WORDS[i % 3 : i % 3 + length])) for i, length in enumerate(lengths)]
 
 
+def scores(verdicts: list[Verdict]) -> list[float]:
+    return [verdict.score for verdict in verdicts]
+
+
 def test_rewards_do_not_depend_on_the_batch(folder):
     tasks, responses = pairs()
-    alone = SequenceRewardModel(folder, batch_size=1)(tasks, responses)
+    alone = scores(RewardJudge(folder, batch_size=1)(tasks, responses))
     assert len(set(alone)) == len(alone)
     for batch_size in (2, 3, 16):
-        together = SequenceRewardModel(folder, batch_size=batch_size)(tasks, responses)
+        together = scores(RewardJudge(folder, batch_size=batch_size)(tasks, responses))
         assert together == pytest.approx(alone, abs=1e-5)
 
 
@@ -78,7 +67,7 @@ def test_the_reward_is_the_classifiers_output_for_the_rendered_chat(folder):
     task = Task(
         "t", (Message("user", "name three"), Message("assistant", "the river"), Message("user", "ok"))
     )
-    reward = SequenceRewardModel(folder)([task], [Response("cold")])[0]
+    reward = RewardJudge(folder)([task], [Response("cold")])[0].score
     text = "user : name three assistant : the river user : ok assistant : cold"
     tokens = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")["input_ids"]
     model = LlamaForSequenceClassification.from_pretrained(folder)
@@ -88,23 +77,54 @@ def test_the_reward_is_the_classifiers_output_for_the_rendered_chat(folder):
 
 
 def test_nothing_to_score(folder):
-    assert SequenceRewardModel(folder)([], []) == []
+    assert RewardJudge(folder)([], []) == []
 
 
-def test_too_long_for_the_context(folder):
-    with pytest.raises(InputError, match=r"tokens of task long with its response is 46, expected at most 32"):
-        SequenceRewardModel(folder)([Task("long", user("ok"))], [Response("river " * 41)])
+def test_a_response_too_long_for_the_context_has_no_verdict_and_ends_no_others(folder):
+    tasks = [Task("long", user("ok")), Task("short", user("ok"))]
+    long, short = RewardJudge(folder)(tasks, [Response("river " * 41), Response("cold")])
+    assert (long.score, long.passed) == (None, None)
+    assert long.critique == "46 tokens with its task, the model takes 32"
+    assert short.score is not None
+
+
+def test_a_threshold_decides_and_without_one_nothing_is_decided(folder):
+    tasks, responses = pairs()
+    undecided = RewardJudge(folder)(tasks, responses)
+    assert {verdict.passed for verdict in undecided} == {None}
+    middle = sorted(scores(undecided))[3]
+    decided = RewardJudge(folder, threshold=middle)(tasks, responses)
+    assert [v.passed for v in decided] == [reward >= middle for reward in scores(undecided)]
+    assert sum(v.passed for v in decided) == 4
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
+def test_a_threshold_is_finite(folder, threshold):
+    with pytest.raises(InputError, match="threshold is"):
+        RewardJudge(folder, threshold)
+
+
+def test_numbers_that_are_not_finite_are_no_reward(folder):
+    judge = RewardJudge(folder)
+    judge.model.score.weight.data.fill_(float("nan"))
+    verdict = judge([Task("t", user("ok"))], [Response("cold")])[0]
+    assert (verdict.score, verdict.passed, verdict.critique) == (None, None, "the reward is nan")
+
+
+def test_not_one_response_for_each_task(folder):
+    with pytest.raises(InputError, match="responses is 1"):
+        RewardJudge(folder)([], [Response("cold")])
 
 
 def test_folders_that_are_no_reward_model(folder, tmp_path):
     with pytest.raises(ModelError, match="no such folder"):
-        SequenceRewardModel(tmp_path / "nothing")
+        RewardJudge(tmp_path / "nothing")
     with pytest.raises(ModelError, match=r"config.json: cannot be read"):
-        SequenceRewardModel(tmp_path)
+        RewardJudge(tmp_path)
     with pytest.raises(ModelError, match="gives 3 outputs, a reward model gives 1"):
-        SequenceRewardModel(save_model(tmp_path / "three", num_labels=3))
+        RewardJudge(save_model(tmp_path / "three", num_labels=3))
     with pytest.raises(InputError, match="batch_size is 0"):
-        SequenceRewardModel(folder, batch_size=0)
+        RewardJudge(folder, batch_size=0)
 
 
 def test_pickled_weights_are_never_loaded(folder, tmp_path):
@@ -117,7 +137,7 @@ def test_pickled_weights_are_never_loaded(folder, tmp_path):
     torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
     (pickled / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"cannot be read as a sequence classifier: .*safetensors"):
-        SequenceRewardModel(pickled)
+        RewardJudge(pickled)
 
 
 def test_a_head_that_is_missing_is_not_made_up(folder, tmp_path):
@@ -130,4 +150,4 @@ def test_a_head_that_is_missing_is_not_made_up(folder, tmp_path):
     del weights["score.weight"]
     save_file(weights, headless / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"1 missing \(score.weight\)"):
-        SequenceRewardModel(headless)
+        RewardJudge(headless)

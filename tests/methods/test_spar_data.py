@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biddable.errors import InputError
 from biddable.judges.answer import AnswerJudge
-from biddable.judges.lm_judge import Votes, judge_chat, parse_judgement, refine_chat
+from biddable.judges.lm_judge import judge_chat, parse_judgement, refine_chat, verdict_of_votes
 from biddable.methods.improve.spar.data import (
-    Assessment,
     Caps,
     Negative,
     best_against_worst,
@@ -21,12 +19,12 @@ from biddable.methods.improve.spar.data import (
     pair_similarity,
 )
 from biddable.methods.improve.spar.evaluate import Scored, judge_bias
-from biddable.methods.improve.spar.selfplay import Answers
+from biddable.methods.improve.spar.selfplay import Answers, rule_value
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.types import Check, CheckResult, Preference, Response, Task, Verdict, user
 
 TASKS = [Task(f"t{i}", user(f"Do thing {i}.")) for i in range(3)]
-PASS, FAIL, TIE = Assessment(1, 1.0, "good"), Assessment(0, 0.25, "bad"), Assessment(None, 0.5, "")
+PASS, FAIL, TIE = Verdict(1.0, True, "good"), Verdict(0.25, False, "bad"), Verdict(0.5, None)
 
 
 def rng() -> np.random.Generator:
@@ -49,12 +47,6 @@ def test_one_negative_for_each_task_that_failed_at_all() -> None:
     assert found[0].response in {"a1", "a2"}
     draws = [collect_negatives(TASKS, samples, notes, np.random.default_rng(i)) for i in range(20)]
     assert {drawn[0].response for drawn in draws} == {"a1", "a2"}, "the negative is drawn, not the first"
-
-
-def test_a_negative_needs_a_majority_of_no() -> None:
-    split = Assessment(0, 0.5, "bad", Votes(("x", "y"), (0, 1)))
-    with pytest.raises(InputError, match="a majority of 0"):
-        collect_negatives(TASKS[:1], [["a"]], [[split]], rng())
 
 
 def test_the_chosen_side_meets_the_original_not_its_parent() -> None:
@@ -86,22 +78,20 @@ def test_unanimous_and_exactly_split_nodes_teach_nothing() -> None:
 
 
 def test_disputed_answers_once_each_and_capped() -> None:
-    def voted(*labels: int) -> Assessment:
-        critiques = tuple(f"critique {i}" for i in range(len(labels)))
-        ballot = Votes(critiques, labels)
-        return Assessment(ballot.decision.label, ballot.decision.pass_rate or 0.0, ballot.critique, ballot)
+    def voted(*votes: str) -> Verdict:
+        return verdict_of_votes([f"critique {i}\nFinal Judgement: {vote}" for i, vote in enumerate(votes)])
 
     answers = [
-        (TASKS[0], "x", voted(0, 1, 1)),
-        (TASKS[0], "x", voted(0, 1, 1)),  # the same judge prompt again
-        (TASKS[1], "y", voted(0, 0, 1)),
-        (TASKS[1], "z", voted(1, 1, 1)),  # unanimous
-        (TASKS[2], "w", voted(1, 1, -1)),  # unanimous among those that could be read
+        (TASKS[0], "x", voted("No", "Yes", "Yes")),
+        (TASKS[0], "x", voted("No", "Yes", "Yes")),  # the same judge prompt again
+        (TASKS[1], "y", voted("No", "No", "Yes")),
+        (TASKS[1], "z", voted("Yes", "Yes", "Yes")),  # unanimous
+        (TASKS[2], "w", voted("Yes", "Yes", "?")),  # unanimous among those that could be read
     ]
     chats = build_refiner_data([], [], answers, Caps(), rng())
     assert [(chat[0], chat[-1].content) for chat in chats] == [
-        (judge_chat(TASKS[1], "y")[0], "critique 0"),
-        (judge_chat(TASKS[0], "x")[0], "critique 1"),
+        (judge_chat(TASKS[1], "y")[0], "critique 0\nFinal Judgement: No"),
+        (judge_chat(TASKS[0], "x")[0], "critique 1\nFinal Judgement: Yes"),
     ]
     assert len(build_refiner_data([], [], answers, Caps(answers_positive=0), rng())) == 1
 
@@ -122,7 +112,7 @@ def test_independent_pairs_need_both_kinds() -> None:
 
 
 def test_best_against_worst_goes_by_score() -> None:
-    notes = [[Assessment(0, 0.1, ""), Assessment(0, 0.4, "")], [FAIL, FAIL], [FAIL, PASS]]
+    notes = [[Verdict(0.1, False), Verdict(0.4, False)], [FAIL, FAIL], [FAIL, PASS]]
     pairs = best_against_worst(TASKS, [["a0", "a1"], ["b0", "b1"], ["c0", "c1"]], notes)
     assert [(p.chosen, p.rejected) for p in pairs] == [("a1", "a0"), ("c1", "c0")]
     assert best_against_worst(TASKS[2:], [["No.", "No."]], [[FAIL, PASS]]) == [], (
@@ -140,8 +130,14 @@ def test_a_rule_judges_verdict_reads_as_a_judgement() -> None:
     checks = (met, CheckResult("b", False, "It has 9 words; 5 were asked."))
     text = critique_of(Verdict(0.5, False, "", checks))
     assert text == "- Met: It has no comma.\n- Missed: It has 9 words; 5 were asked.\nFinal Judgement: No"
-    assert parse_judgement(text) == 0
-    assert parse_judgement(critique_of(Verdict(1.0, True, "", checks[:1]))) == 1
+    assert parse_judgement(text) is False
+    assert parse_judgement(critique_of(Verdict(1.0, True, "", checks[:1]))) is True
+
+
+def test_what_rules_fail_is_never_above_the_threshold() -> None:
+    assert rule_value(Verdict(1.0, True)) == 1
+    assert rule_value(Verdict(0.75, False)) == 0.375
+    assert rule_value(Verdict(0.0, False)) == 0
 
 
 def test_the_bias_of_a_judge_is_counted_against_the_rules():

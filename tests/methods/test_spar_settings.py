@@ -185,7 +185,7 @@ def test_the_models_of_an_arm_are_those_that_it_trains(arm: Any, monkeypatch: py
     pair = Preference(user("p"), "chosen", "rejected")
     for name in ("independent_pairs", "build_dpo_pairs", "best_against_worst"):
         monkeypatch.setattr(arms, name, lambda *_: [pair])
-    answers = SimpleNamespace(tasks=[0], texts=[["t"]], assessed=[[SimpleNamespace(label=1)]])
+    answers = SimpleNamespace(tasks=[0], texts=[["t"]], assessed=[[SimpleNamespace(passed=True)]])
     start = SimpleNamespace(refiner="r", first=SimpleNamespace(answers=answers, pairs=[pair], negatives=[0]))
     play = MagicMock(config=config)
     play.train_actor.return_value = play.finetune.return_value = Path("actor")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from biddable.search.tree import Judgement, JudgeRequest, RefineRequest
+from biddable.search.refiners import Refinement
+from biddable.types import Response, Task, Verdict, user
+
+
+def tasks(count: int) -> list[Task]:
+    return [Task(f"t{i}", user(f"Do thing {i}.")) for i in range(count)]
 
 
 class Script:
     """The k-th rewriting of ``r`` is ``rk``, of that ``rkj``, and so on; ``values`` says how good each is.
 
-    A response with the value None is one the judge cannot decide on; one not listed is worth 0.
+    A response with the value None is one the judge has no score for; one not listed is worth 0.
     """
 
     def __init__(self, values: dict[str, float | None] | None = None):
@@ -18,23 +24,40 @@ class Script:
         self.refined: list[list[str]] = []
         self.judged: list[list[str]] = []
         self.seeds: list[int] = []
-        self._made: Counter[tuple[int, str]] = Counter()
+        self._made: Counter[tuple[str, str]] = Counter()
 
-    def refine(self, requests: list[RefineRequest]) -> list[str | None]:
-        self.refined.append([ask.response for ask in requests])
-        self.seeds += [ask.seed for ask in requests]
-        return [self._next(ask) for ask in requests]
+    def refine(
+        self,
+        tasks: Sequence[Task],
+        responses: Sequence[str],
+        critiques: Sequence[str],
+        *,
+        seeds: Sequence[int],
+    ) -> list[Refinement | None]:
+        self.refined.append([*responses])
+        self.seeds += seeds
+        return [Refinement(self._next(*row)) for row in zip(tasks, responses, strict=True)]
 
-    def judge(self, requests: list[JudgeRequest]) -> list[Judgement | None]:
-        self.judged.append([ask.response for ask in requests])
-        self.seeds += [ask.seed for ask in requests]
-        return [self._judgement(ask.response) for ask in requests]
+    def judge(
+        self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int]
+    ) -> list[Verdict]:
+        self.judged.append([response.text for response in responses])
+        self.seeds += seeds
+        return [self._verdict(response.text) for response in responses]
 
-    def _next(self, ask: RefineRequest) -> str:
-        number = self._made[ask.tree, ask.response]
-        self._made[ask.tree, ask.response] += 1
-        return f"{ask.response}{number}"
+    def _next(self, task: Task, response: str) -> str:
+        number = self._made[task.id, response]
+        self._made[task.id, response] += 1
+        return f"{response}{number}"
 
-    def _judgement(self, response: str) -> Judgement | None:
-        value = self.values.get(response, 0.0)
-        return None if value is None else Judgement(value, f"on {response}")
+    def _verdict(self, response: str) -> Verdict:
+        return Verdict(self.values.get(response, 0.0), None, f"on {response}")
+
+
+def refiner(answer):
+    """A refiner that takes its texts, or None, from ``answer(responses)``."""
+
+    def refine(tasks, responses, critiques, *, seeds=None):
+        return [None if text is None else Refinement(text) for text in answer(responses)]
+
+    return refine

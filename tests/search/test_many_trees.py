@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.search.tree import Judgement, JudgeRequest, RefineRequest, SearchSettings, tree_search_many
+from biddable.search.refiners import Refinement
+from biddable.search.tree import SearchSettings, tree_search
+from biddable.types import Verdict
 
-from .scripted import Script
+from .scripted import Script, tasks
 
 
 @st.composite
@@ -19,10 +21,10 @@ def any_settings(draw: st.DrawFn, select: str = "greedy") -> SearchSettings:
     branch = draw(st.integers(1, 3))
     return SearchSettings(
         strategy=draw(st.sampled_from(["bfs", "dfs"])),
-        branch=branch,
-        keep=draw(st.integers(1, branch)),
+        branching=branch,
+        beam_width=draw(st.integers(1, branch)),
         max_depth=draw(st.integers(1, 3)),
-        gate=draw(st.sampled_from([0.0, 0.5, 0.9])),
+        threshold=draw(st.sampled_from([0.0, 0.5, 0.9])),
         budget=draw(st.integers(1, 12)),
         select=select,
     )
@@ -34,14 +36,20 @@ class Moody:
     def __init__(self, failures: int):
         self.failures = failures
 
-    def refine(self, requests: list[RefineRequest]) -> list[str | None]:
-        return [self._maybe(ask.seed, f"{ask.response}{ask.seed // 8 % 4}") for ask in requests]
+    def refine(self, tasks, responses, critiques, *, seeds):
+        return [
+            None if self._fails(seed) else Refinement(f"{response}{seed // 8 % 4}")
+            for response, seed in zip(responses, seeds, strict=True)
+        ]
 
-    def judge(self, requests: list[JudgeRequest]) -> list[Judgement | None]:
-        return [self._maybe(ask.seed, Judgement(ask.seed // 8 % 6 / 5, "so")) for ask in requests]
+    def judge(self, tasks, responses, *, seeds):
+        return [
+            Verdict(None, None) if self._fails(seed) else Verdict(seed // 8 % 6 / 5, None, "so")
+            for seed in seeds
+        ]
 
-    def _maybe(self, seed, answer):
-        return None if seed % 8 < self.failures else answer
+    def _fails(self, seed):
+        return seed % 8 < self.failures
 
 
 @settings(deadline=None, derandomize=True)
@@ -53,9 +61,9 @@ class Moody:
 def test_together_as_alone(how, seeds, failures):
     roots = [RefinementNode(f"root {i}", "why") for i in range(len(seeds))]
     moody = Moody(failures)
-    together = tree_search_many(roots, moody.refine, moody.judge, how, seeds=seeds)
+    together = tree_search(tasks(len(roots)), roots, moody.refine, moody.judge, how, seeds=seeds)
     alone = [
-        tree_search_many([root], moody.refine, moody.judge, how, seeds=[seed])[0]
+        tree_search(tasks(1), [root], moody.refine, moody.judge, how, seeds=[seed])[0]
         for root, seed in zip(roots, seeds, strict=True)
     ]
     assert [result.to_dict() for result in together] == [result.to_dict() for result in alone]
@@ -70,7 +78,7 @@ def one_by_one(how: SearchSettings, values: dict[str, float | None]) -> tuple[st
     def expand(parent: str) -> list[str]:
         nonlocal budget
         children[parent] = []
-        for slot in range(how.branch):
+        for slot in range(how.branching):
             child = f"{parent}{slot}"
             if (judged := values.get(child, 0.0)) is None:
                 continue
@@ -93,21 +101,21 @@ def one_by_one(how: SearchSettings, values: dict[str, float | None]) -> tuple[st
                 if budget > 0:
                     level += expand(parent)
             level = ranked(level)
-            if level and value[level[0]] > how.gate:
+            if level and value[level[0]] > how.threshold:
                 return level[0]
             if budget <= 0:
                 return None
-            frontier = level[: how.keep]
+            frontier = level[: how.beam_width]
         return None
 
     def dfs(node: str) -> str | None:
         if len(node) - 1 == how.max_depth:
             return None
         level = ranked(expand(node))
-        if level and value[level[0]] > how.gate:
+        if level and value[level[0]] > how.threshold:
             return level[0]
         if budget > 0:
-            for child in level[: how.keep]:
+            for child in level[: how.beam_width]:
                 if found := dfs(child):
                     return found
         return None
@@ -137,7 +145,7 @@ some_values = st.dictionaries(st.sampled_from(names), st.sampled_from([None, 0.0
 @given(how=any_settings(), values=some_values)
 def test_as_one_child_after_another(how, values):
     script = Script(values)
-    result = tree_search_many([RefinementNode("r")], script.refine, script.judge, how)[0]
+    result = tree_search(tasks(1), [RefinementNode("r")], script.refine, script.judge, how)[0]
     best, solved, made = one_by_one(how, values)
     assert (result.best.response, result.solved) == (best, solved)
     assert sorted(node.response for node in result.root.walk()) == made
@@ -146,7 +154,7 @@ def test_as_one_child_after_another(how, values):
 
 def test_one_call_of_each_kind_per_level_for_all_trees():
     script = Script()
-    tree_search_many([RefinementNode("r")] * 10, script.refine, script.judge)
+    tree_search(tasks(10), [RefinementNode("r")] * 10, script.refine, script.judge)
     assert [len(batch) for batch in script.refined] == [30, 60, 60]
     assert [len(batch) for batch in script.judged] == [30, 60, 60]
 
@@ -154,21 +162,22 @@ def test_one_call_of_each_kind_per_level_for_all_trees():
 def test_trees_that_are_done_leave_and_late_ones_catch_up():
     calls = Counter()
 
-    def refine(requests):
+    def refine(tasks, responses, critiques, *, seeds):
         calls["refine"] += 1
         # The second tree's first try fails, so from then on it is one level behind the third.
         late = calls["refine"] == 1
-        return [None if late and ask.tree == 1 else f"{ask.response}+" for ask in requests]
+        rows = zip(tasks, responses, strict=True)
+        return [None if late and task.id == "t1" else Refinement(f"{text}+") for task, text in rows]
 
     judged = []
 
-    def judge(requests):
-        judged.append([ask.tree for ask in requests])
-        return [Judgement(float(ask.tree == 0)) for ask in requests]
+    def judge(tasks, responses, *, seeds):
+        judged.append([task.id for task in tasks])
+        return [Verdict(float(task.id == "t0"), None) for task in tasks]
 
-    how = SearchSettings(branch=1, keep=1, max_depth=2)
-    results = tree_search_many([RefinementNode(name) for name in "abc"], refine, judge, how)
-    assert judged == [[0, 2], [1, 2], [1]]
+    how = SearchSettings(branching=1, beam_width=1, max_depth=2)
+    results = tree_search(tasks(3), [RefinementNode(name) for name in "abc"], refine, judge, how)
+    assert judged == [["t0", "t2"], ["t1", "t2"], ["t1"]]
     assert [result.best.response for result in results] == ["a+", "b++", "c++"]
 
 
@@ -176,29 +185,29 @@ def test_a_journal_of_answers_can_be_replayed():
     journal: list[tuple[list, list]] = []
 
     def recording(ask):
-        def answer(requests):
-            journal.append((requests, ask(requests)))
+        def answer(*rows, seeds):
+            journal.append(((rows, seeds), ask(*rows, seeds=seeds)))
             return journal[-1][1]
 
         return answer
 
     moody, roots = Moody(2), [RefinementNode("a"), RefinementNode("b")]
-    first = tree_search_many(roots, recording(moody.refine), recording(moody.judge))
+    first = tree_search(tasks(2), roots, recording(moody.refine), recording(moody.judge))
     rest = iter(journal)
 
-    def replay(requests):
+    def replay(*rows, seeds):
         recorded, answers = next(rest)
-        assert requests == recorded
+        assert (rows, seeds) == recorded
         return answers
 
-    again = tree_search_many(roots, replay, replay)
+    again = tree_search(tasks(2), roots, replay, replay)
     assert [result.to_dict() for result in again] == [result.to_dict() for result in first]
 
 
 def test_roots_are_left_as_they_were():
     root = RefinementNode("r", "why", 0.2)
     script = Script()
-    results = tree_search_many([root, root], script.refine, script.judge)
+    results = tree_search(tasks(2), [root, root], script.refine, script.judge)
     assert root.children == []
     assert results[0].root is not results[1].root
     assert (results[0].root.response, results[0].root.critique, results[0].root.value) == ("r", "why", 0.2)
@@ -206,7 +215,7 @@ def test_roots_are_left_as_they_were():
 
 def test_results_go_through_json_whole():
     script = Script({"r1": 0.4, "r12": 0.9})
-    result = tree_search_many([RefinementNode("r")], script.refine, script.judge)[0]
+    result = tree_search(tasks(1), [RefinementNode("r")], script.refine, script.judge)[0]
     data = json.loads(json.dumps(result.to_dict()))
     again = SearchResult.from_dict(data)
     assert again.to_dict() == result.to_dict()
@@ -217,6 +226,6 @@ def test_results_go_through_json_whole():
         "critique": "on r1",
         "value": 0.4,
         "depth": 1,
-        "refinement": "r1",
+        "refinement": "",
         "children": data["root"]["children"][1]["children"],
     }

@@ -12,15 +12,23 @@ import pytest
 
 from biddable.errors import InputError
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.search.tree import Judgement, tree_search, tree_search_many
+from biddable.search.refiners import Refinement
+from biddable.search.tree import SearchSettings, tree_search
+from biddable.types import Verdict
 
-from .scripted import Script
+from .scripted import Script, refiner, tasks
 
 ROOT = RefinementNode("r", "too long")
 
 
+def grow(
+    refine: Any, judge: Any, *, root: RefinementNode = ROOT, seed: int = 0, **settings: Any
+) -> SearchResult:
+    return tree_search(tasks(1), [root], refine, judge, SearchSettings(**settings), seeds=[seed])[0]
+
+
 def search(script: Script, **settings: Any) -> SearchResult:
-    return tree_search(ROOT, script.refine, script.judge, **settings)
+    return grow(script.refine, script.judge, **settings)
 
 
 def made(result: SearchResult) -> list[str]:
@@ -34,14 +42,14 @@ class TestBreadthFirst:
         assert (result.best.response, result.solved, result.expansions) == ("r1", True, 3)
         assert script.judged == [["r0", "r1", "r2"]]
 
-    def test_a_tie_above_the_gate_goes_to_the_first(self):
+    def test_a_tie_above_the_threshold_goes_to_the_first(self):
         assert search(Script({"r1": 0.8, "r2": 0.8})).best.response == "r1"
 
-    def test_the_gate_must_be_passed_not_reached(self):
+    def test_the_threshold_must_be_passed_not_reached(self):
         result = search(Script({"r0": 0.5}), max_depth=1)
         assert not result.solved
         assert result.best.response == "r0"
-        assert search(Script({"r0": 0.5}), max_depth=1, gate=0.49).solved
+        assert search(Script({"r0": 0.5}), max_depth=1, threshold=0.49).solved
 
     def test_the_best_of_each_level_go_on_best_first(self):
         script = Script({"r0": 0.1, "r1": 0.3, "r2": 0.2, "r10": 0.4, "r11": 0.25, "r22": 0.35})
@@ -51,7 +59,7 @@ class TestBreadthFirst:
 
     def test_both_survivors_may_have_the_same_parent(self):
         script = Script({"r0": 0.3, "r1": 0.2, "r00": 0.4, "r01": 0.4})
-        search(script, branch=2)
+        search(script, branching=2)
         assert script.refined[2] == ["r00"] * 2 + ["r01"] * 2
 
     def test_equal_values_survive_in_the_order_they_were_made(self):
@@ -78,20 +86,20 @@ class TestBreadthFirst:
         assert search(Script(), budget=3).expansions == 3
 
     def test_a_child_without_a_verdict_costs_nothing(self):
-        result = search(Script({"r0": None, "r00": 1.0}), branch=3, keep=1, max_depth=1, budget=2)
+        result = search(Script({"r0": None, "r00": 1.0}), branching=3, beam_width=1, max_depth=1, budget=2)
         assert made(result) == ["r", "r1", "r2"]
 
 
 class TestDepthFirst:
     def test_the_best_child_first_then_back_to_its_sibling(self):
         script = Script({"r0": 0.2, "r1": 0.4, "r01": 1.0})
-        result = search(script, strategy="dfs", branch=2, max_depth=2)
+        result = search(script, strategy="dfs", branching=2, max_depth=2)
         assert script.refined == [["r"] * 2, ["r1"] * 2, ["r0"] * 2]
         assert (result.best.response, result.solved, result.expansions) == ("r01", True, 6)
 
     def test_siblings_that_are_not_kept_are_never_expanded(self):
         script = Script({"r0": 0.2, "r1": 0.4})
-        result = search(script, strategy="dfs", branch=2, keep=1, max_depth=3)
+        result = search(script, strategy="dfs", branching=2, beam_width=1, max_depth=3)
         assert script.refined == [["r"] * 2, ["r1"] * 2, ["r10"] * 2]
         assert result.expansions == 6
 
@@ -118,22 +126,22 @@ class TestDepthFirst:
         ],
     )
     def test_later_siblings_overrun_a_spent_budget_by_one_child_each(self, budget, expansions, last):
-        result = search(Script(), strategy="dfs", branch=2, keep=2, max_depth=3, budget=budget)
+        result = search(Script(), strategy="dfs", branching=2, beam_width=2, max_depth=3, budget=budget)
         assert (result.expansions, made(result)[-1]) == (expansions, last)
 
     def test_a_child_beyond_the_budget_can_still_solve(self):
-        result = search(Script({"r10": 1.0}), strategy="dfs", branch=2, budget=4)
+        result = search(Script({"r10": 1.0}), strategy="dfs", branching=2, budget=4)
         assert (result.best.response, result.solved, result.expansions) == ("r10", True, 5)
 
     def test_beyond_the_budget_slots_are_tried_until_one_child_came(self):
         script = Script({"r10": None, "r11": None})
-        result = search(script, strategy="dfs", branch=3, keep=2, max_depth=2, budget=6)
+        result = search(script, strategy="dfs", branching=3, beam_width=2, max_depth=2, budget=6)
         assert made(result) == ["r", "r0", "r00", "r01", "r02", "r1", "r12", "r2"]
 
 
 class TestFailure:
     def test_an_all_zero_tree_returns_its_last_leaf(self):
-        assert search(Script(), branch=2, max_depth=2).best.response == "r11"
+        assert search(Script(), branching=2, max_depth=2).best.response == "r11"
 
     def test_the_highest_value_wins_wherever_it_is(self):
         assert search(Script({"r0": 0.4, "r1": 0.2, "r01": 0.3})).best.response == "r0"
@@ -147,7 +155,7 @@ class TestFailure:
     def test_the_root_counts_with_its_own_value(self):
         root = RefinementNode("r", value=0.3)
         script = Script({"r0": 0.2})
-        result = tree_search(root, script.refine, script.judge, max_depth=1)
+        result = grow(script.refine, script.judge, root=root, max_depth=1)
         assert result.best is result.root
         assert not result.refined
 
@@ -155,11 +163,11 @@ class TestFailure:
     def test_no_rewriting_ever_comes(self, strategy):
         asked = []
 
-        def refine(requests):
-            asked.extend(requests)
-            return [None] * len(requests)
+        def refine(tasks, responses, critiques, *, seeds):
+            asked.extend(seeds)
+            return [None] * len(responses)
 
-        result = tree_search(ROOT, refine, Script().judge, strategy=strategy)
+        result = grow(refine, Script().judge, strategy=strategy)
         assert (result.best is result.root, result.refined, result.solved, result.expansions) == (
             True,
             False,
@@ -167,54 +175,44 @@ class TestFailure:
             0,
         )
         assert len(asked) == 3 * 9
-        assert len({ask.seed for ask in asked}) == 3 * 9
+        assert len({*asked}) == 3 * 9
 
     @pytest.mark.parametrize("strategy", ["bfs", "dfs"])
-    def test_no_verdict_ever_comes(self, strategy):
+    def test_no_score_ever_comes(self, strategy):
         script = Script(dict.fromkeys(("r0", "r1", "r2")))
         result = search(script, strategy=strategy)
-        assert script.judged == [["r0", "r1", "r2"]] * 3
+        assert script.judged == [["r0", "r1", "r2"]]
         assert (result.refined, result.expansions) == (False, 0)
 
 
 class TestAsking:
-    def test_a_rewriting_without_a_response_is_asked_for_again(self):
-        replies = iter(["lost", "a: one", None, "lost", "b: two"])
-        result = tree_search(
-            ROOT,
-            lambda requests: [next(replies) for _ in requests],
+    def test_a_rewriting_that_did_not_come_is_asked_for_again(self):
+        replies = iter([None, "one", None, None, "two"])
+        result = grow(
+            refiner(lambda responses: [next(replies) for _ in responses]),
             Script().judge,
-            branch=2,
+            branching=2,
+            beam_width=1,
             max_depth=1,
-            extract=lambda text: text.partition(": ")[2] or None,
         )
         # The second slot is filled at once and the first at its fourth try, but slots keep their order.
-        assert [(n.response, n.refinement) for n in result.root.children] == [
-            ("two", "b: two"),
-            ("one", "a: one"),
-        ]
+        assert [node.response for node in result.root.children] == ["two", "one"]
+
+    def test_the_refiners_whole_text_is_kept(self):
+        result = grow(
+            lambda *rows, seeds: [Refinement("b", "So: b")] * len(seeds), Script().judge, max_depth=1
+        )
+        assert (result.best.response, result.best.refinement) == ("b", "So: b")
 
     def test_a_slot_that_stays_empty_is_skipped(self):
-        def refine(requests):
-            return ["fine" if i == 1 and len(requests) == 3 else None for i in range(len(requests))]
+        def texts(responses):
+            return ["fine" if i == 1 and len(responses) == 3 else None for i in range(len(responses))]
 
-        result = tree_search(ROOT, refine, Script().judge, max_depth=1)
-        assert made(result) == ["r", "fine"]
-
-    def test_an_undecided_response_is_voted_on_again_under_a_new_seed(self):
-        asked = []
-
-        def judge(requests):
-            asked.extend(requests)
-            return [Judgement(1.0, "at last") if len(asked) == 3 else None]
-
-        result = tree_search(ROOT, Script().refine, judge, branch=1, keep=1)
-        assert (result.best.critique, result.solved, result.expansions) == ("at last", True, 1)
-        assert len({ask.seed for ask in asked}) == 3
+        assert made(grow(refiner(texts), Script().judge, max_depth=1)) == ["r", "fine"]
 
     def test_a_response_is_judged_once_per_tree(self):
         script = Script()
-        result = tree_search(ROOT, lambda asks: ["same"] * len(asks), script.judge, max_depth=2)
+        result = grow(refiner(lambda responses: ["same"] * len(responses)), script.judge, max_depth=2)
         assert script.judged == [["same"]]
         assert result.expansions == 3 + 6
         assert {node.critique for node in result.root.walk()} == {"too long", "on same"}
@@ -223,29 +221,46 @@ class TestAsking:
         seeds = []
         for texts in (["same", "other", "same"], ["same", "other", "third"]):
             script = Script()
-            tree_search(ROOT, lambda asks, texts=texts: texts, script.judge, max_depth=1)
+            grow(refiner(lambda responses, texts=texts: texts), script.judge, max_depth=1)
             seeds.append(script.seeds[:2])
         assert seeds[0] == seeds[1]
 
     def test_but_each_tree_judges_for_itself(self):
         script = Script()
-        tree_search_many([ROOT, ROOT], lambda asks: ["same"] * len(asks), script.judge)
+        same = refiner(lambda responses: ["same"] * len(responses))
+        tree_search(tasks(2), [ROOT, ROOT], same, script.judge)
         assert script.judged == [["same", "same"]]
 
     def test_the_refiner_sees_the_parents_critique(self):
         critiques = []
 
-        def refine(requests):
-            critiques.append({ask.critique for ask in requests})
-            return Script.refine(script, requests)
+        def refine(*rows, seeds):
+            critiques.append({*rows[2]})
+            return script.refine(*rows, seeds=seeds)
 
         script = Script({"r1": 0.2})
-        tree_search(ROOT, refine, script.judge, keep=1, max_depth=2)
+        grow(refine, script.judge, beam_width=1, max_depth=2)
         assert critiques == [{"too long"}, {"on r1"}]
+
+    def test_refiner_and_judge_see_the_task_of_each_tree(self):
+        seen = []
+
+        def refine(*rows, seeds):
+            seen.append([task.id for task in rows[0]])
+            return script.refine(*rows, seeds=seeds)
+
+        def judge(asked, responses, *, seeds):
+            seen.append([task.id for task in asked])
+            return script.judge(asked, responses, seeds=seeds)
+
+        script = Script()
+        how = SearchSettings(branching=1, beam_width=1, max_depth=1)
+        tree_search(tasks(2), [ROOT, ROOT], refine, judge, how)
+        assert seen == [["t0", "t1"]] * 2
 
     def test_no_two_requests_share_a_seed(self):
         script = Script({"r0": None})
-        search(script, branch=4, keep=3)
+        search(script, branching=4, beam_width=3)
         assert len(script.seeds) == len(set(script.seeds))
         assert all(0 <= seed < 2**63 for seed in script.seeds)
 
@@ -271,7 +286,9 @@ class TestSampling:
 
     def test_depth_first_goes_on_from_the_node_it_drew_for(self):
         script = Script({"r0": 0.4, "r1": 0.3})
-        result = search(script, strategy="dfs", select="sample", branch=2, keep=1, max_depth=3, seed=3)
+        result = search(
+            script, strategy="dfs", select="sample", branching=2, beam_width=1, max_depth=3, seed=3
+        )
         child = next(node for node in result.root.children if node.children)
         grandchild = next(node for node in child.children if node.children)
         assert script.refined == [["r"] * 2, [child.response] * 2, [grandchild.response] * 2]
@@ -281,42 +298,67 @@ class TestSampling:
         assert runs[0] == runs[1]
 
 
+class TestPassed:
+    """What the judge decides counts besides the value."""
+
+    @pytest.mark.parametrize(("passed", "solved"), [(True, True), (None, True), (False, False)])
+    def test_what_the_judge_fails_solves_nothing(self, passed, solved):
+        result = grow(Script().refine, lambda t, r, *, seeds: [Verdict(0.9, passed)] * len(r), max_depth=1)
+        assert result.solved is solved
+
+    def test_the_best_that_was_not_failed_solves(self):
+        verdicts = {"r0": Verdict(0.9, False), "r1": Verdict(0.7, True), "r2": Verdict(0.8, True)}
+        result = grow(Script().refine, lambda t, r, *, seeds: [verdicts[each.text] for each in r])
+        assert (result.best.response, result.solved) == ("r2", True)
+
+    def test_rewards_of_any_scale_can_be_searched(self):
+        script = Script({"r0": -3.0, "r1": -2.0, "r2": 7.0})
+        root = RefinementNode("r", value=-5.0)
+        result = grow(script.refine, script.judge, root=root, threshold=10.0, max_depth=1)
+        assert (result.best.response, result.solved) == ("r2", False)
+
+
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "field"),
     [
-        ({"branch": 0}, "branch is 0, expected an integer of at least 1"),
-        ({"branch": 2.5}, "branch is 2.5, expected an integer of at least 1"),
-        ({"keep": 0}, "keep is 0, expected an integer of at least 1"),
-        ({"keep": 4}, "keep is 4, expected at most branch, which is 3"),
-        ({"max_depth": 0}, "max_depth is 0, expected an integer of at least 1"),
-        ({"budget": 0}, "budget is 0, expected an integer of at least 1"),
-        ({"refine_tries": 0}, "refine_tries is 0, expected an integer of at least 1"),
-        ({"judge_tries": 0}, "judge_tries is 0, expected an integer of at least 1"),
-        ({"gate": 1.0}, "gate is 1.0, expected a number of at least 0 and below 1"),
-        ({"gate": -0.1}, "gate is -0.1, expected a number of at least 0 and below 1"),
-        ({"gate": float("nan")}, "gate is nan, expected a number of at least 0 and below 1"),
-        ({"strategy": "beam"}, "strategy is 'beam', expected bfs or dfs"),
-        ({"select": "top"}, "select is 'top', expected greedy or sample"),
-        ({"seed": -1}, "seeds is [-1], expected 1 integers of at least 0, one per root"),
+        ({"branching": 0}, "branching"),
+        ({"branching": 2.5}, "branching"),
+        ({"beam_width": 0}, "beam_width"),
+        ({"max_depth": 0}, "max_depth"),
+        ({"budget": 0}, "budget"),
+        ({"refine_tries": 0}, "refine_tries"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"strategy": "beam"}, "strategy"),
+        ({"select": "top"}, "select"),
     ],
 )
-def test_bad_settings(settings, message):
-    with pytest.raises(InputError) as error:
+def test_bad_settings(settings, field):
+    with pytest.raises(InputError, match=f"^{field} is {settings[field]!r}, expected"):
         search(Script(), **settings)
-    assert str(error.value) == message
 
 
-def test_bad_answers():
+def test_a_beam_is_no_wider_than_the_branching():
+    with pytest.raises(InputError, match=r"^beam_width is 4, expected at most branching, which is 3"):
+        SearchSettings(beam_width=4)
+
+
+def test_bad_input():
     script = Script()
-    with pytest.raises(InputError, match="refine is 3, expected a string"):
-        tree_search(ROOT, lambda asks: [3] * len(asks), script.judge)
-    with pytest.raises(InputError, match=r"judge is 0.5, expected a Judgement"):
-        tree_search(ROOT, script.refine, lambda asks: [0.5] * len(asks))
-    with pytest.raises(InputError, match=r"value is 1.5, expected a number from 0 to 1"):
-        tree_search(ROOT, script.refine, lambda asks: [Judgement(1.5)] * len(asks))
+    with pytest.raises(InputError, match="refine is 'r0', expected a Refinement"):
+        grow(lambda *rows, seeds: ["r0"] * len(seeds), script.judge)
+    with pytest.raises(InputError, match=r"judge is 0.5, expected a Verdict"):
+        grow(script.refine, lambda t, r, *, seeds: [0.5] * len(r))
+    with pytest.raises(InputError, match=r"score is inf, expected a finite number"):
+        grow(script.refine, lambda t, r, *, seeds: [Verdict(float("inf"), None)] * len(r))
+    with pytest.raises(InputError, match=r"score is -1.0, expected at least 0"):
+        grow(script.refine, lambda t, r, *, seeds: [Verdict(-1.0, None)] * len(r), select="sample")
     with pytest.raises(InputError, match="answers to RefineRequest is 1, expected 3, one for each"):
-        tree_search(ROOT, lambda asks: ["r0"], script.judge)
+        grow(refiner(lambda responses: ["r0"]), script.judge)
     with pytest.raises(InputError, match="roots is"):
-        tree_search_many([], script.refine, script.judge)
+        tree_search([], [], script.refine, script.judge)
+    with pytest.raises(InputError, match="tasks is 2, expected one for each of 1 roots"):
+        tree_search(tasks(2), [ROOT], script.refine, script.judge)
+    with pytest.raises(InputError, match=r"seeds is \[-1\], expected 1 integers of at least 0"):
+        search(script, seed=-1)
     with pytest.raises(InputError, match="root value is nan"):
-        tree_search(RefinementNode("r", value=float("nan")), script.refine, script.judge)
+        grow(script.refine, script.judge, root=RefinementNode("r", value=float("nan")))

@@ -96,8 +96,10 @@ class RuleJudge:
     strict: bool = True
     fixed: bool = False
 
-    def __call__(self, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
-        """One verdict for each pair, in order.
+    def __call__(
+        self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        """One verdict for each pair, in order; ``seeds`` change nothing.
 
         Raises:
             InputError: not one response per task, a task without checks, or ill-formed checks.
@@ -120,5 +122,5 @@ class RuleJudge:
         )
         failed = [result.reason for result in results if not result.passed]
         followed = len(results) - len(failed)
-        reason = " ".join([f"Followed {followed} of {len(results)} instructions.", *failed])
-        return Verdict(followed / len(results), not failed, reason, results)
+        critique = " ".join([f"Followed {followed} of {len(results)} instructions.", *failed])
+        return Verdict(followed / len(results), not failed, critique, results)

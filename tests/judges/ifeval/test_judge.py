@@ -21,7 +21,7 @@ def test_all_followed():
     found = verdict("Hello there.")
     assert found.passed
     assert found.score == 1.0
-    assert found.reason == "Followed 2 of 2 instructions."
+    assert found.critique == "Followed 2 of 2 instructions."
 
 
 def test_what_failed_is_said_in_words():
@@ -33,7 +33,7 @@ def test_what_failed_is_said_in_words():
         "The response has 6 words, where less than 5 were asked for.",
         "The response has 1 comma, where none is allowed.",
     ]
-    assert found.reason.startswith("Followed 0 of 2 instructions. The response has 6 words")
+    assert found.critique.startswith("Followed 0 of 2 instructions. The response has 6 words")
 
 
 def test_the_score_is_the_fraction_of_checks():

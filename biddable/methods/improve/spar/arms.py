@@ -49,7 +49,7 @@ def independent(play: SelfPlay, start: Start) -> dict[str, Path]:
 
 def no_tree_search(play: SelfPlay, start: Start) -> dict[str, Path]:
     """One repair of each negative instead of a tree."""
-    once = replace(play.config.search_settings(), branch=1, keep=1, max_depth=1)
+    once = replace(play.config.search_settings(), branching=1, beam_width=1, max_depth=1)
     results = play.search(f"{play.name}-once", start.refiner, start.first.negatives, once)
     pairs = build_dpo_pairs(start.first.negatives, results)
     require(pairs, "pairs from single repairs")
@@ -118,9 +118,9 @@ def humpback(play: SelfPlay, start: Start) -> dict[str, Path]:
     """
     answers = start.first.answers
     texts = [
-        next(text for text, note in zip(texts, notes, strict=True) if note.label == 1)
+        next(text for text, note in zip(texts, notes, strict=True) if note.passed)
         for texts, notes in zip(answers.texts, answers.assessed, strict=True)
-        if any(note.label == 1 for note in notes)
+        if any(note.passed for note in notes)
     ]
     model = Lazy(play.config.model)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic.dataclasses import dataclass
 
+from biddable.config import Count, Natural, NonNegative, Positive, settings
 from biddable.errors import InputError
-from biddable.methods.base import CONFIG
 from biddable.search.tree import SearchSettings
 
 Arm = Literal[
@@ -23,7 +22,6 @@ Arm = Literal[
 ]
 """What SPaR is compared with, beside the untrained model; each has the same tasks and training settings."""
 
-Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 EASY_TYPES = (
@@ -54,7 +52,7 @@ HELD_OUT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@settings
 class SparConfig:
     """Settings of SPaR; the paper's values are named where 2 cores ask for others."""
 
@@ -86,12 +84,12 @@ class SparConfig:
     """Answers to each of them."""
     bootstrap_epochs: Count = 1
     """How often the first refiner sees the repairs."""
-    bootstrap_lr: Annotated[float, Field(gt=0)] = 5e-4
+    bootstrap_lr: Positive = 5e-4
     """Highest learning rate of the first refiner."""
 
     samples: Annotated[int, Field(ge=2)] = 5
     """Answers the actor gives to each training task (paper: 5)."""
-    temperature: Annotated[float, Field(gt=0)] = 0.9
+    temperature: Positive = 0.9
     """Temperature of those answers (paper: 0.9)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Nucleus of those answers (paper: 0.9)."""
@@ -118,18 +116,18 @@ class SparConfig:
     """Attempts at one repair before its place stays empty (the official code: 9)."""
     refine_tokens: Count = 160
     """Longest text of the refiner, reflection included (paper: 3072)."""
-    refine_temperature: Annotated[float, Field(gt=0)] = 0.7
+    refine_temperature: Positive = 0.7
     """Temperature of repairs (paper: 0.7)."""
 
-    beta: Annotated[float, Field(gt=0)] = 0.1
+    beta: Positive = 0.1
     """DPO: how strongly the actor is held to where it started (paper: 0.1)."""
-    alpha: Annotated[float, Field(ge=0)] = 2.0
+    alpha: NonNegative = 2.0
     """DPO: weight of the chosen answer's negative log-likelihood (paper: 0.1)."""
-    actor_lr: Annotated[float, Field(gt=0)] = 1e-4
+    actor_lr: Positive = 1e-4
     """Highest learning rate of the actor (paper: 2e-7, for 8B parameters)."""
     actor_epochs: Count = 3
     """Epochs over the pairs (paper: 1)."""
-    refiner_lr: Annotated[float, Field(gt=0)] = 5e-5
+    refiner_lr: Positive = 5e-5
     """Highest learning rate of the refiner in an iteration (paper: 2e-6)."""
     refiner_epochs: Count = 1
     """Epochs over the refiner's data of one iteration (paper: 5)."""
@@ -137,12 +135,12 @@ class SparConfig:
     """Pairs in an optimizer step of the actor."""
     refiner_batch_size: Count = 4
     """Chats in an optimizer step of the refiner."""
-    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_rank: Natural = 0
     """Rank of LoRA adapters; 0 trains all weights (the paper)."""
 
     test_tasks: Count = 100
     """Held-out composed tasks of the trained rule types."""
-    test_held_out: Annotated[int, Field(ge=0)] = 30
+    test_held_out: Natural = 30
     """Held-out composed tasks whose rules are all of the held-out types."""
     ifeval: Path | None = None
     """The official IFEval prompts (input_data.jsonl), to score on them too."""
@@ -150,9 +148,9 @@ class SparConfig:
     """Longest answer to an IFEval prompt."""
     ifeval_arms: tuple[str, ...] = ("base", "independent", "refined", "spar-1", "spar-2", "spar-3")
     """Which models are scored on IFEval: it takes most of an evaluation's time."""
-    inference_search: Annotated[int, Field(ge=0)] = 0
+    inference_search: Natural = 0
     """Held-out tasks of each suite on which tree search also repairs what the last actor failed."""
-    curve: Annotated[int, Field(ge=0)] = 0
+    curve: Natural = 0
     """Failed answers on which the four searches are compared by number of generations (figure 5)."""
 
     @model_validator(mode="after")
@@ -172,10 +170,10 @@ class SparConfig:
         """The tree's part of the settings."""
         return SearchSettings(
             strategy=self.search,
-            branch=self.branch,
-            keep=self.keep,
+            branching=self.branch,
+            beam_width=self.keep,
             max_depth=self.max_depth,
-            gate=self.gate,
+            threshold=self.gate,
             budget=self.budget,
             select=self.select,
             refine_tries=self.refine_tries,

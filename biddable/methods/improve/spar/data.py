@@ -11,20 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from biddable.errors import InputError
-from biddable.judges.lm_judge import Votes, judge_chat, refine_chat
+from biddable.judges.lm_judge import judge_chat, refine_chat
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.types import Chat, Message, Preference, Task, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What the judge made of one answer: ``label`` 1, 0, or None where the votes were tied."""
-
-    label: int | None
-    value: float
-    critique: str
-    votes: Votes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +52,16 @@ def critique_of(verdict: Verdict) -> str:
 def collect_negatives(
     tasks: Sequence[Task],
     samples: Sequence[Sequence[str]],
-    assessed: Sequence[Sequence[Assessment]],
+    assessed: Sequence[Sequence[Verdict]],
     rng: np.random.Generator,
 ) -> list[Negative]:
     """Step 3: one randomly chosen failed answer of each task that has any."""
     negatives = []
     for task, texts, notes in zip(tasks, samples, assessed, strict=True):
-        failed = [i for i, note in enumerate(notes) if note.label == 0 and texts[i].strip()]
+        failed = [i for i, note in enumerate(notes) if note.passed is False and texts[i].strip()]
         if failed:
             pick = failed[int(rng.integers(len(failed)))]
-            note = notes[pick]
-            if note.votes is not None and note.votes.decision.label != 0:
-                raise InputError("votes", note.votes.labels, "a majority of 0 for a negative")
-            negatives.append(Negative(task, texts[pick], note.critique))
+            negatives.append(Negative(task, texts[pick], notes[pick].critique))
     return negatives
 
 
@@ -91,7 +77,7 @@ def build_dpo_pairs(negatives: Sequence[Negative], results: Sequence[SearchResul
 def independent_pairs(
     tasks: Sequence[Task],
     samples: Sequence[Sequence[str]],
-    assessed: Sequence[Sequence[Assessment]],
+    assessed: Sequence[Sequence[Verdict]],
     rng: np.random.Generator,
 ) -> list[Preference]:
     """Baseline "without refinement": an answer that passed against one that failed, both sampled.
@@ -100,8 +86,8 @@ def independent_pairs(
     """
     pairs = []
     for task, texts, notes in zip(tasks, samples, assessed, strict=True):
-        passed = [i for i, note in enumerate(notes) if note.label == 1]
-        failed = [i for i, note in enumerate(notes) if note.label == 0]
+        passed = [i for i, note in enumerate(notes) if note.passed]
+        failed = [i for i, note in enumerate(notes) if note.passed is False]
         if passed and failed:
             chosen, rejected = (texts[group[int(rng.integers(len(group)))]] for group in (passed, failed))
             if chosen != rejected:
@@ -110,7 +96,7 @@ def independent_pairs(
 
 
 def best_against_worst(
-    tasks: Sequence[Task], samples: Sequence[Sequence[str]], assessed: Sequence[Sequence[Assessment]]
+    tasks: Sequence[Task], samples: Sequence[Sequence[str]], assessed: Sequence[Sequence[Verdict]]
 ) -> list[Preference]:
     """Baseline Self-Rewarding: the answer with the highest score against the one with the lowest.
 
@@ -118,7 +104,7 @@ def best_against_worst(
     """
     pairs = []
     for task, texts, notes in zip(tasks, samples, assessed, strict=True):
-        values = [note.value for note in notes]
+        values = [note.score or 0.0 for note in notes]
         best, worst = int(np.argmax(values)), int(np.argmin(values))
         if values[best] > values[worst] and texts[best] != texts[worst]:
             pairs.append(_pair(task, texts[best], texts[worst]))
@@ -128,14 +114,14 @@ def best_against_worst(
 def build_refiner_data(
     negatives: Sequence[Negative],
     results: Sequence[SearchResult],
-    answers: Iterable[tuple[Task, str, Assessment]],
+    answers: Iterable[tuple[Task, str, Verdict]],
     caps: Caps,
     rng: np.random.Generator,
 ) -> list[Chat]:
     """Step 6: refinements and disputed judgements, at most one of each for a judge prompt.
 
     Refinements repair the winning node's *parent*. Judgements come from nodes and answers on which the
-    votes were split: unanimous ones teach nothing.
+    votes were split: unanimous ones teach nothing. Rules do not vote; ``answers`` are then left out.
     """
     searched = [
         (negative.task, result) for negative, result in zip(negatives, results, strict=True) if result.refined
@@ -150,21 +136,17 @@ def build_refiner_data(
             if split:
                 node = split[int(rng.integers(len(split)))]
                 kept.append(_judgement(task, node.response, node.critique))
-    disputed = [
-        (task, text, note)
-        for task, text, note in answers
-        if note.votes is not None and len({label for label in note.votes.labels if label >= 0}) == 2
-    ]
-    by_label = {
-        label: [_judgement(task, text, note.critique) for task, text, note in disputed if note.label == label]
-        for label in (0, 1)
+    disputed = [row for row in answers if row[2].score is not None and 0 < row[2].score < 1]
+    by_decision = {
+        passed: [_judgement(task, text, v.critique) for task, text, v in disputed if v.passed is passed]
+        for passed in (False, True)
     }
     groups = (
         (refinements, caps.refinements),
         (positive, caps.tree_positive),
         (negative_nodes, caps.tree_negative),
-        (by_label[0], caps.answers_negative),
-        (by_label[1], caps.answers_positive),
+        (by_decision[False], caps.answers_negative),
+        (by_decision[True], caps.answers_positive),
     )
     return _without_repeats(chat for group, cap in groups for chat in group[:cap])
 

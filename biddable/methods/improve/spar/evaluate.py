@@ -148,7 +148,7 @@ def repaired_once(
 
     The first is the paper's refinement accuracy; the second differs from it where the model judges itself.
     """
-    settings = SearchSettings(branch=1, keep=1, max_depth=1, refine_tries=1)
+    settings = SearchSettings(branching=1, beam_width=1, max_depth=1, refine_tries=1)
     results = play.search(name, refiner, _criticised(play, name, refiner, negatives), settings)
     return _passing([n.task for n in negatives], results), [float(r.solved) for r in results]
 
@@ -171,7 +171,9 @@ def searched(
     settings = play.config.search_settings()
     trees = search(f"{name}-tree", settings=settings)
     widest = max((tree.expansions for tree in trees), default=1)
-    samples = search(f"{name}-flat", settings=replace(settings, branch=max(widest, 1), keep=1, max_depth=1))
+    samples = search(
+        f"{name}-flat", settings=replace(settings, branching=max(widest, 1), beam_width=1, max_depth=1)
+    )
     tasks = [negative.task for negative in negatives]
     flat_solved = [
         float(first <= tree.expansions)
@@ -193,9 +195,9 @@ def judge_bias(answers: Answers) -> dict[str, float]:
         came to a verdict; ``passes_failures``, the share it passes of those that fail the rules, and
         ``fails_passes`` the other way round; 0 where there are none.
     """
-    rows = [(task, text, note.label) for task, text, note in answers.flat() if note.label is not None]
+    rows = [(task, text, note.passed) for task, text, note in answers.flat() if note.passed is not None]
     verdicts = AnswerJudge()([task for task, _, _ in rows], [Response(text) for _, text, _ in rows])
-    judged = np.array([label == 1 for _, _, label in rows], dtype=bool)
+    judged = np.array([passed for _, _, passed in rows], dtype=bool)
     right = np.array([bool(verdict.passed) for verdict in verdicts], dtype=bool)
 
     def share(values: np.ndarray) -> float:
@@ -216,8 +218,8 @@ def curve(
     most = GENERATIONS[-1]
     settings = play.config.search_settings()
     strategies = {
-        "best of n": replace(settings, strategy="bfs", branch=most, keep=1, max_depth=1),
-        "iterative": replace(settings, strategy="bfs", branch=1, keep=1, max_depth=most),
+        "best of n": replace(settings, strategy="bfs", branching=most, beam_width=1, max_depth=1),
+        "iterative": replace(settings, strategy="bfs", branching=1, beam_width=1, max_depth=most),
         "bfs": replace(settings, strategy="bfs", max_depth=most, budget=most),
         "dfs": replace(settings, strategy="dfs", max_depth=3, budget=most),
     }
@@ -242,8 +244,8 @@ def _criticised(play: SelfPlay, name: str, refiner: Weights, negatives: Sequence
 
     def criticise() -> list[str]:
         seeds = [play.run.seed(name, "critique", negative.task.id) for negative in negatives]
-        tasks, texts = [n.task for n in negatives], [n.response for n in negatives]
-        return [note.critique for note in play.judge(refiner)(tasks, texts, seeds)]
+        tasks, responses = [n.task for n in negatives], [Response(n.response) for n in negatives]
+        return [verdict.critique for verdict in play.judge(refiner)(tasks, responses, seeds=seeds)]
 
     said = play.run.stage(f"{name}-critiques", criticise, list[str])
     return [replace(negative, critique=one) for negative, one in zip(negatives, said, strict=True)]

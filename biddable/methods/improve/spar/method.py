@@ -66,6 +66,8 @@ class Spar(Method):
             "full": "96 (2 cores with bf16)",
             "gpu": "not measured",
         },
+        takes="any chat model whose weights can be trained (--model)",
+        leaves="the improved model (artifacts/model), its refiner and its pairs (data/pairs.parquet)",
     )
     Config = SparConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -220,7 +222,7 @@ def _nothing_to_learn(
     answers: Answers, negatives: Sequence[Negative], results: Sequence[SearchResult]
 ) -> BiddableError:
     """Says why the first iteration came to nothing: a judge that passes all, a refiner that mends none."""
-    decided = sum(note.label is not None for _, _, note in answers.flat())
+    decided = sum(note.passed is not None for _, _, note in answers.flat())
     bias = evaluate.judge_bias(answers)
     passed, right = (round(decided * bias[name]) for name in ("judged_passing", "checks_passing"))
     solved = sum(result.solved for result in results)
@@ -372,10 +374,10 @@ def _of_seed(played: Played) -> dict[str, Any]:
 
 
 def _of_iteration(iteration: Iteration) -> dict[str, Any]:
-    labels = [note.label for _, _, note in iteration.answers.flat()]
+    labels = [note.passed for _, _, note in iteration.answers.flat()]
     return {
         "answers": len(labels),
-        "answers_passing": labels.count(1) / len(labels),
+        "answers_passing": labels.count(True) / len(labels),
         "answers_undecided": labels.count(None) / len(labels),
         "judge": evaluate.judge_bias(iteration.answers),
         "negatives": len(iteration.negatives),

@@ -97,6 +97,7 @@ class SparControlled(Method):
             "full": "19 (2 cores)",
             "gpu": "not measured",
         },
+        takes="any chat model whose weights can be trained (--model)",
     )
     Config = ControlledConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
