@@ -41,6 +41,9 @@ class UnknownSetting(InputError):
 
 
 Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 REQUIRED: Any = PydanticUndefined
@@ -157,16 +160,28 @@ def walk(cls: type, base: Any = None) -> Iterator[Setting]:
     """Every setting of ``cls``, the inner ones too, in the order of their declaration.
 
     Args:
-        base: an instance, whose values are given as the defaults.
+        base: an instance, whose values are given as the defaults; inner settings that it has none of are
+            one setting, which is None.
     """
     for name, field in fields_of(cls).items():
         default = _current(name, field, base)
         inner = _inner_class(field.annotation, default)
-        if inner is None:
+        if inner is None or (base is not None and default is None):
             yield Setting(name, field, default, cls)
         else:
             values = default if is_settings(default) else None
             yield from (one._replace(name=f"{name}.{one.name}") for one in walk(inner, values))
+
+
+def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted name, those of inner mappings and inner settings too; the opposite of ``nested``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if is_settings(value):
+            value = {setting.name: setting.default for setting in walk(type(value), value)}
+        inner = flattened(value) if isinstance(value, Mapping) else {}
+        flat |= {f"{name}.{each}": part for each, part in inner.items()} or {name: value}
+    return flat
 
 
 def fields_of(cls: type) -> dict[str, FieldInfo]:

@@ -1,8 +1,8 @@
-"""Finding methods, task suites and environments by name.
+"""Finding methods, task suites, judges and environments by name.
 
 What the library brings is listed here as ``module:attribute`` and imported only when asked for.
 Third parties add their own through entry points in the groups ``biddable.methods``,
-``biddable.suites`` and ``biddable.envs``; a name of ours cannot be taken over.
+``biddable.suites``, ``biddable.judges`` and ``biddable.envs``; a name of ours cannot be taken over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from biddable.errors import InputError
 
-Kind = Literal["methods", "suites", "envs"]
+Kind = Literal["methods", "suites", "judges", "envs"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
@@ -29,6 +29,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "ifeval": "biddable.tasks.suites:ifeval",
         "composed": "biddable.tasks.suites:composed",
     },
+    "judges": {},
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
         "widget": "biddable.envs.widgets:WidgetEnv",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, model_validator
 
-from biddable.config import REQUIRED, Count, Share, configure, merged, settings, walk
+from biddable.config import REQUIRED, Count, Share, configure, flattened, merged, settings, walk
 from biddable.errors import InputError
 
 
@@ -216,6 +216,13 @@ def test_layers_go_over_each_other_name_by_name() -> None:
     assert merged() == {}
 
 
+def test_flattened_gives_every_value_its_dotted_name() -> None:
+    plain = {"dpo": {"lora": Adapter(rank=2), "lr": 1}, "sft.lr": 3, "options": {}}
+    assert flattened(plain) == {
+        "dpo.lora.rank": 2, "dpo.lora.alpha": 0, "dpo.lr": 1, "sft.lr": 3, "options": {},
+    }  # fmt: skip
+
+
 def test_walk_gives_every_setting_with_its_docstring_and_default() -> None:
     found = {one.name: one for one in walk(Everything)}
     assert list(found)[:4] == ["model", "dpo.lr", "dpo.epochs", "dpo.warmup"]
@@ -227,7 +234,8 @@ def test_walk_gives_every_setting_with_its_docstring_and_default() -> None:
     )
     assert found["dpo.lr"].field.description == "Highest learning rate."
     assert (found["dpo.lora.rank"].group, found["model"].group) == (Adapter, Everything)
-    assert {one.name: one.default for one in walk(Everything, made(**{"dpo.epochs": 7}))}["dpo.epochs"] == 7
+    values = {one.name: one.default for one in walk(Everything, made(**{"dpo.epochs": 7}))}
+    assert (values["dpo.epochs"], values["extra"]) == (7, None)
 
 
 def test_types_that_are_not_there_yet_are_an_error_of_the_program() -> None:

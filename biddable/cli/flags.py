@@ -9,7 +9,7 @@ from biddable.errors import InputError
 
 
 def flag(field: str) -> str:
-    """``max_depth`` as ``--max-depth``."""
+    """``max_depth`` as ``--max-depth``, ``dpo.lr`` as ``--dpo.lr``."""
     return "--" + field.replace("_", "-")
 
 
@@ -19,6 +19,6 @@ def written_as_flags(fields: Collection[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if error.field not in fields:
+        if error.field.partition("[")[0] not in fields:  # parts[1].share is of the flag --parts
             raise
         raise InputError(flag(error.field), error.value, error.expected, where=error.where) from None

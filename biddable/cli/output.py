@@ -128,11 +128,14 @@ class _Shown:
 
 
 def print_results(results: Results, folder: str, page: Path, *, as_json: bool) -> None:
-    """What came of a run, and where its page is."""
+    """What came of a run, where its page is, and what to type next."""
+    from biddable.runs.next_steps import next_steps
+
+    steps = next_steps(folder, results.next_steps)
     if as_json:
-        print_json({**dict(results), "folder": folder, "report": str(page)})
+        print_json({**dict(results), "folder": folder, "report": str(page), "next_steps": steps})
         return
     from biddable.report.terminal import result_table
 
     print_table(result_table(results))
-    say(f"\nreport: {one_line(str(page))}")
+    say("\n".join((f"\nreport: {one_line(str(page))}", "next:", *(f"  {one_line(step)}" for step in steps))))

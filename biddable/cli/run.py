@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from biddable import registry
-from biddable.cli.flags import flag, written_as_flags
+from biddable.cli.flags import written_as_flags
 from biddable.cli.output import json_option, print_results
 
 if TYPE_CHECKING:
@@ -41,10 +41,14 @@ def run() -> None:
 
 
 def _command(name: str, method: type[Method]) -> click.Command:
-    from biddable.cli.options import config_options
+    from biddable.cli.options import SettingsCommand, config_options
 
     @click.command(
-        name, help=_help(name, method), short_help=method.about.title, epilog=_presets(method.presets)
+        name,
+        cls=SettingsCommand,
+        help=_help(name, method),
+        short_help=method.about.title,
+        epilog=_presets(method.presets),
     )
     @click.option(
         "--preset",
@@ -68,7 +72,7 @@ def _command(name: str, method: type[Method]) -> click.Command:
             results = base.run(name, out=out, preset=preset, seed=seed, **given(ctx, settings))
         print_results(results, out, write_report(out), as_json=as_json)
 
-    command.params[:0] = config_options(method)
+    command.params[:0] = config_options(method.Config)
     return command
 
 
@@ -85,7 +89,9 @@ def _help(name: str, method: type[Method]) -> str:
             about.citation,
             f"Claim: {about.claim}",
             f"Needs: {about.needs}",
-            "\n".join(("\b", "Takes, in minutes:", *minutes)),
+            *([f"Takes: {about.takes}"] if about.takes else []),
+            *([f"Leaves: {about.leaves}"] if about.leaves else []),
+            "\n".join(("\b", "Minutes:", *minutes)),
             "\n".join(("\b", "Examples:", *examples)),
         )
     )
@@ -93,9 +99,6 @@ def _help(name: str, method: type[Method]) -> str:
 
 def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:
     """What each preset sets, under the options."""
-    from biddable.cli.options import shown
+    from biddable.cli.options import shown_preset
 
-    return "\n\n".join(
-        f"Preset {name}: " + ", ".join(f"{flag(field)} {shown(value)}" for field, value in settings.items())
-        for name, settings in presets.items()
-    )
+    return "\n\n".join(f"Preset {name}: {shown_preset(values)}" for name, values in presets.items())

@@ -1,30 +1,28 @@
 """What a method is, how its configuration is read, and how it is run.
 
-A method is one class: ``about`` says what the paper claims, ``Config`` holds every setting (a frozen
-pydantic dataclass whose attribute docstrings are the command line's help), ``presets`` are settings
-for other budgets, and ``run`` does it all inside a run folder and ends in comparisons.
+A method is one class: ``about`` says what the paper claims, ``Config`` holds every setting (a settings
+class of ``biddable.config``, which may hold others), ``presets`` are settings for other budgets, and
+``run`` does it all inside a run folder and ends in comparisons.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, ValidationError
-
+from biddable import config as configs
 from biddable import registry
 from biddable.errors import InputError, MissingDependency
 from biddable.models.load import model_identity
 from biddable.runs.figures import Figure, save_figures
+from biddable.runs.files import content_digest
+from biddable.runs.folder import is_run
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-
-CONFIG = ConfigDict(use_attribute_docstrings=True, extra="forbid")
-"""For ``@dataclass(frozen=True, kw_only=True, config=CONFIG)`` on a method's configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,12 @@ class About:
     """What must be there: a model, a browser, a simulator."""
     minutes: Mapping[str, str]
     """How long each preset takes, and where that was measured."""
+    takes: str = ""
+    """What of the user's own it works on: a model, data in which form."""
+    leaves: str = ""
+    """What it leaves to use: a model, an adapter, a data set, a prompt, a judge, a policy."""
+    family: str = ""
+    """What kind of method it is; empty: the name of its folder under ``biddable.methods``."""
 
 
 class Method(ABC):
@@ -46,7 +50,7 @@ class Method(ABC):
     about: ClassVar[About]
     Config: ClassVar[type]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Settings by preset; ``default`` is the configuration's own defaults."""
+    """Settings by preset, inner ones by dotted name; ``default`` is the configuration's own defaults."""
     packages: ClassVar[tuple[str, ...]] = ()
     """What of the extra ``envs`` must be installed."""
 
@@ -55,6 +59,12 @@ class Method(ABC):
 
     def check(self) -> None:  # noqa: B027  (most have nothing to look at)
         """Raise InputError for settings that name what there is not; called before anything is written."""
+
+    @classmethod
+    def family(cls) -> str:
+        """What kind of method it is: improve, feedback, data, measure, act …"""
+        folder = cls.__module__.partition("biddable.methods.")[2].partition(".")[0]
+        return cls.about.family or folder or "other"
 
     @abstractmethod
     def run(self, run: Run) -> Results:
@@ -77,7 +87,7 @@ def require_packages(method: type[Method]) -> None:
 
 
 def configure(method: type[Method], preset: str = "default", options: Mapping[str, Any] | None = None) -> Any:
-    """The configuration of a preset with ``options`` on top.
+    """The configuration of a preset with ``options`` on top, by dotted name or nested.
 
     Raises:
         InputError: an unknown preset or option, or a value that its field does not take.
@@ -85,20 +95,7 @@ def configure(method: type[Method], preset: str = "default", options: Mapping[st
     known = {"default": {}, **method.presets}
     if preset not in known:
         raise InputError("preset", preset, "one of " + ", ".join(known))
-    values = {**known[preset], **(options or {})}
-    try:
-        return method.Config(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else "options"
-        expected = _expectation(first["type"], first["msg"], [one.name for one in fields(method.Config)])
-        raise InputError(field, first["input"], expected) from None
-
-
-def _expectation(kind: str, message: str, known: list[str]) -> str:
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        return "one of the settings " + ", ".join(known)
-    return message.removeprefix("Input should be ").removeprefix("Value error, ")
+    return configs.configure(method.Config, configs.merged(known[preset], options or {}))
 
 
 def run(
@@ -111,7 +108,8 @@ def run(
         out: the run folder (default ``runs/NAME``).
         preset: ``default``, or one of the method's own, such as ``smoke``, ``full`` and ``gpu``.
         seed: what every random draw is derived from.
-        options: fields of the method's configuration.
+        options: fields of the method's configuration; inner ones as ``**{"dpo.lr": 1e-4}`` or as
+            ``dpo={"lr": 1e-4}``.
 
     Returns:
         what is also in ``results.json``; ``biddable report FOLDER`` makes a page of it.
@@ -121,21 +119,43 @@ def run(
     require_packages(method)
     made = method(config)
     made.check()
-    settings = {"preset": preset, **asdict(config), **_weights(config)}
+    settings = {"preset": preset, **_by_content(asdict(config)), **_weights(config)}
     with Run.open(out or Path("runs") / name, name, settings, seed) as opened:
         return made.run(opened)
+
+
+def _by_content(value: Any) -> Any:
+    """Settings with a digest in the place of each file or folder that is there.
+
+    So a changed file is another run, and a moved one is not.
+    """
+    if isinstance(value, dict):
+        return {name: _by_content(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_by_content(part) for part in value]
+    if isinstance(value, Path) and (value.is_file() or value.is_dir()):
+        return content_digest(value / "artifacts" if is_run(value) else value)  # its logs do not count
+    return value
 
 
 def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
-    A setting that names a model is called ``model``, or its name ends in ``_model``.
+    A setting that names a model is called ``model``, or its name ends in ``_model``; one that names
+    several, ``models``.
     """
-    named = [one.name for one in fields(config) if one.name == "model" or one.name.endswith("_model")]
-    values = {name: str(getattr(config, name) or "") for name in named}
-    digests = {name: model_identity(value) for name, value in values.items() if value}
-    local = {name: digest for name, digest in digests.items() if digest != values[name]}
+    digests = {name: (value, model_identity(value)) for name, value in _models(config)}
+    local = {name: digest for name, (value, digest) in digests.items() if digest != value}
     return {"weights": local} if local else {}
+
+
+def _models(config: Any) -> Iterator[tuple[str, str]]:
+    for setting in configs.walk(type(config), config):
+        last = setting.name.rpartition(".")[2]
+        if setting.default and (last == "model" or last.endswith("_model")):
+            yield setting.name, str(setting.default)
+        elif setting.default and (last == "models" or last.endswith("_models")):
+            yield from ((f"{setting.name}[{at}]", str(value)) for at, value in enumerate(setting.default))
 
 
 def show(run: Run, figures: list[Figure]) -> None:

@@ -8,6 +8,7 @@ or ``LineFile`` (a file that grows by whole lines); every JSON file it reads, th
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -130,6 +131,21 @@ def read_bytes(path: str | Path) -> bytes:
     """The content of a file. Raises FileError: missing or unreadable."""
     with _reading(path):
         return Path(path).read_bytes()
+
+
+def content_digest(path: Path) -> str:
+    """What tells the content of a file from any other, or the names and contents of a folder's files.
+
+    Hidden files of a folder do not count. Raises FileError: missing or unreadable.
+    """
+    with _reading(path):
+        if not path.is_dir():
+            with path.open("rb") as file:
+                return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        names = sorted(each.relative_to(path) for each in path.rglob("*") if each.is_file())
+    seen = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    lines = "".join(f"{name.as_posix()}\0{content_digest(path / name)}\n" for name in seen)
+    return "sha256:" + hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:

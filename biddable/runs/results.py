@@ -27,7 +27,8 @@ class Results(BaseModel):
     """What came of a run.
 
     ``metrics`` is free: numbers and texts, nested as the method likes. ``environment`` says where it
-    was computed, ``timing`` how long everything took, ``notes`` what a reader must know.
+    was computed, ``timing`` how long everything took, ``notes`` what a reader must know, ``next_steps``
+    lines to type next, with ``{run}`` for the folder, where those of ``runs.next_steps`` do not fit.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +41,7 @@ class Results(BaseModel):
     timing: dict[str, Any]
     metrics: dict[str, Any] = {}
     notes: list[str] = []
+    next_steps: list[str] = []
 
     @field_validator("comparisons")
     @classmethod

@@ -239,6 +239,7 @@ class Run:
         metrics: dict[str, Any] | None = None,
         timing: dict[str, Any] | None = None,
         notes: Sequence[str] = (),
+        next_steps: Sequence[str] = (),
     ) -> Results:
         """Write ``results.json``.
 
@@ -247,6 +248,7 @@ class Run:
             metrics: every other number, nested as the method likes, none of which depends on the clock.
             timing: speeds and times measured by the method; the time of each stage is added.
             notes: what a reader must know.
+            next_steps: lines to type next, with ``{run}`` for the folder (``biddable.runs.next_steps``).
 
         Raises:
             InputError: the results are not sound (``biddable.runs.results``).
@@ -261,6 +263,7 @@ class Run:
             "timing": timing,
             "metrics": metrics or {},
             "notes": notes,
+            "next_steps": next_steps,
         }
         return write_results(self.folder / "results.json", fields)
 

@@ -124,11 +124,11 @@ def test_another_setting_is_refused_in_the_same_folder(folder) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"branch": 0}, "branch is 0, expected greater than or equal to 1"),
+        ({"branch": 0}, "branch is 0, expected an integer of at least 1"),
         ({"keep": 4}, "keep is 4, expected at most branch, which is 3"),
         ({"max_depth": 0}, "max_depth is 0"),
         ({"budget": 0}, "budget is 0"),
-        ({"gate": 1.0}, "gate is 1.0, expected less than 1"),
+        ({"gate": 1.0}, "gate is 1.0, expected a number below 1"),
         ({"gate": -0.1}, "gate is -0.1"),
         ({"beta": 0}, "beta is 0"),
         ({"alpha": -1}, "alpha is -1"),
@@ -138,8 +138,8 @@ def test_another_setting_is_refused_in_the_same_folder(folder) -> None:
         ({"arms": ("self", "self")}, "arms is ('self', 'self'), expected each arm once"),
         ({"arms": ("meta-rewarding",)}, "arms is 'meta-rewarding', expected judge=self"),
         ({"search": "best-first"}, "search is 'best-first', expected 'bfs' or 'dfs'"),
-        ({"brunch": 3}, "brunch is 3, expected one of the settings model, judge"),
-        ({"model": 7}, "model is 7, expected a valid string"),
+        ({"brunch": 3}, "brunch is 3, expected one of the settings branch"),
+        ({"model": 7}, "model is 7, expected a text"),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it(options, message) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
+from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes
-from biddable.methods.base import CONFIG, About, Method, show
+from biddable.methods.base import About, Method, show
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.figures import Bars, Clip, Figure, Replays, Table
 from biddable.runs.results import Results
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from biddable.policies.cloning import CloningConfig
 
 Task = Literal["Reach2D", "Reach2DPillar"]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 CLAIMS: tuple[tuple[str, str, Claim], ...] = (
     ("base", "naive", "lower"),
@@ -48,7 +46,7 @@ NOTES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@settings
 class CompatibleDemosConfig:
     """Settings of the comparison."""
 
@@ -62,7 +60,7 @@ class CompatibleDemosConfig:
     """Demonstrations of new people, in all styles in turn."""
     back: Count = 5
     """New demonstrations of the way back, where the base operator never was."""
-    noise: Annotated[float, Field(ge=0)] = 0.1
+    noise: NonNegative = 0.1
     """Standard deviation of a demonstrator's hand, in actions from -1 to 1."""
     cases: Annotated[int, Field(ge=2)] = 100
     """Starts and goals that every policy is tried on."""
@@ -76,11 +74,11 @@ class CompatibleDemosConfig:
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of hidden units left out while training (paper: 0.5)."""
 
-    max_error: Annotated[float, Field(ge=0)] = 0.4
+    max_error: NonNegative = 0.4
     """Error above which an action does not fit in a familiar place (paper: 0.4)."""
     novelty_quantile: Share = 0.95
     """A place is familiar if it is no newer than this share of the base operator's own, seen by others."""
-    limit: Annotated[int, Field(ge=0)] = 3
+    limit: Natural = 3
     """The most steps of an accepted demonstration that may not fit (paper: 0 and 3)."""
     learns: Share = 0.5
     """How probably somebody changes style after a rejection."""
@@ -121,6 +119,7 @@ class CompatibleDemos(Method):
         ),
         needs="MuJoCo (pip install 'biddable[envs]'); 2 CPU cores",
         minutes={"smoke": "1 (2 cores)", "default": "8 (1 core)", "gpu": "not measured"},
+        leaves="the weights of every policy (artifacts/model)",
     )
     Config = CompatibleDemosConfig
     packages = ("gymnasium", "mujoco")

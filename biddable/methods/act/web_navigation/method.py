@@ -8,19 +8,16 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
+from biddable.config import Count, Positive, Share, settings
 from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
-from biddable.methods.base import CONFIG, About, Method, show
+from biddable.methods.base import About, Method, show
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.executors import on_cores
 from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, Table, mean_curve
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
-
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 PRACTISED = (
     "click-button",
@@ -56,7 +53,7 @@ NOTES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@settings
 class WebNavigationConfig:
     """Settings of the comparison."""
 
@@ -86,7 +83,7 @@ class WebNavigationConfig:
 
     gamma: Share = 0.9
     """Discount."""
-    lr: Annotated[float, Field(gt=0)] = 2e-3
+    lr: Positive = 2e-3
     """Learning rate."""
     batch_size: Count = 32
     """Transitions in a batch."""
@@ -119,6 +116,7 @@ class WebNavigation(Method):
             "full": "40 (2 cores)",
             "gpu": "not measured",
         },
+        leaves="the weights of every policy (artifacts/model)",
     )
     Config = WebNavigationConfig
     packages = ("gymnasium", "miniwob")

@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
+from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import InputError
 from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Arm, Job, Outcome
-from biddable.methods.base import CONFIG, About, Method, show
+from biddable.methods.base import About, Method, show
 from biddable.runs.compare import Claim, compare, mean_interval
 from biddable.runs.executors import on_cores
 from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, mean_curve
@@ -21,7 +21,6 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Comparison
 
-Count = Annotated[int, Field(ge=1)]
 ORACLE = (1.0,)
 
 
@@ -67,7 +66,7 @@ NOTES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@settings
 class WordsAsBeaconsConfig:
     """Settings of the comparison."""
 
@@ -81,7 +80,7 @@ class WordsAsBeaconsConfig:
     """Success of the latest 100 episodes that counts as having learned."""
     cases: Annotated[int, Field(ge=2)] = 100
     """Levels that every student is tried on at the end."""
-    alpha: Annotated[float, Field(ge=0)] = 0.2
+    alpha: NonNegative = 0.2
     """What a subgoal pays at most (paper: 0.2)."""
     noisy: bool = False
     """Whether teachers that err are compared too."""
@@ -94,9 +93,9 @@ class WordsAsBeaconsConfig:
     """Levels side by side (paper: 16)."""
     steps: Count = 128
     """Steps between updates (paper: 128)."""
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr: Positive = 1e-3
     """Learning rate (paper: 1e-4)."""
-    entropy: Annotated[float, Field(ge=0)] = 5e-4
+    entropy: NonNegative = 5e-4
     """Weight of the entropy (paper: 5e-4)."""
     workers: Count = 2
     """Processes that students are trained in, one core each."""
@@ -119,6 +118,8 @@ class WordsAsBeacons(Method):
             "full": "30 (2 cores)",
             "gpu": "not measured",
         },
+        takes="a language model as the teacher that is measured (--teacher-model)",
+        leaves="the weights of every policy (artifacts/model)",
     )
     Config = WordsAsBeaconsConfig
     packages = ("gymnasium", "minigrid")
