@@ -13,14 +13,15 @@ from typing import Any
 
 from benchmarks._common import Row, parser, report, time_both
 from biddable.judges.ifeval import RuleJudge
+from biddable.judges.lm_judge import refine_chat
 from biddable.models.base import Sampling
 from biddable.models.load import load_model
-from biddable.search.functions import judge_with, refine_with
 from biddable.search.nodes import RefinementNode
-from biddable.search.tree import SearchSettings, tree_search_many
+from biddable.search.refiners import Refinement
+from biddable.search.tree import SearchSettings, tree_search
 from biddable.tasks.compose import Composer
 
-SETTINGS = SearchSettings(branch=3, keep=2, max_depth=2, refine_tries=1)
+SETTINGS = SearchSettings(branching=3, beam_width=2, max_depth=2, refine_tries=1)
 SAMPLING = Sampling(max_tokens=48, temperature=0.7)
 
 
@@ -38,20 +39,17 @@ def main() -> None:
         RefinementNode("I Am Not Sure What To Write.", "- Missed: the rule.\nFinal Judgement: No")
     ] * len(tasks)
 
+    def refine(tasks: Any, responses: Any, critiques: Any, *, seeds: Any = None) -> list[Refinement]:
+        chats = [refine_chat(*row) for row in zip(tasks, responses, critiques, strict=True)]
+        return [Refinement(rs[0].text) for rs in model.generate(chats, sampling=SAMPLING, seeds=seeds)]
+
     def together() -> Any:
-        refine, judge = refine_with(model, tasks, SAMPLING), judge_with(RuleJudge(), tasks)
-        return tree_search_many(roots, refine, judge, SETTINGS)
+        return tree_search(tasks, roots, refine, RuleJudge(), SETTINGS)
 
     def one_by_one() -> Any:
         return [
-            tree_search_many(
-                [root],
-                refine_with(model, [task], SAMPLING),
-                judge_with(RuleJudge(), [task]),
-                SETTINGS,
-                seeds=[i],
-            )[0]
-            for i, (root, task) in enumerate(zip(roots, tasks, strict=True))
+            tree_search([task], [root], refine, RuleJudge(), SETTINGS, seeds=[i])[0]
+            for i, (task, root) in enumerate(zip(tasks, roots, strict=True))
         ]
 
     made = sum(result.expansions for result in together())
