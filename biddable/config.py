@@ -111,32 +111,22 @@ def configure(cls: type[Settings], values: Mapping[str, Any], base: Settings | N
     return cls(**_resolved(cls, values, base))
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with dotted names taken apart into mappings of mappings.
+def merged(cls: type, *layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for ``cls`` of several layers as one; a later layer replaces an earlier one, name by name.
 
     Raises:
-        InputError: a setting is given twice, as ``dpo.lr`` and within ``dpo``.
+        InputError: as ``configure``, where a layer changes a whole instance of an earlier one.
     """
     tree: dict[str, Any] = {}
-    for name, value in values.items():
-        first, _, rest = name.partition(".")
-        inner = nested({rest: value}) if rest else nested(value) if isinstance(value, Mapping) else value
-        tree[first] = _joined(first, tree[first], inner) if first in tree else inner
-    return tree
-
-
-def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of several layers as one nested mapping; a later layer replaces an earlier one, name by name."""
-    tree: dict[str, Any] = {}
-    for layer in map(nested, layers):
-        for name, value in layer.items():
-            known = tree.get(name)
-            if isinstance(value, dict) and isinstance(known, dict):
-                tree[name] = merged(known, value)
-            elif isinstance(value, dict) and is_settings(known):
-                tree[name] = configure(type(known), value, known)
-            else:
+    for layer in layers:
+        for name, value in _nested(layer).items():
+            known, inner = tree.get(name), _inner_class(cls, name)
+            if inner is None or not isinstance(value, Mapping):
                 tree[name] = value
+            elif is_settings(known):
+                tree[name] = _configured(cls, name, type(known), value, known)
+            else:
+                tree[name] = merged(inner, known or {}, value) if isinstance(known or {}, Mapping) else value
     return tree
 
 
@@ -164,8 +154,7 @@ def walk(cls: type, base: Any = None) -> Iterator[Setting]:
             one setting, which is None.
     """
     for name, field in fields_of(cls).items():
-        default = _current(name, field, base)
-        inner = _inner_class(field.annotation, default)
+        default, inner = _current(cls, name, base), _inner_class(cls, name, base)
         if inner is None or (base is not None and default is None):
             yield Setting(name, field, default, cls)
         else:
@@ -174,7 +163,7 @@ def walk(cls: type, base: Any = None) -> Iterator[Setting]:
 
 
 def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted name, those of inner mappings and inner settings too; the opposite of ``nested``."""
+    """Values by dotted name, those of inner mappings and inner settings too."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if is_settings(value):
@@ -211,38 +200,62 @@ def _resolved(cls: type, values: Mapping[str, Any], base: Any = None) -> dict[st
     """``values`` over those of ``base``, mappings for inner settings made instances."""
     known = fields_of(cls)
     found = {name: getattr(base, name) for name in known} if base is not None else {}
-    for name, value in nested(values).items():
+    for name, value in _nested(values).items():
         if name not in known:
             raise _unknown(cls, name, value)
-        current = _current(name, known[name], base)
-        inner = _inner_class(known[name].annotation, current)
+        inner = _inner_class(cls, name, base)
         if inner is not None and isinstance(value, Mapping):
-            try:
-                value = configure(inner, value, current if is_settings(current) else None)
-            except InputError as error:
-                field = f"{name}.{error.field}"
-                if isinstance(error, UnknownSetting):
-                    raise _unknown(cls, field, error.value) from None
-                raise InputError(field, error.value, error.expected, where=error.where) from None
+            value = _configured(cls, name, inner, value, _current(cls, name, base))
         found[name] = value
     return found
 
 
-def _current(name: str, field: FieldInfo, base: Any) -> Any:
-    return field.get_default(call_default_factory=True) if base is None else getattr(base, name)
+def _configured(cls: type, name: str, inner: type, values: Mapping[str, Any], current: Any) -> Any:
+    """The settings in the field ``name`` of ``cls``; errors have their names within ``cls``."""
+    try:
+        return configure(inner, values, current if is_settings(current) else None)
+    except InputError as error:
+        field = f"{name}.{error.field}"
+        if isinstance(error, UnknownSetting):
+            raise _unknown(cls, field, error.value) from None
+        raise InputError(field, error.value, error.expected, where=error.where) from None
 
 
-def _inner_class(hint: Any, current: Any) -> type | None:
+def _current(cls: type, name: str, base: Any) -> Any:
+    """The value of a field in ``base``, or its default."""
+    return (
+        fields_of(cls)[name].get_default(call_default_factory=True) if base is None else getattr(base, name)
+    )
+
+
+def _inner_class(cls: type, name: str, base: Any = None) -> type | None:
     """The settings class that a field holds an instance of: that of its value, or else of its type."""
+    if name not in fields_of(cls):
+        return None
+    current, hint = _current(cls, name, base), fields_of(cls)[name].annotation
     if is_settings(current):
         return type(current)
     candidates = get_args(hint) or (hint,)
     return next((each for each in candidates if isinstance(each, type) and is_settings(each)), None)
 
 
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with the first part of dotted names taken off: ``dpo.lr`` as ``lr`` within ``dpo``.
+
+    Raises:
+        InputError: a setting is given twice, as ``dpo.lr`` and within ``dpo``.
+    """
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        first, _, rest = str(name).partition(".")
+        inner = {rest: value} if rest else value
+        tree[first] = _joined(first, tree[first], inner) if first in tree else inner
+    return tree
+
+
 def _joined(name: str, first: Any, second: Any) -> Any:
     """Two values given for one name, which must be of different settings in it."""
-    if not (isinstance(first, dict) and isinstance(second, dict)):
+    if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
         raise InputError(name, second, "one value: it is given twice")
     twice = {
         inner: _joined(f"{name}.{inner}", first[inner], second[inner]) for inner in first if inner in second
@@ -252,7 +265,7 @@ def _joined(name: str, first: Any, second: Any) -> Any:
 
 def _unknown(cls: type, name: str, value: Any) -> UnknownSetting:
     """No such name: offer those that end like it, or are spelled like it, or all."""
-    while isinstance(value, dict) and len(value) == 1:  # dpo.lr, taken apart
+    while isinstance(value, Mapping) and len(value) == 1:  # dpo.lr, taken apart
         [(inner, value)] = value.items()
         name = f"{name}.{inner}"
     known = [setting.name for setting in walk(cls)]

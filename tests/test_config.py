@@ -165,7 +165,10 @@ def test_values_are_read_as_a_command_line_writes_them() -> None:
         ({"rank": 1}, "rank is 1, expected one of the settings dpo.lora.rank, sft.lora.rank, extra.rank"),
         ({"dpo.alpha": 1}, "dpo.alpha is 1, expected one of the settings dpo.lora.alpha"),
         ({"pdo.lora.rank": 1}, "pdo.lora.rank is 1, expected one of the settings dpo.lora.rank"),
+        ({"nothing": {"a": 1, "b": 2}}, "nothing is {'a': 1, 'b': 2}, expected one of the settings "),
         ({"file.name": 1}, "file is {'name': 1}, expected a path"),
+        ({"dpo": {1: 2}}, "dpo.1 is 2, expected one of the settings dpo.lr"),
+        ({"dpo.lora.rank": 1, "dpo": {"lora": {"rank": 2}}}, "dpo.lora.rank is 2, expected one value"),
         ({"dpo.lr": 1, "dpo": {"lr": 2}}, "dpo.lr is 2, expected one value: it is given twice"),
         ({"dpo": Preferences(), "dpo.lr": 2}, "dpo is {'lr': 2}, expected one value: it is given twice"),
     ],
@@ -205,15 +208,28 @@ def test_settings_go_into_json_and_to_other_processes() -> None:
     assert pickle.loads(pickle.dumps(found)) == found
 
 
+def layered(*layers: dict[str, Any]) -> Everything:
+    return configure(Everything, merged(Everything, {"model": "m"}, *layers))
+
+
 def test_layers_go_over_each_other_name_by_name() -> None:
-    layers: list[dict[str, Any]] = [
-        {"dpo.lr": 1, "dpo.epochs": 2, "arms": ("a",)},
-        {"dpo": {"lr": 3}, "arms": ()},
-    ]
-    assert merged(*layers) == {"dpo": {"lr": 3, "epochs": 2}, "arms": ()}
-    assert merged({"dpo.lr": 1}, {"dpo": Preferences()}) == {"dpo": Preferences()}
-    assert merged({"dpo": Preferences(epochs=2)}, {"dpo.lr": 1}) == {"dpo": Preferences(epochs=2, lr=1)}
-    assert merged() == {}
+    first, second = {"dpo.lr": 1, "dpo.epochs": 2, "arms": ("a",)}, {"dpo": {"lr": 3}, "arms": ()}
+    assert layered(first, second) == made(**{"dpo.lr": 3, "dpo.epochs": 2})
+    assert layered(second, first) == made(**{"dpo.lr": 1, "dpo.epochs": 2, "arms": ("a",)})
+    assert layered({"dpo.lr": 1}, {"dpo": Preferences()}) == made(dpo=Preferences())
+    assert layered({"dpo": Preferences(epochs=2)}, {"dpo.lr": 1}) == made(dpo=Preferences(epochs=2, lr=1))
+    assert layered({"extra.rank": 1}, {"extra": None}, {"extra.alpha": 2}).extra == Adapter(alpha=2)
+    assert layered() == made()
+    with pytest.raises(InputError, match=r"^dpo\.lr is -1, "):
+        layered({"dpo": Preferences()}, {"dpo.lr": -1})
+    with pytest.raises(InputError, match=r"^nothing\.lr is 1, expected one of the settings dpo\.lr"):
+        layered({"nothing.lr": 1}, {"nothing.lr": 1})
+
+
+def test_mappings_that_are_no_settings_stay_as_they_are() -> None:
+    options = {"a.b": 1, "a": 2}
+    assert made(options=options).options == options
+    assert layered({"options": {"c": 3}}, {"options": options}).options == options
 
 
 def test_flattened_gives_every_value_its_dotted_name() -> None:

@@ -99,7 +99,7 @@ def _option(setting: Setting) -> click.Option:
     elif len(types) == 1:
         how["type"] = _SCALARS.get(types[0], click.STRING)
     else:
-        how |= {"callback": _or_none, "metavar": "|".join(_metavar(hint) for hint in types)}
+        how |= {"callback": _or_none, "metavar": _metavar(setting.field.annotation)}
     option = SettingOption([name.replace(".", "__"), written], **how)
     option.name = name  # which click would not take: it is no identifier
     if prefix := name.rpartition(".")[0]:
@@ -117,11 +117,16 @@ def _types(hint: Any) -> list[Any]:
 
 
 def _metavar(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "|".join(map(str, get_args(hint)))
-    if hint is NoneType:
+    """What may be written, as ``auto|FLOAT``."""
+    return "|".join(map(_written, _types(hint)))
+
+
+def _written(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "|".join(map(str, get_args(kind)))
+    if kind is NoneType:
         return NONE
-    return _SCALARS[hint].name.upper() if hint in _SCALARS else "VALUE"
+    return _SCALARS[kind].name.upper() if kind in _SCALARS else "VALUE"
 
 
 def _first_line(group: type) -> str:

@@ -95,7 +95,7 @@ def configure(method: type[Method], preset: str = "default", options: Mapping[st
     known = {"default": {}, **method.presets}
     if preset not in known:
         raise InputError("preset", preset, "one of " + ", ".join(known))
-    return configs.configure(method.Config, configs.merged(known[preset], options or {}))
+    return configs.configure(method.Config, configs.merged(method.Config, known[preset], options or {}))
 
 
 def run(

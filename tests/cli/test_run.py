@@ -67,7 +67,7 @@ class EveryKind:
     """Shout."""
     arms: tuple[Literal["a", "b", "c"], ...] = ("a",)
     """Some of a few."""
-    sizes: list[int] = Field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
+    sizes: list[Count] = Field(default_factory=lambda: [1, 2, 3, 4, 5, 6])
     """Some numbers."""
     norm: tuple[Literal["none", "bytes"], ...] = ()
     """Of which none is one."""
@@ -151,7 +151,7 @@ def test_help_is_made_of_docstrings_and_defaults(biddable: Command, monkeypatch:
     assert "--search [bfs|dfs] An order. [default: bfs]" in text
     assert "--loud / --no-loud Shout. [default: no]" in text
     assert "--arms a|b|c,… Some of a few. [default: a]" in text
-    assert "[default: 1,2,3,4,… (6)]" in text
+    assert "--sizes INTEGER,… Some numbers. [default: 1,2,3,4,… (6)]" in text
     assert "Without a default. [required]" in text
     assert "Preset quick: --count 1, --loud yes, --arms a,b, --training.adapter.rank 2" in text
     assert "Preset ready: --needed 1, --training.lr 0.001" in text
