@@ -101,7 +101,7 @@ class FileError(BiddableError):
     exit_code = 2
 
     def __init__(self, path: str | Path, problem: str, *, line: int | None = None):
-        name = _BREAK.sub(_escaped, str(path))
+        name = _BREAK.sub(_escaped, str(path)) or "''"
         super().__init__(f"{name}:{line}: {problem}" if line else f"{name}: {problem}")
 
 

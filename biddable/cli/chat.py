@@ -68,7 +68,7 @@ def _lines() -> Iterator[str]:
         return
     for number, line in enumerate(_read(sys.stdin.buffer), 1):
         try:
-            said = line.decode().strip()
+            said = line.decode("utf-8-sig").strip()  # a shell may put a mark of the byte order first
         except UnicodeDecodeError:
             raise InputError("the input", line, "UTF-8 text", where=f"line {number}") from None
         if said:

@@ -10,7 +10,7 @@ import click
 from biddable import registry
 from biddable.cli.flags import written_as_flags
 from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
-from biddable.cli.output import json_option, print_json, print_table, say
+from biddable.cli.output import folder_name, json_option, print_json, print_table, say
 from biddable.cli.served import served_options
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def _suites() -> click.Choice[str]:
 )
 @strip_thinking_option
 @served_options
-@click.option("--out", metavar="DIR", help="The run folder.  [default: runs/eval-SUITE-MODEL]")
+@click.option(
+    "--out", metavar="DIR", callback=folder_name, help="The run folder.  [default: runs/eval-SUITE-MODEL]"
+)
 @json_option
 def evaluate(
     model: str,

@@ -114,7 +114,7 @@ def _print_list(rows: Sequence[_Row]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("method", no_wrap=True, min_width=2 + max(len(row.name) for row in rows))
     for column in ("what it is", "minutes", "last result"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+        table.add_column(column)  # what wraps is made narrower before a name is cut
     for family, members in groupby(sorted(rows, key=lambda row: row.family), lambda row: row.family):
         table.add_row(Text(family, style="bold"))
         for row in members:

@@ -29,6 +29,13 @@ json_option = click.option(
 )
 
 
+def folder_name(ctx: click.Context, parameter: click.Parameter, out: str | None) -> str | None:
+    """The callback of an option that names a folder. Raises InputError: an empty text names none."""
+    if out is not None and not out.strip():
+        raise InputError(parameter.opts[0], out, "the name of a folder")
+    return out
+
+
 def replaceable(option: str, out: str) -> Path:
     """The file that ``out`` names, through any links, to be written whole; its folder is made.
 

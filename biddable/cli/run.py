@@ -10,7 +10,7 @@ import click
 
 from biddable import registry
 from biddable.cli.flags import written_as_flags
-from biddable.cli.output import json_option, print_results
+from biddable.cli.output import folder_name, json_option, print_results
 
 if TYPE_CHECKING:
     from biddable.methods.base import Method
@@ -58,7 +58,12 @@ def _command(name: str, method: type[Method]) -> click.Command:
         help="Settings for a budget; options given beside it go first.",
     )
     @click.option(
-        "--out", metavar="DIR", default=str(Path("runs", name)), show_default=True, help="The run folder."
+        "--out",
+        metavar="DIR",
+        callback=folder_name,
+        default=str(Path("runs", name)),
+        show_default=True,
+        help="The run folder.",
     )
     @click.option("--seed", default=0, show_default=True, help="What every random draw is derived from.")
     @json_option

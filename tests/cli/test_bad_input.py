@@ -85,6 +85,63 @@ def test_what_cannot_be_written_is_refused_in_one_line(biddable: Command, out: s
     assert_refused(biddable, ("generate", "parrot", "--prompts", "prompts.jsonl", "--out", "{}"), out)
 
 
+@pytest.mark.usefixtures("parrot")
+@pytest.mark.parametrize("command", [("eval", "parrot", "--suite", "composed"), ("run", "spar")])
+@pytest.mark.parametrize("out", ["", " "])
+def test_a_run_folder_without_a_name_is_refused(
+    biddable: Command, command: tuple[str, ...], out: str
+) -> None:
+    assert_one_line(biddable(*command, "--out", out), "--out is", "expected the name of a folder")
+    assert not list(Path().iterdir())
+
+
+def test_an_empty_name_of_a_file_is_shown(biddable: Command) -> None:
+    command = ("judge", "ifeval", "--tasks", "", "--responses", "x")
+    assert_one_line(biddable(*command), "error: '': cannot be read")
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("command", [("methods",), ("methods", "--json")])
+def test_a_damaged_run_does_not_hide_the_methods(
+    biddable: Command, command: tuple[str, ...], content: str
+) -> None:
+    path, data = Path("runs", "spar", "results.json"), CONTENTS[content]
+    path.parent.mkdir(parents=True)
+    if data is None:
+        path.mkdir()
+    else:
+        path.write_bytes(data)
+    result = biddable(*command)
+    assert result.exit_code == 0
+    assert "web-navigation" in result.stdout
+    assert not [sign for sign in RAW if sign in result.stdout]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("",),
+        ("no\nmethod\x1b[2J",),
+        ("spar", "--preset", ""),
+        ("spar", "--seed", "-1"),
+        ("spar", "--seed", "1e3"),
+        ("spar", "--out", "file"),
+        ("spar", "--out", "file/inside"),
+        ("spar", "--out", "/proc/none/x"),
+        ("spar", "--out", "full"),
+        ("spar", "--no\x1bsuch", "1"),
+    ],
+    ids=repr,
+)
+def test_a_method_that_cannot_be_run_as_asked_is_refused_in_one_line(
+    biddable: Command, arguments: tuple[str, ...]
+) -> None:
+    Path("file").write_text("")
+    Path("full").mkdir()
+    Path("full", "notes.txt").write_text("")
+    assert_refused(biddable, ("run", *arguments), "")
+
+
 def assert_refused(biddable: Command, command: tuple[str, ...], path: str) -> None:
     before = sorted(Path().rglob("*"))
     result = biddable(*(part.format(path) for part in command))

@@ -214,6 +214,7 @@ def test_a_piped_chat_remembers_resets_and_exits(biddable: Command, parrot: Parr
 def test_a_chat_ends_with_its_input(biddable: Command, parrot: Parrot) -> None:
     assert biddable("chat", "parrot", input="hello").stdout == "hello [0]\n"
     assert biddable("chat", "parrot", input="").stdout == ""
+    assert biddable("chat", "parrot", input=b"\xef\xbb\xbfhello\r\n").stdout == "hello [0]\n"
 
 
 def test_a_chat_refuses_what_is_no_text(biddable: Command, parrot: Parrot) -> None:
