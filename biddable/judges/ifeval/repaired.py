@@ -170,10 +170,14 @@ def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Fi
     return rules.times(found, f"{heading} (number)", "at least", num_sections)
 
 
+# Without a look behind, a long run of blanks would be tried again from each of its characters.
+_AROUND = regex.compile(r"\A[\s\p{Cf}]+|(?<![\s\p{Cf}])[\s\p{Cf}]+\Z")
+
+
 @repaired("detectable_format:json_format")
 def json_format(text: Text) -> Finding:
     """The text parses as JSON once a code fence, and what is not seen around it, is taken off."""
-    return rules.json_format(Text(regex.sub(r"^[\s\p{Cf}]+|[\s\p{Cf}]+$", "", text.raw)))
+    return rules.json_format(Text(_AROUND.sub("", text.raw)))
 
 
 @repaired("combination:repeat_prompt")

@@ -1,9 +1,11 @@
 """The rule judge: verdicts, reasons, loose reading, and what it refuses."""
 
+import time
+
 import pytest
 
 from biddable.errors import InputError
-from biddable.judges.ifeval import RuleJudge
+from biddable.judges.ifeval import RuleJudge, check
 from biddable.types import Check, Response, Task, user
 
 SHORT = Check("length_constraints:number_words", {"num_words": 5, "relation": "less than"})
@@ -99,3 +101,11 @@ def test_ill_formed_checks_are_found_before_scoring(checks, message):
 def test_a_response_must_be_text():
     with pytest.raises(InputError, match="response to task 7 is None, expected a string"):
         verdict(None)
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\u200b", " ", "*", "[", "<"])
+def test_a_long_run_of_a_sign_takes_no_rule_ages(sign):
+    text, started = f"a{sign * 20_000}b", time.monotonic()
+    for id in ("detectable_format:json_format", "detectable_format:title", "combination:two_responses"):
+        check(id, {}, text, fixed=True)
+    assert time.monotonic() - started < 3
