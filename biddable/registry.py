@@ -29,7 +29,12 @@ BUILTIN: dict[str, dict[str, str]] = {
         "ifeval": "biddable.tasks.suites:ifeval",
         "composed": "biddable.tasks.suites:composed",
     },
-    "judges": {},
+    "judges": {
+        "rules": "biddable.judges.load:rule_judge",
+        "answer": "biddable.judges.load:answer_judge",
+        "lm": "biddable.judges.load:lm_judge",
+        "hf": "biddable.judges.load:reward_judge",
+    },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
         "widget": "biddable.envs.widgets:WidgetEnv",

@@ -18,6 +18,7 @@ from itertools import accumulate
 
 import regex
 
+from biddable.judges.scripts import HAN, HANGUL, SYLLABLES, UNSPACED
 from biddable.types import Check, Task
 
 MAY_COPY = {"combination:repeat_prompt", "detectable_format:constrained_response"}
@@ -34,19 +35,11 @@ LONGEST_REFRAIN = 15
 
 WORD = 12
 """What a word weighs; the weights below are shares of it."""
-_HAN = r"\p{Han}\u3006"
-_SYLLABLES = r"\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Hangul}\u30fc\uff70"
-_ABUGIDAS = (
-    r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Javanese}\p{Balinese}\p{Tai_Tham}\p{New_Tai_Lue}\p{Tai_Le}"
-    r"\p{Tai_Viet}"
-)
-_BY_CHARACTER = regex.compile(rf"(?V1)[[{_HAN}{_SYLLABLES}{_ABUGIDAS}]&&\w]")
+_BY_CHARACTER = regex.compile(rf"(?V1)[[{UNSPACED}]&&\w]")
 _WORD = regex.compile(r"\w+")
 _TOKEN = regex.compile(r"\w+|[^\w\s]")
-_CUT_TOKEN = regex.compile(
-    rf"(?V1)[[{_HAN}{_SYLLABLES}{_ABUGIDAS}]&&\w]|[\w--[{_HAN}{_SYLLABLES}{_ABUGIDAS}]]+|[^\w\s]"
-)
-_WEIGHTS = ((regex.compile(f"[{_HAN}]"), 8), (regex.compile(f"[{_SYLLABLES}]"), 6))
+_CUT_TOKEN = regex.compile(rf"(?V1)[[{UNSPACED}]&&\w]|[\w--[{UNSPACED}]]+|[^\w\s]")
+_WEIGHTS = ((regex.compile(f"[{HAN}]"), 8), (regex.compile(f"[{SYLLABLES}{HANGUL}]"), 6))
 _ALPHABETS = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{M}\p{N}_]+")
 _SYLLABARIES = regex.compile(r"[\p{Ethiopic}\p{Cherokee}\p{Canadian_Aboriginal}]")
 # Zero-width blanks, soft hyphens, direction marks: nobody reads them.

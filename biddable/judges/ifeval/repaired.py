@@ -34,8 +34,8 @@ from collections.abc import Callable, Sequence
 
 import regex
 
+from biddable.judges.ifeval import findings, punkt, rules, words
 from biddable.judges.ifeval import language as detection
-from biddable.judges.ifeval import punkt, rules, words
 from biddable.judges.ifeval.arguments import TEXT, TEXTS
 from biddable.judges.ifeval.rule import REPAIRED, RULES, Arg, Finding
 from biddable.judges.ifeval.text import Text
@@ -82,19 +82,19 @@ def _occurrences(keyword: str, text: Text) -> int:
 @repaired("keywords:existence", keywords=TEXTS)
 def existence(text: Text, keywords: Sequence[str]) -> Finding:
     """Each keyword is found as a whole word, in any case."""
-    return rules.all_there(keywords, [word for word in keywords if not _occurrences(word, text)])
+    return findings.all_there(keywords, [word for word in keywords if not _occurrences(word, text)])
 
 
 @repaired("keywords:frequency", keyword=TEXT)
 def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Finding:
     """How often the keyword is found as a whole word, in any case."""
-    return rules.times(_occurrences(keyword, text), keyword.strip(), relation, frequency)
+    return findings.times(_occurrences(keyword, text), keyword.strip(), relation, frequency)
 
 
 @repaired("keywords:forbidden_words", forbidden_words=TEXTS)
 def forbidden_words(text: Text, forbidden_words: Sequence[str]) -> Finding:
     """No word is found as a whole word, in any case."""
-    return rules.none_there([word for word in forbidden_words if _occurrences(word, text)])
+    return findings.none_there([word for word in forbidden_words if _occurrences(word, text)])
 
 
 @repaired("keywords:letter_frequency")
@@ -107,14 +107,14 @@ def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: 
 def number_words(text: Text, num_words: int, relation: str) -> Finding:
     """How many words there are; where no blanks divide them, by their characters."""
     found = words.count_words_of_any_script(text.clean.raw)
-    return rules.counted(found, "word", relation, num_words)
+    return findings.counted(found, "word", relation, num_words)
 
 
 @repaired("length_constraints:number_sentences")
 def number_sentences(text: Text, num_sentences: int, relation: str) -> Finding:
     """How many sentences Punkt and the marks of other scripts give."""
     found = len(punkt.sentences_of_any_script(text.raw if text.raw.isascii() else _lines(text)))
-    return rules.counted(found, "sentence", relation, num_sentences)
+    return findings.counted(found, "sentence", relation, num_sentences)
 
 
 def _lines(text: Text) -> str:
@@ -132,7 +132,7 @@ def nth_paragraph_first_word(text: Text, num_paragraphs: int, nth_paragraph: int
     """How many paragraphs there are that are not blank, and how the nth of them starts."""
     pieces = [piece for piece in text.clean.raw.split("\n\n") if piece.strip()]
     if len(pieces) != num_paragraphs:
-        return rules.counted(len(pieces), "paragraph", "exactly", num_paragraphs)
+        return findings.counted(len(pieces), "paragraph", "exactly", num_paragraphs)
     start = folded(pieces[nth_paragraph - 1])
     at = whole(first_word).search(start)
     passed = at is not None and not regex.search(r"\w", start[: at.start()])
@@ -148,7 +148,7 @@ _BULLET = regex.compile(r"^ *[*-] +(?![*\- ]*$)", regex.MULTILINE)
 @repaired("detectable_format:number_bullet_lists")
 def number_bullet_lists(text: Text, num_bullets: int) -> Finding:
     """How many lines start with a bullet, a blank and text."""
-    return rules.counted(len(_BULLET.findall(text.clean.raw)), "bullet point", "exactly", num_bullets)
+    return findings.counted(len(_BULLET.findall(text.clean.raw)), "bullet point", "exactly", num_bullets)
 
 
 @repaired("detectable_content:postscript", postscript_marker=TEXT)
@@ -167,7 +167,7 @@ def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Fi
     """How often the heading is followed by a number."""
     heading = " ".join(clean(section_spliter).split())
     found = sum(1 for _ in regex.finditer(rf"(?<![a-zA-Z]){regex.escape(heading)}\s*\d+", text.clean.raw))
-    return rules.times(found, f"{heading} (number)", "at least", num_sections)
+    return findings.times(found, f"{heading} (number)", "at least", num_sections)
 
 
 # Without a look behind, a long run of blanks would be tried again from each of its characters.
@@ -215,8 +215,8 @@ def no_comma(text: Text) -> Finding:
 def response_language(text: Text, language: str) -> Finding:
     """The language is among the likely ones."""
     likely = detection.candidates(text.lower)
-    found = " or ".join(map(rules.language_name, sorted(likely))) or "no language that can be told"
-    return rules.language_finding(not likely.isdisjoint(detection.meant(language)), found, language)
+    found = " or ".join(map(findings.language_name, sorted(likely))) or "no language that can be told"
+    return findings.language_finding(not likely.isdisjoint(detection.meant(language)), found, language)
 
 
 @repaired("change_case:english_capital")

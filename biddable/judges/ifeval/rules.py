@@ -27,7 +27,18 @@ from biddable.judges.ifeval.arguments import (
     plural,
     quoted,
 )
-from biddable.judges.ifeval.language import LANGUAGES, meant
+from biddable.judges.ifeval.findings import (
+    all_there,
+    compared,
+    counted,
+    in_english,
+    language_finding,
+    language_name,
+    none_there,
+    paragraph_starts,
+    times,
+)
+from biddable.judges.ifeval.language import meant
 from biddable.judges.ifeval.rule import Arg, Finding, Rule, register
 from biddable.judges.ifeval.text import Text
 from biddable.judges.patterns import EndlessPattern, Pattern
@@ -48,18 +59,6 @@ def rule(
         return check
 
     return registered
-
-
-def counted(found: int, noun: str, relation: str, asked: int) -> Finding:
-    """``found`` things are there, where ``less than``, ``at least`` or ``exactly`` so many should be."""
-    return compared(found, f"The response has {plural(found, noun)}", relation, asked)
-
-
-def compared(found: int, statement: str, relation: str, asked: int) -> Finding:
-    """The same with a statement of what was found."""
-    passed = {"less than": found < asked, "at least": found >= asked, "exactly": found == asked}[relation]
-    were = "was" if asked == 1 else "were"
-    return Finding(passed, f"{statement}, where {relation} {asked} {were} asked for.")
 
 
 def _within_time(check: Check) -> Check:
@@ -94,13 +93,6 @@ def existence(text: Text, keywords: Sequence[str]) -> Finding:
     return all_there(keywords, [word for word in keywords if not _anywhere(word).found_in(text.raw)])
 
 
-def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
-    """Every keyword should be found, and ``missing`` are not."""
-    if missing:
-        return Finding(False, f"The response lacks {quoted(missing)}, asked for as keywords.")
-    return Finding(True, f"The response contains every keyword asked for: {quoted(keywords)}.")
-
-
 @rule(
     "keywords:frequency",
     'Use the word "{keyword}" {relation} {frequency:time}.',
@@ -115,11 +107,6 @@ def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Findin
     return times(found, keyword.strip(), relation, frequency)
 
 
-def times(found: int, what: str, relation: str, asked: int) -> Finding:
-    """A keyword, letter or heading is found so many times."""
-    return compared(found, f'The response has "{what}" {plural(found, "time")}', relation, asked)
-
-
 @rule(
     "keywords:forbidden_words",
     "Do not use any of these words: {forbidden_words}.",
@@ -129,13 +116,6 @@ def times(found: int, what: str, relation: str, asked: int) -> Finding:
 def forbidden_words(text: Text, forbidden_words: Sequence[str]) -> Finding:
     """No word is found between word boundaries, in any case."""
     return none_there([word for word in forbidden_words if _whole_word(word).found_in(text.raw)])
-
-
-def none_there(used: Sequence[str]) -> Finding:
-    """No forbidden word should be found, and ``used`` are."""
-    if used:
-        return Finding(False, f"The response uses {quoted(used)}, which it was told not to use.")
-    return Finding(True, "The response uses none of the forbidden words.")
 
 
 @rule(
@@ -161,16 +141,6 @@ def response_language(text: Text, language: str) -> Finding:
     if found is None:
         return Finding(True, "The response has no letters to tell a language by, which counts as followed.")
     return language_finding(found in meant(language), language_name(found), language)
-
-
-def language_finding(passed: bool, found: str, asked: str) -> Finding:
-    """The response is in ``found`` (in words), where ``asked`` (a code) was asked for."""
-    return Finding(passed, f"The response is in {found}, where {LANGUAGES[asked]} was asked for.")
-
-
-def language_name(code: str) -> str:
-    """English name where we have one."""
-    return LANGUAGES.get(code, f'another language ("{code}")')
 
 
 @rule(
@@ -220,19 +190,6 @@ def number_words(text: Text, num_words: int, relation: str) -> Finding:
 def nth_paragraph_first_word(text: Text, num_paragraphs: int, nth_paragraph: int, first_word: str) -> Finding:
     """How many pieces that are not blank lie between two newlines, and how the nth (blank or not) starts."""
     return paragraph_starts(text.raw.split("\n\n"), num_paragraphs, nth_paragraph, first_word)
-
-
-def paragraph_starts(pieces: Sequence[str], total: int, nth: int, first_word: str) -> Finding:
-    """``total`` of the pieces should not be blank, and the ``nth`` should start with the word."""
-    found = sum(1 for piece in pieces if piece.strip())
-    if found != total:
-        return counted(found, "paragraph", "exactly", total)
-    start = pieces[nth - 1].split(maxsplit=1)
-    if not start:
-        return Finding(False, f'Paragraph {nth} is empty, where it was to start with "{first_word}".')
-    word = re.split(r"[.,?!'\"]", start[0].lstrip("'").lstrip('"'), maxsplit=1)[0]
-    passed = word.lower() == first_word.lower()
-    return Finding(passed, f'Paragraph {nth} starts with "{word}", where "{first_word}" was asked for.')
 
 
 @rule(
@@ -441,13 +398,6 @@ def english_lowercase(text: Text) -> Finding:
     if not text.raw.islower():
         return Finding(False, "Not all letters of the response are in lower case.")
     return in_english(text.language, "lower-case")
-
-
-def in_english(found: str | None, case: str) -> Finding:
-    """The letters are as they should be; the language should be English, or not to be told."""
-    if found in (None, "en"):
-        return Finding(True, f"The response is in English, in {case} letters only.")
-    return Finding(False, f"The response is in {case} letters only, but in {language_name(str(found))}.")
 
 
 @rule("punctuation:no_comma", "Do not use any commas.")

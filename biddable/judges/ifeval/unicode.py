@@ -10,11 +10,7 @@ import unicodedata
 
 import regex
 
-UNSPACED = (
-    r"\p{Han}\u3006\p{Hiragana}\p{Katakana}\u30fc\p{Bopomofo}\p{Yi}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-    r"\p{Javanese}\p{Balinese}\p{Tai_Tham}\p{New_Tai_Lue}\p{Tai_Le}\p{Tai_Viet}"
-)
-"""Scripts, as members of a character class, in which words or particles may follow words without a blank."""
+from biddable.judges.scripts import UNSPACED
 
 _UNSEEN = regex.compile(r"\p{Cf}+")
 _LINE_END = regex.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028]")

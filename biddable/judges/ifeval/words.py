@@ -6,7 +6,7 @@ import re
 
 import regex
 
-from biddable.judges.ifeval.unicode import UNSPACED
+from biddable.judges.scripts import ABUGIDAS, HAN, SYLLABLES
 
 _WORD_CHARACTER = regex.compile(r"\w")
 
@@ -32,8 +32,8 @@ def count_words(text: str) -> int:
 
 # Chinese and Japanese are counted by characters, as word processors do. Thai and its kin set no blanks
 # between words either, and telling words apart takes a dictionary: four characters are a word on average.
-_COUNTED = regex.compile(rf"(?V1)[[{UNSPACED}]&&\w--\p{{Hangul}}]+")
-_CHARACTERS = regex.compile(r"[\p{Han}\u3006\p{Hiragana}\p{Katakana}\u30fc\p{Bopomofo}\p{Yi}]")
+_COUNTED = regex.compile(rf"(?V1)[[{HAN}{SYLLABLES}{ABUGIDAS}]&&\w]+")
+_CHARACTERS = regex.compile(f"[{HAN}{SYLLABLES}]")
 _CHARACTERS_OF_A_WORD = 4
 
 

@@ -1,0 +1,71 @@
+"""Findings that several rules come to, in the same words: what was found and what was asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from biddable.judges.ifeval.arguments import plural, quoted
+from biddable.judges.ifeval.language import LANGUAGES
+from biddable.judges.ifeval.rule import Finding
+
+
+def counted(found: int, noun: str, relation: str, asked: int) -> Finding:
+    """``found`` things are there, where ``less than``, ``at least`` or ``exactly`` so many should be."""
+    return compared(found, f"The response has {plural(found, noun)}", relation, asked)
+
+
+def compared(found: int, statement: str, relation: str, asked: int) -> Finding:
+    """The same with a statement of what was found."""
+    passed = {"less than": found < asked, "at least": found >= asked, "exactly": found == asked}[relation]
+    were = "was" if asked == 1 else "were"
+    return Finding(passed, f"{statement}, where {relation} {asked} {were} asked for.")
+
+
+def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
+    """Every keyword should be found, and ``missing`` are not."""
+    if missing:
+        return Finding(False, f"The response lacks {quoted(missing)}, asked for as keywords.")
+    return Finding(True, f"The response contains every keyword asked for: {quoted(keywords)}.")
+
+
+def times(found: int, what: str, relation: str, asked: int) -> Finding:
+    """A keyword, letter or heading is found so many times."""
+    return compared(found, f'The response has "{what}" {plural(found, "time")}', relation, asked)
+
+
+def none_there(used: Sequence[str]) -> Finding:
+    """No forbidden word should be found, and ``used`` are."""
+    if used:
+        return Finding(False, f"The response uses {quoted(used)}, which it was told not to use.")
+    return Finding(True, "The response uses none of the forbidden words.")
+
+
+def language_finding(passed: bool, found: str, asked: str) -> Finding:
+    """The response is in ``found`` (in words), where ``asked`` (a code) was asked for."""
+    return Finding(passed, f"The response is in {found}, where {LANGUAGES[asked]} was asked for.")
+
+
+def language_name(code: str) -> str:
+    """English name where we have one."""
+    return LANGUAGES.get(code, f'another language ("{code}")')
+
+
+def paragraph_starts(pieces: Sequence[str], total: int, nth: int, first_word: str) -> Finding:
+    """``total`` of the pieces should not be blank, and the ``nth`` should start with the word."""
+    found = sum(1 for piece in pieces if piece.strip())
+    if found != total:
+        return counted(found, "paragraph", "exactly", total)
+    start = pieces[nth - 1].split(maxsplit=1)
+    if not start:
+        return Finding(False, f'Paragraph {nth} is empty, where it was to start with "{first_word}".')
+    word = re.split(r"[.,?!'\"]", start[0].lstrip("'").lstrip('"'), maxsplit=1)[0]
+    passed = word.lower() == first_word.lower()
+    return Finding(passed, f'Paragraph {nth} starts with "{word}", where "{first_word}" was asked for.')
+
+
+def in_english(found: str | None, case: str) -> Finding:
+    """The letters are as they should be; the language should be English, or not to be told."""
+    if found in (None, "en"):
+        return Finding(True, f"The response is in English, in {case} letters only.")
+    return Finding(False, f"The response is in {case} letters only, but in {language_name(str(found))}.")

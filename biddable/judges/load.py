@@ -1,0 +1,149 @@
+"""``load_judge``: one name for a judge, wherever it lives.
+
+Registered judges (``biddable.registry``, kind ``judges``) are functions that make one. What stands behind the
+colon of a name is their argument, what stands behind the question mark their options, converted to the types
+that their parameters are annotated with::
+
+    def polite(model: str, strict: bool = False) -> Judge: ...      # polite:smollm2?strict=true
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import get_type_hints
+from urllib.parse import parse_qsl
+
+from pydantic import TypeAdapter, ValidationError
+
+from biddable import registry
+from biddable.errors import InputError, ModelError
+from biddable.judges.base import Judge
+
+FORMS = "rules, answer, lm:MODEL, hf:DIR, a run folder with a judge in it"
+
+
+def load_judge(spec: str | Path) -> Judge:
+    """Load a judge by name.
+
+    Args:
+        spec: one of
+
+            * ``rules``: the checks of the tasks (options ``strict``, ``fixed``);
+            * ``answer``: rules, and that the text is an answer (the same options);
+            * ``lm:MODEL``: a language model by vote (``votes``, ``temperature``, ``max_tokens``);
+            * ``hf:DIR``: a reward model, in a folder, a run or a hub (``threshold``, ``batch_size``);
+            * a run folder, for its ``artifacts/judge`` or the reward model in ``artifacts/model`` (the same);
+            * the name of a judge that another package brings.
+
+            Options follow a question mark: ``lm:smollm2?votes=5&temperature=0.7``.
+
+    Raises:
+        InputError: there is no such judge, or it does not take such an option.
+        ModelError: the model behind it cannot be found or read.
+    """
+    named, options = _split(str(spec))
+    name, colon, argument = named.partition(":")
+    if name in registry.names("judges"):
+        make = registry.find("judges", name)
+    elif named and Path(named).is_dir():
+        name, colon, argument, make = "a run folder", ":", named, run_judge
+    else:
+        others = sorted({*registry.names("judges")} - {*registry.BUILTIN["judges"]})
+        raise InputError("judge", str(spec), ", ".join([FORMS, *others]))
+    try:
+        return _made(make, [argument] if colon else [], options)
+    except InputError as error:
+        raise error.at(f"judge {name}") from None
+
+
+def rule_judge(strict: bool = True, fixed: bool = False) -> Judge:
+    """The checks of the tasks (see ``RuleJudge``)."""
+    from biddable.judges.ifeval.judge import RuleJudge
+
+    return RuleJudge(strict=strict, fixed=fixed)
+
+
+def answer_judge(strict: bool = True, fixed: bool = False) -> Judge:
+    """The checks of the tasks, and that the text is an answer (see ``AnswerJudge``)."""
+    from biddable.judges.answer import AnswerJudge
+
+    return AnswerJudge(rule_judge(strict, fixed))
+
+
+def lm_judge(model: str, votes: int = 5, temperature: float = 0.7, max_tokens: int = 512) -> Judge:
+    """A language model by vote (see ``LMJudge``); ``model`` is what ``load_model`` takes."""
+    from biddable.judges.lm_judge import JUDGE_SAMPLING, LMJudge
+    from biddable.models.load import load_model
+
+    sampling = replace(JUDGE_SAMPLING, temperature=temperature, max_tokens=max_tokens)
+    return LMJudge(load_model(model), votes, sampling)
+
+
+def reward_judge(folder: str, threshold: float | None = None, batch_size: int = 16) -> Judge:
+    """A reward model (see ``RewardJudge``): a folder, a run that left one, or a hub name."""
+    from biddable.judges.reward import RewardJudge
+    from biddable.models.load import locate
+
+    return RewardJudge(locate(folder)[0], threshold, batch_size)
+
+
+def run_judge(folder: str, threshold: float | None = None, batch_size: int = 16) -> Judge:
+    """The judge that a run left, in ``artifacts/judge`` or as a reward model in ``artifacts/model``."""
+    from biddable.judges.reward import RewardJudge
+
+    for inner in ("artifacts/judge", "judge", "artifacts/model", "model"):
+        if _is_reward_model(Path(folder, inner)):
+            return RewardJudge(Path(folder, inner), threshold, batch_size)
+    raise ModelError(
+        f"{folder}: no judge in it (expected a sequence classifier of one label in artifacts/judge or "
+        f"artifacts/model; a language model judges as lm:{folder}, a classifier's own folder as hf:{folder})"
+    )
+
+
+def _is_reward_model(folder: Path) -> bool:
+    """Whether a folder says of itself that it holds a sequence classifier."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        architectures = config.get("architectures") or []
+        return any(str(each).endswith("ForSequenceClassification") for each in architectures)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+
+
+def _split(spec: str) -> tuple[str, dict[str, str]]:
+    """The name and its options, which follow the last question mark."""
+    named, mark, query = spec.rpartition("?")
+    if not mark:
+        return spec, {}
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise InputError("judge", spec, "options as NAME?option=value&option=value") from None
+    if repeated := [name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1]:
+        raise InputError("judge", spec, f"the option {repeated[0]} once")
+    return named, dict(pairs)
+
+
+def _made(make: Callable[..., Judge], arguments: list[str], options: Mapping[str, str]) -> Judge:
+    """Call ``make`` with its argument and its options, each as the type its parameter asks for."""
+    parameters = inspect.signature(make).parameters
+    required = [each.name for each in parameters.values() if each.default is each.empty]
+    if len(arguments) != len(required) or "" in arguments:
+        expected = f"{required[0].upper()} after the colon" if required else "nothing after the name"
+        raise InputError("argument", arguments[0] if arguments else None, expected)
+    known = {name: parameter for name, parameter in parameters.items() if name not in required}
+    hints = get_type_hints(make)
+    values = {}
+    for name, value in options.items():
+        if name not in known:
+            raise InputError("option", name, " or ".join(known) or "none")
+        try:
+            values[name] = TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            raise InputError(name, value, expected) from None
+    return make(*arguments, **values)
