@@ -71,7 +71,7 @@ class LanguageModel(Protocol):
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
     ) -> list[TokenScores]:
-        """How likely the model finds each continuation after its prompt; ``end``: plus the end of the turn."""
+        """How likely each continuation is after its prompt; ``end``: the end of the turn included."""
 
 
 @runtime_checkable

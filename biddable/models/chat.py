@@ -145,14 +145,16 @@ class ChatFormat:
         self._require_known("prompt", ids)
         return ids
 
-    def response(self, text: str) -> list[int]:
-        """Token ids of a response, the end of the turn included, to follow ``prompt``.
+    def response(self, text: str, *, end: bool = True) -> list[int]:
+        """Token ids of a response to follow ``prompt``; with ``end`` the end of the turn is one of them.
 
         Raises:
             InputError: it is no text, or holds a token that the model lacks.
         """
         require_text("response", text)
-        ids = [*self._ids(text), self.end_id]
+        ids = [*self._ids(text), *([self.end_id] if end else [])]
+        if not ids:
+            raise InputError("response", text, "a text of at least one token")
         self._require_known("response", ids)
         return ids
 

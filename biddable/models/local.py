@@ -1,4 +1,4 @@
-"""A language model whose weights are here: chats in, responses out, and trainable."""
+"""A language model whose weights are here: prompts in, responses out, and trainable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from biddable.models.weights import storing_weights
 from biddable.runs.environment import rank
 from biddable.runs.files import make_folder
 from biddable.runs.progress import progress
-from biddable.types import Chat, Response
+from biddable.types import Prompt, Response
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +108,9 @@ class LocalModel:
         """The token that ends a turn: what training appends to a response."""
         return self._chat.end_id
 
-    def encode_prompt(self, chat: Chat) -> list[int]:
-        """Token ids of ``chat`` up to where the response begins."""
-        return self._chat.prompt(chat)
+    def encode_prompt(self, prompt: Prompt) -> list[int]:
+        """Token ids of ``prompt`` up to where the response begins."""
+        return self._chat.prompt(prompt)
 
     def encode_response(self, text: str) -> list[int]:
         """Token ids of a response, the end of the turn included, to follow ``encode_prompt``."""
@@ -118,7 +118,7 @@ class LocalModel:
 
     def generate(
         self,
-        chats: Sequence[Chat],
+        prompts: Sequence[Prompt],
         *,
         n: int = 1,
         sampling: Sampling = GREEDY,
@@ -126,20 +126,20 @@ class LocalModel:
     ) -> list[list[Response]]:
         """See ``LanguageModel.generate``.
 
-        A chat that cannot be answered, one too long or one that the template does not take, does not stop
+        A prompt that cannot be answered, one too long or one that the template does not take, does not stop
         the others: its responses have an ``error``. Only where there is no other is the error raised.
 
         Raises:
-            InputError: no chat can be answered; the first one's error.
+            InputError: no prompt can be answered; the first one's error.
             ModelError: the model cannot be served.
         """
-        samples = [[_sample_seed(seed, i) for i in range(n)] for seed in row_seeds(chats, n, seeds)]
-        prompts, errors = self._prompts(chats, sampling.max_tokens)
-        asked = list(prompts)
-        engine = self._engine(max(map(len, prompts.values()), default=0) + sampling.max_tokens)
+        samples = [[_sample_seed(seed, i) for i in range(n)] for seed in row_seeds(prompts, n, seeds)]
+        encoded, errors = self._prompts(prompts, sampling.max_tokens)
+        asked = list(encoded)
+        engine = self._engine(max(map(len, encoded.values()), default=0) + sampling.max_tokens)
         with progress(len(asked) * n, f"{Path(self.name).name} answers") as advance:
             rows = engine.generate(
-                list(prompts.values()), n, sampling, [samples[i] for i in asked], on_finished=advance
+                list(encoded.values()), n, sampling, [samples[i] for i in asked], on_finished=advance
             )
         responses = {
             index: [self._response(completion, sampling) for completion in completions]
@@ -147,40 +147,42 @@ class LocalModel:
         }
         for index, error in errors.items():
             responses[index] = [Response("", finish_reason="error", error=str(error))] * n
-        return [responses[index] for index in range(len(chats))]
+        return [responses[index] for index in range(len(prompts))]
 
-    def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
+    ) -> list[TokenScores]:
         """See ``LanguageModel.score``."""
-        require_one_each("continuations", continuations, chats)
-        prompts = [self.encode_prompt(chat) for chat in chats]
-        targets = [self.encode_response(text) for text in continuations]
-        longest = max((len(a) + len(b) for a, b in zip(prompts, targets, strict=True)), default=0)
-        return self._engine(longest).score(prompts, targets)
+        require_one_each("continuations", continuations, prompts)
+        starts = [self.encode_prompt(prompt) for prompt in prompts]
+        targets = [self._chat.response(text, end=end) for text in continuations]
+        longest = max((len(a) + len(b) for a, b in zip(starts, targets, strict=True)), default=0)
+        return self._engine(longest).score(starts, targets)
 
     def _prompts(
-        self, chats: Sequence[Chat], max_tokens: int
+        self, prompts: Sequence[Prompt], max_tokens: int
     ) -> tuple[dict[int, list[int]], dict[int, InputError]]:
-        """Token ids of the chats that can be answered, and why the others cannot, by their index."""
-        prompts: dict[int, list[int]] = {}
+        """Token ids of the prompts that can be answered, and why the others cannot, by their index."""
+        encoded: dict[int, list[int]] = {}
         errors: dict[int, InputError] = {}
         room = context_of(self.module.config) - max_tokens
-        for index, chat in enumerate(chats):
+        for index, prompt in enumerate(prompts):
             try:
-                ids = self.encode_prompt(chat)
+                ids = self.encode_prompt(prompt)
                 if not 0 < len(ids) <= room:
                     expected = f"1 to {room}, to leave {max_tokens} to answer"
                     raise InputError("prompt", f"{len(ids)} tokens", expected)
-                prompts[index] = ids
+                encoded[index] = ids
             except InputError as error:
                 errors[index] = error
-        if errors and not prompts:
+        if errors and not encoded:
             raise next(iter(errors.values()))
         if errors:
             first = next(iter(errors.values()))
             logger.warning(
-                "%d of %d prompts cannot be answered; the first: %s", len(errors), len(chats), first
+                "%d of %d prompts cannot be answered; the first: %s", len(errors), len(prompts), first
             )
-        return prompts, errors
+        return encoded, errors
 
     def save(self, folder: Path) -> Path:
         """Write weights (safetensors; an adapter when there is one), config and tokenizer into ``folder``.

@@ -26,7 +26,7 @@ from biddable.models.identity import CANARY_TOKENS, identity
 from biddable.models.seeds import row_seeds, sample_seed
 from biddable.runs.files import cache_folder
 from biddable.runs.progress import progress
-from biddable.types import Chat, Response
+from biddable.types import Chat, Prompt, Response
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class OpenAIModel:
 
     def generate(
         self,
-        chats: Sequence[Chat],
+        prompts: Sequence[Prompt],
         *,
         n: int = 1,
         sampling: Sampling = GREEDY,
@@ -138,8 +138,8 @@ class OpenAIModel:
             InputError: ``n`` or ``seeds`` cannot be used.
         """
         bodies = [
-            self._body(chat, sampling, sample_seed(seed, sample))
-            for chat, seed in zip(chats, row_seeds(chats, n, seeds), strict=True)
+            self._body(_chat(prompt), sampling, sample_seed(seed, sample))
+            for prompt, seed in zip(prompts, row_seeds(prompts, n, seeds), strict=True)
             for sample in range(n)
         ]
         responses = _run(self._answer_all(bodies)) if bodies else []
@@ -148,7 +148,9 @@ class OpenAIModel:
             logger.warning("%s; the first: %s", counted, errors[0])
         return [responses[i : i + n] for i in range(0, len(responses), n)]
 
-    def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
+    ) -> list[TokenScores]:
         """Not possible here, and said so rather than approximated.
 
         Chat endpoints do not score given text. The older ``/completions`` route with ``echo`` is no way
@@ -234,8 +236,10 @@ class OpenAIModel:
     async def _identify(
         self, client: httpx.AsyncClient, folder: Path, bodies: Sequence[dict[str, Any]]
     ) -> str:
+        how = Sampling(max_tokens=CANARY_TOKENS, temperature=0.0)
+
         async def ask(prompt: list[dict[str, str]]) -> tuple[str, str, str]:
-            body = self._body((), Sampling(CANARY_TOKENS, temperature=0.0), 0) | {"messages": prompt}
+            body = self._body((), how, 0) | {"messages": prompt}
             return await self._ask(client, body, identifying, retries=min(1, self._endpoint.retries))
 
         prompts = [body["messages"] for body in bodies]
@@ -304,3 +308,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
+
+
+def _chat(prompt: Prompt) -> Chat:
+    if isinstance(prompt, str):
+        raise InputError("prompt", prompt, "a chat: the server is asked at its address for chats")
+    return prompt

@@ -46,7 +46,7 @@ class Packed:
         return self.rows >= 0
 
     def per_token(self, values: Tensor) -> Tensor:
-        """[S, L, …] the ``values`` [N, …] of distinct tokens at each completion token; 0 where none counts."""
+        """[S, L, …] the ``values`` [N, …] of distinct tokens at every completion token; else 0."""
         padded = F.pad(values, (0, 0) * (values.ndim - 1) + (0, 1))  # row -1 is the zero
         return padded[self.rows]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from biddable.errors import InputError
-from biddable.types import Chat
+from biddable.types import Prompt
 
 
-def row_seeds(chats: Sequence[Chat], n: int, seeds: Sequence[int] | None) -> Sequence[int]:
+def row_seeds(prompts: Sequence[Prompt], n: int, seeds: Sequence[int] | None) -> Sequence[int]:
     """One seed for each chat: those given, or 0, 1, ….
 
     Raises:
@@ -19,15 +19,15 @@ def row_seeds(chats: Sequence[Chat], n: int, seeds: Sequence[int] | None) -> Seq
     if n < 1:
         raise InputError("n", n, "an integer of at least 1")
     if seeds is None:
-        return range(len(chats))
-    require_one_each("seeds", seeds, chats)
+        return range(len(prompts))
+    require_one_each("seeds", seeds, prompts)
     return seeds
 
 
-def require_one_each(field: str, values: Sequence[Any], chats: Sequence[Chat]) -> None:
+def require_one_each(field: str, values: Sequence[Any], prompts: Sequence[Prompt]) -> None:
     """Raise InputError unless there is one value for each chat."""
-    if len(values) != len(chats):
-        raise InputError(field, f"{len(values)} of them", f"one for each of the {len(chats)} chats")
+    if len(values) != len(prompts):
+        raise InputError(field, f"{len(values)} of them", f"one for each of the {len(prompts)} prompts")
 
 
 def sample_seed(row_seed: int, sample: int) -> int:

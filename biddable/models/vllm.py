@@ -11,7 +11,7 @@ from biddable.errors import InputError, MissingDependency, ModelError
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.chat import ChatFormat
 from biddable.models.seeds import require_one_each, row_seeds, sample_seed
-from biddable.types import Chat, FinishReason, Response
+from biddable.types import FinishReason, Prompt, Response
 
 
 class VLLMModel:
@@ -41,7 +41,7 @@ class VLLMModel:
 
     def generate(
         self,
-        chats: Sequence[Chat],
+        prompts: Sequence[Prompt],
         *,
         n: int = 1,
         sampling: Sampling = GREEDY,
@@ -52,26 +52,28 @@ class VLLMModel:
         Raises:
             InputError: ``n`` or ``seeds`` cannot be used, or a prompt is longer than the model reads.
         """
-        seeds = row_seeds(chats, n, seeds)
-        prompts = [self._chat.prompt(chat) for chat in chats for _ in range(n)]
+        seeds = row_seeds(prompts, n, seeds)
+        rows = [self._chat.prompt(prompt) for prompt in prompts for _ in range(n)]
         parameters = [self._parameters(sampling, sample_seed(seed, i)) for seed in seeds for i in range(n)]
-        responses = [_response(output.outputs[0]) for output in self._call(prompts, parameters)]
+        responses = [_response(output.outputs[0]) for output in self._call(rows, parameters)]
         return [responses[i : i + n] for i in range(0, len(responses), n)]
 
-    def score(self, chats: Sequence[Chat], continuations: Sequence[str]) -> list[TokenScores]:
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
+    ) -> list[TokenScores]:
         """See ``LanguageModel.score``.
 
         Raises:
-            InputError: not one continuation for each chat, or one is longer than the model reads.
+            InputError: not one continuation for each prompt, or one is longer than the model reads.
         """
-        require_one_each("continuations", continuations, chats)
-        prompts = [self._chat.prompt(chat) for chat in chats]
-        answers = [self._chat.response(text) for text in continuations]
+        require_one_each("continuations", continuations, prompts)
+        starts = [self._chat.prompt(prompt) for prompt in prompts]
+        answers = [self._chat.response(text, end=end) for text in continuations]
         # vLLM scores only what it is prompted with, and will not draw fewer than one token.
         parameters = [
             self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0) for _ in prompts
         ]
-        outputs = self._call([[*p, *a] for p, a in zip(prompts, answers, strict=True)], parameters)
+        outputs = self._call([[*p, *a] for p, a in zip(starts, answers, strict=True)], parameters)
         return [
             TokenScores(tuple(answer), _logprobs(answer, output.prompt_logprobs[-len(answer) :]))
             for answer, output in zip(answers, outputs, strict=True)

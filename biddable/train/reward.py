@@ -64,7 +64,7 @@ def train_reward(
         on_step: see ``train.loop.fit``.
 
     Returns:
-        the report; metrics of each step are ``margin`` and ``accuracy`` (share of pairs with a margin above 0).
+        the report; metrics of each step are ``margin`` and ``accuracy`` (share of margins above 0).
 
     Raises:
         InputError: no pairs, one that is none, or one that is too long (naming the pair).

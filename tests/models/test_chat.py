@@ -142,7 +142,8 @@ def test_the_system_is_put_before_the_user_where_the_template_has_no_place_for_i
     ("chat", "problem"),
     [
         ((), r"^prompt is \(\), expected at least one turn$"),
-        ("a b", r"^prompt is 'a b', expected a tuple of Message"),
+        ("", r"^prompt is '', expected a text that says something"),
+        (5, r"^prompt is 5, expected a tuple of Message"),
         (["a"], r"^prompt\[0\] is 'a', expected a Message\(role, content\)$"),
         (({"role": "user", "content": "a"},), r"^prompt\[0\] is {'role'"),
         (
