@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from biddable.judges.ifeval.arguments import plural, quoted
 from biddable.judges.ifeval.language import LANGUAGES
 from biddable.judges.ifeval.rule import Finding
+from biddable.judges.patterns import EndlessPattern
 
 
 def counted(found: int, noun: str, relation: str, asked: int) -> Finding:
@@ -69,3 +72,16 @@ def in_english(found: str | None, case: str) -> Finding:
     if found in (None, "en"):
         return Finding(True, f"The response is in English, in {case} letters only.")
     return Finding(False, f"The response is in {case} letters only, but in {language_name(str(found))}.")
+
+
+def within_time(check: Callable[..., Finding]) -> Callable[..., Finding]:
+    """The check, which is not passed where a regular expression of the task's does not end."""
+
+    @functools.wraps(check)
+    def limited(*args: Any, **kwargs: Any) -> Finding:
+        try:
+            return check(*args, **kwargs)
+        except EndlessPattern as error:
+            return Finding(False, str(error))
+
+    return limited

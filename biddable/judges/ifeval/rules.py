@@ -9,11 +9,9 @@ postscript may stand anywhere, and a highlight may reach from a bullet's asteris
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from biddable.judges.ifeval.arguments import (
     COUNT,
@@ -37,11 +35,12 @@ from biddable.judges.ifeval.findings import (
     none_there,
     paragraph_starts,
     times,
+    within_time,
 )
 from biddable.judges.ifeval.language import meant
 from biddable.judges.ifeval.rule import Arg, Finding, Rule, register
 from biddable.judges.ifeval.text import Text
-from biddable.judges.patterns import EndlessPattern, Pattern
+from biddable.judges.patterns import Pattern
 from biddable.judges.patterns import pattern as searched
 
 CONSTRAINED_RESPONSES = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
@@ -61,19 +60,6 @@ def rule(
     return registered
 
 
-def _within_time(check: Check) -> Check:
-    """The check, which is not passed where a regular expression of the task's does not end."""
-
-    @functools.wraps(check)
-    def limited(*args: Any, **kwargs: Any) -> Finding:
-        try:
-            return check(*args, **kwargs)
-        except EndlessPattern as error:
-            return Finding(False, str(error))
-
-    return limited
-
-
 def _anywhere(keyword: str) -> Pattern:
     return searched(keyword, flags=re.IGNORECASE)
 
@@ -87,7 +73,7 @@ def _whole_word(word: str) -> Pattern:
 
 
 @rule("keywords:existence", "Use each of these keywords: {keywords}.", keywords=patterns(_anywhere))
-@_within_time
+@within_time
 def existence(text: Text, keywords: Sequence[str]) -> Finding:
     """Each keyword, a case-insensitive regular expression, is found somewhere."""
     return all_there(keywords, [word for word in keywords if not _anywhere(word).found_in(text.raw)])
@@ -100,7 +86,7 @@ def existence(text: Text, keywords: Sequence[str]) -> Finding:
     frequency=COUNT,
     relation=RELATION,
 )
-@_within_time
+@within_time
 def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Finding:
     """How many non-overlapping, case-insensitive matches the keyword has."""
     found = _stripped_anywhere(keyword).count_in(text.raw)
@@ -112,7 +98,7 @@ def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Findin
     "Do not use any of these words: {forbidden_words}.",
     forbidden_words=patterns(_whole_word),
 )
-@_within_time
+@within_time
 def forbidden_words(text: Text, forbidden_words: Sequence[str]) -> Finding:
     """No word is found between word boundaries, in any case."""
     return none_there([word for word in forbidden_words if _whole_word(word).found_in(text.raw)])
@@ -225,7 +211,7 @@ def _in_lower_case(marker: str) -> Pattern:
     "Add a postscript at the end that starts with {postscript_marker}",
     postscript_marker=pattern(_in_lower_case),
 )
-@_within_time
+@within_time
 def postscript(text: Text, postscript_marker: str) -> Finding:
     """The marker is found anywhere, in any case, the usual two with blanks between their letters or not."""
     marker = postscript_marker.strip()
@@ -283,7 +269,7 @@ def _numbered(heading: str) -> Pattern:
     section_spliter=pattern(_numbered),
     num_sections=COUNT,
 )
-@_within_time
+@within_time
 def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Finding:
     """How often the heading is followed by a number."""
     found = _numbered(section_spliter).count_in(text.raw)
