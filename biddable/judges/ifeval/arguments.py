@@ -34,12 +34,18 @@ class _Count(int):
 
 
 def _whole(value: Any) -> Any:
-    """5 for 5.0 and "5", as files that went through a table or another tool have it; others as they are."""
+    """5 for 5.0, "5" and NumPy's 5, as what went through a table or another tool has it; else the value."""
+    value = _plain(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}(\.0+)?\s*", value):
         return int(float(value)) if "." in value else int(value)
     return value
+
+
+def _plain(value: Any) -> Any:
+    """What a NumPy scalar or array holds, as the columns of a table give it; others as they are."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _is_count(value: Any) -> bool:
@@ -54,7 +60,8 @@ def _is_compiled_by(compiled: Compiled) -> Callable[[Any], bool]:
     def accepts(value: Any) -> bool:
         try:
             return _is_text(value) and bool(compiled(value))
-        except (re.error, OverflowError, RecursionError):  # the latter two for a{9999999999} and ((((…
+        except (re.error, ValueError, OverflowError, RecursionError):
+            # The latter three for (?a)(?u), a{9999999999} and ((((…
             return False
 
     return accepts
@@ -69,11 +76,12 @@ ORDINAL = Arg(lambda value: _is_count(value) and value > 0, "an integer of at le
 RELATION = Arg(lambda value: value in RELATIONS, '"less than" or "at least"')
 LETTER = Arg(lambda value: _is_text(value) and len(value) == 1, "one character, not a blank")
 TEXT = Arg(_is_text, "text that is not blank", str.strip)
-TEXTS = Arg(_is_list_of(_is_text), "a non-empty list of texts", quoted)
+TEXTS = Arg(_is_list_of(_is_text), "a non-empty list of texts", quoted, _plain)
 LANGUAGE = Arg(
     lambda value: isinstance(value, str) and value in LANGUAGES,
     "an ISO 639-1 code among " + " ".join(LANGUAGES),
     lambda code: LANGUAGES[code],
+    lambda value: value.lower().replace("_", "-") if isinstance(value, str) else value,
 )
 
 
@@ -91,4 +99,4 @@ def pattern(compiled: Compiled) -> Arg:
 def patterns(compiled: Compiled) -> Arg:
     """Several such texts."""
     expected = "a non-empty list of texts that make valid regular expressions in this rule"
-    return Arg(_is_list_of(_is_compiled_by(compiled)), expected, quoted)
+    return Arg(_is_list_of(_is_compiled_by(compiled)), expected, quoted, _plain)

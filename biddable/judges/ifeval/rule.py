@@ -74,7 +74,7 @@ def find_rule(id: str, *, fixed: bool = False, field: str = "instruction_id") ->
         InputError: there is no such rule; the message names the nearest ones.
     """
     if id not in RULES:
-        near = difflib.get_close_matches(str(id), RULES, n=2, cutoff=0.4) or sorted(RULES)
+        near = difflib.get_close_matches(str(id).lower(), RULES, n=2, cutoff=0.4) or sorted(RULES)
         raise InputError(field, id, "a known instruction id, such as " + " or ".join(near[:2]))
     return REPAIRED.get(id, RULES[id]) if fixed else RULES[id]
 

@@ -1,5 +1,6 @@
 """Arguments are checked before anything is scored; rules describe themselves; others can add theirs."""
 
+import numpy as np
 import pytest
 
 from biddable.errors import InputError
@@ -65,6 +66,7 @@ WRONG_IN_THEIR_RULE = [
     (POSTSCRIPT, {"postscript_marker": "[Z-a]"}, "kwargs.postscript_marker is '[Z-a]'"),
     # Two that ``re`` refuses with other errors than its own.
     ("keywords:existence", {"keywords": ["a{4294967296}"]}, "kwargs.keywords is ['a{4294967296}']"),
+    ("keywords:existence", {"keywords": ["(?a)(?u)x"]}, "kwargs.keywords is ['(?a)(?u)x'], expected"),
     ("keywords:existence", {"keywords": ["(" * 5000 + ")" * 5000]}, "kwargs.keywords is ['((("),
 ]
 
@@ -93,13 +95,24 @@ def test_what_makes_a_regular_expression_in_its_rule_is_accepted(id, kwargs, res
     assert check(id, kwargs, response)
 
 
-@pytest.mark.parametrize("three", [3, 3.0, "3", " 3 ", "3.0"])
+@pytest.mark.parametrize("three", [3, 3.0, "3", " 3 ", "3.0", np.int64(3), np.float32(3), np.str_("3")])
 def test_whole_numbers_as_others_write_them(three):
     kwargs = {"num_words": three, "relation": "at least", "keyword": None}
     assert validate(WORDS, kwargs) == {"num_words": 3, "relation": "at least"}
     assert describe(WORDS, kwargs) == "Write at least 3 words."
     assert check(WORDS, kwargs, "one two three")
     assert not check(WORDS, kwargs, "one two")
+
+
+def test_lists_and_codes_as_others_write_them():
+    assert check("keywords:existence", {"keywords": np.array(["one", "two"], dtype=object)}, "one two")
+    assert check("keywords:existence", {"keywords": np.array(["one", "two"])}, "one two", fixed=True)
+    for code in ("EN", "zh-CN", "zh_TW"):
+        assert validate("language:response_language", {"language": code})["language"] in (
+            "en",
+            "zh-cn",
+            "zh-tw",
+        )
 
 
 def test_the_field_can_be_named_by_the_caller():
@@ -110,6 +123,8 @@ def test_the_field_can_be_named_by_the_caller():
 def test_an_unknown_id_is_answered_with_near_ones():
     with pytest.raises(InputError, match=r"instruction_id is 'punctuation:no_comas'.*punctuation:no_comma"):
         check("punctuation:no_comas", {}, "x")
+    with pytest.raises(InputError, match=r"such as punctuation:no_comma"):
+        check("PUNCTUATION:NO_COMMA", {}, "x")
     for call in (conflicts, lambda id: describe(id, {})):
         with pytest.raises(InputError, match="a known instruction id"):
             call("nonsense")
