@@ -198,7 +198,7 @@ def test_seeds_are_one_for_each_chat() -> None:
     chats = [user("a"), user("b")]
     assert list(row_seeds(chats, 1, None)) == [0, 1]
     assert row_seeds(chats, 3, [7, 7]) == [7, 7]
-    with pytest.raises(InputError, match="seeds is '1 of them', expected one for each of the 2 chats"):
+    with pytest.raises(InputError, match="seeds is '1 of them', expected one for each of the 2 prompts"):
         row_seeds(chats, 1, [7])
     with pytest.raises(InputError, match="n is 0, expected an integer of at least 1"):
         row_seeds(chats, 0, None)

@@ -260,7 +260,7 @@ def test_a_cache_that_cannot_be_written_costs_no_response(server, tmp_path, capl
 @pytest.mark.parametrize(
     "change",
     [
-        {"chats": [user("other")]},
+        {"prompts": [user("other")]},
         {"sampling": Sampling(temperature=0.5)},
         {"sampling": Sampling(top_k=2)},
         {"sampling": Sampling(top_p=0.5)},
@@ -270,7 +270,7 @@ def test_a_cache_that_cannot_be_written_costs_no_response(server, tmp_path, capl
     ],
 )
 def test_another_request_is_not_answered_from_the_cache(server, tmp_path, change):
-    same = {"chats": [user("hi")], "sampling": Sampling(), "seeds": [0]}
+    same = {"prompts": [user("hi")], "sampling": Sampling(), "seeds": [0]}
     model(server, cache=tmp_path).generate(**same)
     model(server, cache=tmp_path).generate(**same)
     assert len(server.requests) == 1
@@ -533,7 +533,7 @@ def test_arguments_that_cannot_be_used(server, options):
 def test_calls_that_cannot_be_used(server):
     with pytest.raises(InputError, match="n is 0"):
         model(server).generate([user("a")], n=0)
-    with pytest.raises(InputError, match="seeds is '2 of them', expected one for each of the 1 chats"):
+    with pytest.raises(InputError, match="seeds is '2 of them', expected one for each of the 1 prompts"):
         model(server).generate([user("a")], seeds=[1, 2])
 
 
