@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from biddable.cli.output import json_option, print_json, print_table, tell
+from biddable.cli.output import json_option, print_json, print_table, say, tell
+from biddable.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from biddable.judges.ifeval import IFEvalReport
+    from biddable.judges.summary import VerdictSummary
+    from biddable.tasks.responses import Matched
+    from biddable.types import Task
 
 NAMED = 10
 """Tasks without an answer that are named; the rest is counted."""
@@ -26,29 +31,40 @@ strip_thinking_option = click.option(
 
 @click.group()
 def judge() -> None:
-    """Score responses by the rules of their tasks; no model is needed.
+    """Score responses by the rules of their tasks, which need no model, or by another judge.
 
     \b
-    Example:
+    Examples:
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl
+      biddable judge ifeval --tasks mine.jsonl --responses responses.jsonl --judge runs/rm
     """
 
 
 @judge.command()
 @click.option("--tasks", required=True, metavar="FILE", help="The benchmark's input_data.jsonl.")
 @click.option("--responses", required=True, metavar="FILE", help='Lines of {"prompt": "…", "response": "…"}.')
+@click.option(
+    "--judge",
+    "spec",
+    default="rules",
+    show_default=True,
+    metavar="JUDGE",
+    help="rules: the official checkers; or answer, lm:MODEL, hf:DIR (a reward model), a run folder.",
+)
 @click.option("--fixed", is_flag=True, help="Use the repaired rules; scores then differ from published ones.")
 @strip_thinking_option
 @json_option
-def ifeval(tasks: str, responses: str, fixed: bool, strip_thinking: bool, as_json: bool) -> None:
+def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: bool, as_json: bool) -> None:
     """Score responses to IFEval prompts as the official checkers do.
 
     A response belongs to the task with its prompt, else with its key. A task without one counts as not
-    followed. The samples that lm-eval logs are read as well.
+    followed. The samples that lm-eval logs are read as well. With --judge the verdicts of another judge are
+    counted; --json lists each.
 
     \b
     Examples:
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl
+      biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --judge lm:smollm2?votes=3
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --json
     """
     from biddable.judges.ifeval import evaluate
@@ -58,6 +74,11 @@ def ifeval(tasks: str, responses: str, fixed: bool, strip_thinking: bool, as_jso
 
     asked = load_ifeval(tasks)
     matched = match(asked, load_responses(responses), responses)
+    if spec != "rules":
+        if fixed:
+            raise InputError("--fixed", True, f"no --judge beside it: {spec} is no rules?fixed=true")
+        _by_judge(spec, asked, matched, strip_thinking, as_json)
+        return
     report = evaluate(asked, matched.responses, fixed=fixed, strip_thinking=strip_thinking)
     notes = remarks(report)
     if matched.left_over:
@@ -68,6 +89,54 @@ def ifeval(tasks: str, responses: str, fixed: bool, strip_thinking: bool, as_jso
         print_json({**summarize(report), **missing("missing", report), **counts})
     else:
         print_table(accuracy_table("IFEval", report, notes))
+
+
+def _by_judge(
+    spec: str, tasks: Sequence[Task], matched: Matched, strip_thinking: bool, as_json: bool
+) -> None:
+    """Print what any judge says of the responses."""
+    from biddable.judges.load import load_judge
+    from biddable.judges.summary import judge_responses, summarize_verdicts
+    from biddable.judges.thinking import without_thinking
+
+    responses = matched.responses
+    if strip_thinking:
+        responses = tuple(replace(each, text=without_thinking(each.text)) for each in responses)
+    verdicts = judge_responses(load_judge(spec), tasks, responses)
+    summary = summarize_verdicts(verdicts)
+    missing = [(task.id, each.error) for task, each in zip(tasks, responses, strict=True) if each.error]
+    notes = [f"{len(missing)} of {summary.n} tasks have no answer and do not pass."] if missing else []
+    if matched.left_over:
+        notes.append(f"{matched.left_over} responses belong to none of the tasks.")
+    if summary.unscored > len(missing):
+        notes.append(f"{summary.unscored - len(missing)} of {summary.n} answers got no score.")
+    warn("task", missing, notes)
+    if as_json:
+        rows = [{"task": task.id, **asdict(verdict)} for task, verdict in zip(tasks, verdicts, strict=True)]
+        print_json({"judge": spec, **asdict(summary), "missing": len(missing), "verdicts": rows})
+    else:
+        say(f"{summary.n} responses, judged by {spec}")
+        print_table(_verdict_table(summary, notes))
+
+
+def _verdict_table(summary: VerdictSummary, notes: Sequence[str]) -> Table:
+    """Share passed and mean score with their intervals, then each check, and below them ``notes``."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column, justify in (("", "left"), ("mean", "right"), ("n", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]  # a literal
+    for name, mean in (("passed", summary.passed), ("score", summary.score)):
+        if mean is not None:
+            low_high = "" if mean.interval is None else f" [{mean.interval[0]:.3f}, {mean.interval[1]:.3f}]"
+            table.add_row(name, f"{mean.value:.3f}{low_high}", str(mean.n), style="bold")
+    table.add_row("undecided", str(summary.undecided), str(summary.n))
+    for name, mean in summary.checks.items():
+        table.add_row(Text(f"  {name}"), f"{mean.value:.3f}", str(mean.n))
+    table.caption = Text("\n".join(notes)) if notes else None
+    table.caption_justify = "left"
+    return table
 
 
 def warn(kind: str, unanswered: Sequence[tuple[str, str]], notes: Sequence[str]) -> None:
