@@ -94,17 +94,24 @@ class FollowBenchJudge:
     ) -> list[Verdict]:
         """One verdict for each response, from one call of the model; ``seeds`` are those of its samples.
 
+        A response that could not be had does not pass, and nobody is asked about it. Where the model's answer
+        could not be had, the verdict is as for an invalid one and says why.
+
         Raises:
             InputError: not one response, or not one seed, for each task.
         """
         require_equal_lengths(tasks, responses, seeds)
-        asked = [i for i, task in enumerate(tasks) if "template" not in task.meta]
+        asked = [
+            i
+            for i, (task, response) in enumerate(zip(tasks, responses, strict=True))
+            if "template" not in task.meta and not response.error
+        ]
         chats = [followbench_chat(tasks[i], responses[i].text) for i in asked]
         chat_seeds = None if seeds is None else [seeds[i] for i in asked]
         samples = self.model.generate(chats, sampling=self.sampling, seeds=chat_seeds) if chats else []
-        answers = {i: of_chat[0].text for i, of_chat in zip(asked, samples, strict=True)}
+        answers = {i: of_chat[0] for i, of_chat in zip(asked, samples, strict=True)}
         return [
-            _by_model(task, answers[i]) if i in answers else _by_rule(task, response)
+            _by_model(task, answers[i]) if i in answers else _without_model(task, response)
             for i, (task, response) in enumerate(zip(tasks, responses, strict=True))
         ]
 
@@ -167,15 +174,17 @@ def _mean(values: list[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _by_rule(task: Task, response: Response) -> Verdict:
+def _without_model(task: Task, response: Response) -> Verdict:
+    if response.error:
+        return Verdict(0.0, False, response.error)
     passed = matches_template(task.meta["template"], response.text)
     reason = f"{'is' if passed else 'is not'} of the form {task.meta['template']!r}"
     return Verdict(float(passed), passed, reason, (CheckResult("template", passed, reason),))
 
 
-def _by_model(task: Task, answer: str) -> Verdict:
-    satisfied = parse_satisfaction(answer, task.meta["level"])
+def _by_model(task: Task, answer: Response) -> Verdict:
+    satisfied = None if answer.error else parse_satisfaction(answer.text, task.meta["level"])
     if satisfied is None:
-        return Verdict(None, None, answer)
+        return Verdict(None, None, answer.error or answer.text)
     checks = tuple(CheckResult(f"constraint {i}", passed) for i, passed in enumerate(satisfied, 1))
-    return Verdict(fmean(satisfied), all(satisfied), answer, checks)
+    return Verdict(fmean(satisfied), all(satisfied), answer.text, checks)

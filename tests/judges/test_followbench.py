@@ -134,6 +134,21 @@ def test_verdicts_come_from_the_rule_or_from_one_call_of_the_model():
     assert verdicts[3].critique == "is not of the form 'BOT: {answer}'"
 
 
+def test_what_could_not_be_had_is_no_answer_and_no_judgement():
+    model = ScriptedModel("YES")
+    missing = Response("", finish_reason="error", error="400: no")
+    verdicts = FollowBenchJudge(model)(
+        [task(1), template_task("{answer}"), task(1)], [missing] * 2 + [Response("a")]
+    )
+    assert [(v.score, v.passed, v.critique) for v in verdicts[:2]] == [(0.0, False, "400: no")] * 2
+    assert verdicts[2].passed
+    assert len(model.calls[0]["chats"]) == 1
+
+    model.generate = lambda *args, **options: [[Response("", finish_reason="error", error="503: say YES")]]
+    (verdict,) = FollowBenchJudge(model)([task(1)], [Response("a")])
+    assert verdict == Verdict(None, None, "503: say YES")
+
+
 def test_templates_alone_need_no_model():
     model = ScriptedModel("never asked")
     assert FollowBenchJudge(model)([template_task("A: {answer}")], [Response("A: b")])[0].passed
