@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -48,11 +50,23 @@ def served_options(command: Callable[..., Any]) -> Callable[..., Any]:
         # By identity: 0 retries are given, and equal False.
         asked = {name: values.pop(name) for name in _FIELDS}
         given = {name: value for name, value in asked.items() if value is not None and value is not False}
-        return command(*args, **values, served=_served(values["model"], given) if given else None)
+        with _failures_left_to_the_command():
+            return command(*args, **values, served=_served(values["model"], given) if given else None)
 
     for option in reversed(_OPTIONS):
         with_served = option(with_served)
     return with_served
+
+
+@contextmanager
+def _failures_left_to_the_command() -> Iterator[None]:
+    """Within this, answers that could not be had are not logged: the command says which they are."""
+    log = logging.getLogger("biddable.models.openai.unanswered")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _served(model: str, given: dict[str, Any]) -> Any:

@@ -29,6 +29,7 @@ from biddable.runs.progress import progress
 from biddable.types import Chat, Prompt, Response
 
 logger = logging.getLogger(__name__)
+unanswered = logging.getLogger(f"{__name__}.unanswered")  # a command that names them itself turns it off
 
 FAILED_IN_ROW = 5
 """Requests in a row without an answer, after which a plain one shows whether there is any to be had."""
@@ -145,7 +146,7 @@ class OpenAIModel:
         responses = _run(self._answer_all(bodies)) if bodies else []
         if errors := [response.error for response in responses if response.error]:
             counted = f"{len(errors)} of {len(responses)} requests to {self.name} got no answer"
-            logger.warning("%s; the first: %s", counted, errors[0])
+            unanswered.warning("%s; the first: %s", counted, errors[0])
         return [responses[i : i + n] for i in range(0, len(responses), n)]
 
     def score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,21 @@ def test_a_prompt_that_is_refused_ends_no_evaluation_however_often(biddable: Com
         assert result.exit_code == 0, result.stderr
         found = json.loads(result.stdout)
         assert (found["refused"], found["n_prompts"]) == (1, 3)
-        assert "400 Bad Request: filtered" in result.stderr
+        assert result.stderr.count("400 Bad Request: filtered") == 1
+
+
+def test_a_failure_is_said_once(
+    biddable: Command, server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def not_a(handler, body) -> None:  # type: ignore[no-untyped-def]
+        bad = body["messages"][0]["content"] == "a"
+        (answer(400, {"error": {"message": "filtered"}}) if bad else ok())(handler, body)
+
+    server.behaviours = [not_a]
+    result = biddable("generate", f"openai:m@{server.url}", "--prompts", "p.jsonl", "--out", "o.jsonl")
+    assert result.stderr.count("400 Bad Request: filtered") == 1
+    assert not [message for message in caplog.messages if "no answer" in message]
+    assert not logging.getLogger("biddable.models.openai.unanswered").disabled
 
 
 def test_no_cache_asks_anew_and_keeps_nothing(biddable: Command, server: Server, tmp_path: Path) -> None:
