@@ -10,7 +10,7 @@ import click
 from biddable import registry
 from biddable.cli.flags import written_as_flags
 from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
-from biddable.cli.output import folder_name, json_option, print_json, print_table, say
+from biddable.cli.output import folder_name, json_option, print_json, print_table, say_ending
 from biddable.cli.served import served_options
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def evaluate(
     """
     from biddable.methods import evaluate as evaluation
     from biddable.report.page import write_report
+    from biddable.runs.next_steps import next_steps
     from biddable.runs.results import read_results
 
     folder = out or str(evaluation.evaluation_folder(model, suite))
@@ -100,11 +101,11 @@ def evaluate(
             out=folder,
             served=served,
         )
-    page, results = write_report(folder), read_results(Path(folder))
+    page, results, steps = write_report(folder), read_results(Path(folder)), next_steps(folder)
     warn("task", report.unanswered, results.notes)
     if as_json:
-        facts = {"model": model, "suite": suite, "folder": folder, "report": str(page)}
+        facts = {"model": model, "suite": suite, "folder": folder, "report": str(page), "next_steps": steps}
         print_json({**facts, **results.metrics, **missing("refused", report)})
     else:
         print_table(accuracy_table(f"{model} on {suite}", report, results.notes))
-        say(f"\nreport: {page}")
+        say_ending(page, steps)

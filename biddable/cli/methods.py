@@ -111,10 +111,10 @@ def _print_list(rows: Sequence[_Row]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("method", no_wrap=True, min_width=2 + max(len(row.name) for row in rows))
-    for column in ("what it is", "minutes", "last result"):
-        table.add_column(column)  # what wraps is made narrower before a name is cut
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    table.add_column("method", no_wrap=True)
+    for column, ratio in (("what it is", 5), ("minutes", 2), ("last result", 5)):  # cut before a name is
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=ratio)
     for family, members in groupby(sorted(rows, key=lambda row: row.family), lambda row: row.family):
         table.add_row(Text(family, style="bold"))
         for row in members:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -145,4 +145,9 @@ def print_results(results: Results, folder: str, page: Path, *, as_json: bool) -
     from biddable.report.terminal import result_table
 
     print_table(result_table(results))
+    say_ending(page, steps)
+
+
+def say_ending(page: Path, steps: Sequence[str]) -> None:
+    """Where a run's page is, and what to type next."""
     say("\n".join((f"\nreport: {one_line(str(page))}", "next:", *(f"  {one_line(step)}" for step in steps))))

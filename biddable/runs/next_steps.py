@@ -16,6 +16,7 @@ _COMMANDS = {
     "judge": ("biddable train grpo MODEL --tasks FILE --judge {run} --out FOLDER",),
     "data/pairs.*": ("biddable train dpo MODEL --data {run} --out FOLDER",),
     "data/preferences.*": ("biddable train dpo MODEL --data {run} --out FOLDER",),
+    "data/responses.jsonl": ("biddable compare {run} RUN",),
     "data/conversations.*": ("biddable train sft MODEL --data {run} --out FOLDER",),
 }
 """By what lies under ``artifacts/``."""

@@ -160,7 +160,16 @@ def test_eval_answers_scores_and_keeps_the_answers(biddable: Command, parrot: Pa
     result = biddable(*arguments, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    facts = {"model", "suite", "folder", "report", "degenerate", "max_tokens", "thinking_removed"}
+    facts = {
+        "model",
+        "suite",
+        "folder",
+        "report",
+        "next_steps",
+        "degenerate",
+        "max_tokens",
+        "thinking_removed",
+    }
     assert found.keys() == KEYS | COUNTED | facts | {"refused", "refused_tasks"}
     assert (found["n_prompts"], found["prompt_strict"]) == (3, pytest.approx(1 / 3))
     assert {how.temperature for how in parrot.samplings} == {0.0}
