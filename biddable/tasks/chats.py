@@ -1,13 +1,17 @@
 """Reading a chat from a row of a file, in the forms that the field's data sets have.
 
 A row holds one of ``prompt`` (a text, or a list of messages), ``messages`` (role and content),
-``conversations`` (ShareGPT's: from and value), or ``instruction`` with or without ``input`` (Alpaca's) or
-``context`` (Dolly's). What cannot be passed on to a model that reads text, a picture or a call of a tool, is
-refused, not left out.
+``conversations`` (ShareGPT's: from and value), or ``instruction`` with or without ``input`` (Alpaca's),
+``context`` (Dolly's) and ``history`` (pairs of what was asked and answered before). Lists of messages may be
+JSON text, as in the cells of a table. What cannot be passed on to a model that reads text, a picture or a
+call of a tool, is refused, not left out.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from biddable.errors import InputError
@@ -27,6 +31,8 @@ ROLES: dict[str, Role] = {
 """The names that data sets and services have for the three roles."""
 
 _FORMS = ("prompt", "messages", "conversations")
+_LEARNED = ("loss", "loss_weight", "weight")
+_HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _MEDIA = ("image", "images", "audio", "audios", "video", "videos", "documents")
 _TOOLS = ("tools", "functions", "tool_calls", "function_call")
@@ -55,12 +61,72 @@ def read_chat(row: Any) -> Chat:
         if not set(turns) <= set(given[longest]):
             expected = f"either {name} or {longest}, or a {name} that is among the turns of {longest}"
             raise InputError(name, row[name], expected)
-    if (beside := _one_of(row, ("system", "system_prompt"))) is None:
+    if (beside := one_of(row, ("system", "system_prompt"))) is None:
         return given[longest]
     opening = Message("system", sendable(*beside))
     if any(turn.role == "system" for turn in given[longest]):
         raise InputError(*beside, f"nothing: {longest} has a system turn of its own")
     return (opening, *given[longest])
+
+
+def learned(turns: Any, chat: Chat) -> tuple[bool, ...]:
+    """Which turns of ``chat`` are learned: the assistant's, but those that ``turns`` (as read) mark as not.
+
+    A mark is ``loss`` (AgentInstruct's: true, false or null), ``loss_weight`` or ``weight`` (0 or 1).
+
+    Raises:
+        InputError: a mark is another value, or has a turn learned that is not the assistant's.
+    """
+    trained = []
+    for index, (turn, message) in enumerate(zip(turns, chat, strict=True)):
+        mark: Any = None
+        for name in _LEARNED:
+            if turn.get(name) is None:
+                continue
+            mark = turn[name]
+            if not isinstance(mark, bool | int | float) or mark not in (0, 1):
+                raise InputError(f"turn [{index}].{name}", mark, "true or false, 1 or 0")
+            if mark and message.role != "assistant":
+                raise InputError(
+                    f"turn [{index}].{name}", mark, "false: only the assistant's turns are learned"
+                )
+        trained.append(message.role == "assistant" and (mark is None or bool(mark)))
+    return tuple(trained)
+
+
+def transcript(text: Any) -> Chat | None:
+    """The chat in a text that begins with a blank line and ``Human:`` (HH-RLHF's); None for any other value.
+
+    An empty turn of the assistant's at the end, which asks for an answer, is left off.
+
+    Raises:
+        InputError: a turn is empty.
+    """
+    if not isinstance(text, str) or not text.startswith("\n\nHuman:"):
+        return None
+    _, *parts = _HH_TURN.split(text)
+    turns = list(zip(parts[::2], parts[1::2], strict=True))
+    if turns[-1][0] == "Assistant" and not turns[-1][1].strip():
+        turns.pop()
+    return tuple(
+        Message(ROLES[who.lower()], sendable(f"a turn of {who}", said).strip()) for who, said in turns
+    )
+
+
+def from_json(value: Any) -> Any:
+    """What a text says in JSON, where it does and that is a list, an object or null; else the value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return read if read is None or isinstance(read, list | dict) else value
+
+
+def messages(field: str, value: Any) -> Chat:
+    """A list of messages, or one of them. Raises InputError: it is neither."""
+    return _turns(field, [value] if isinstance(value, dict) else value)
 
 
 def asked(chat: Chat) -> Chat:
@@ -92,7 +158,8 @@ def sendable(field: str, text: Any) -> str:
 
 def _turns(field: str, value: Any) -> Chat:
     if field == "prompt" and not isinstance(value, list):
-        return (Message("user", sendable(field, value)),)
+        return transcript(value) or (Message("user", sendable(field, value)),)
+    value = from_json(value)
     if not isinstance(value, list):
         raise InputError(field, value, "a list of role and content")
     if not value:
@@ -123,25 +190,45 @@ def _content(field: str, content: Any) -> str:
 def _part(field: str, part: Any) -> str:
     if isinstance(part, str):
         return part
-    if isinstance(part, dict) and part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
-        return str(part["text"])
+    if isinstance(part, dict) and part.get("type") in _TEXT_PARTS:
+        text = part.get("value") if part.get("text") is None else part["text"]
+        if isinstance(text, str):
+            return text
     raise InputError(field, part, "a part of type text: only text is passed on to the model")
 
 
 def _instruction(row: dict[str, Any]) -> Chat:
-    _refuse(row, ("history",), "", "none: a row with earlier turns is written as messages")
     text = sendable("instruction", row["instruction"])
-    if beside := _one_of(row, ("input", "context")):
+    if beside := one_of(row, ("input", "context")):
         text = f"{text}\n{sendable(*beside)}"
-    return (Message("user", text),)
+    earlier = from_json(row.get("history") or [])
+    if not isinstance(earlier, list):
+        raise InputError("history", earlier, "a list of pairs, what was asked and what was answered")
+    return (
+        *(turn for index, pair in enumerate(earlier) for turn in _pair(index, pair)),
+        Message("user", text),
+    )
 
 
-def _one_of(row: dict[str, Any], names: tuple[str, str]) -> tuple[str, Any] | None:
-    """The field of ``row`` among two that mean the same, and its value; None where neither holds anything."""
-    found = [(name, row[name]) for name in names if row.get(name) not in (None, "")]
-    if len(found) > 1 and found[0][1] != found[1][1]:
-        raise InputError(*found[1], f"nothing: the row has {names[0]} as well")
-    return found[0] if found else None
+def _pair(index: int, pair: Any) -> Chat:
+    field = f"history[{index}]"
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise InputError(field, pair, "a pair, what was asked and what was answered")
+    asked, answered = (sendable(field, text) for text in pair)
+    return Message("user", asked), Message("assistant", answered)
+
+
+def one_of(row: dict[str, Any], names: Sequence[str]) -> tuple[str, Any] | None:
+    """The field of ``row`` among some that mean the same, and its value; None where none holds anything.
+
+    Raises:
+        InputError: two of them hold different values.
+    """
+    given = [(name, row[name]) for name in names if row.get(name) not in (None, "")]
+    for name, value in given[1:]:
+        if value != given[0][1]:
+            raise InputError(name, value, f"nothing: the row has {given[0][0]} as well")
+    return given[0] if given else None
 
 
 def _refuse(row: dict[str, Any], names: tuple[str, ...], place: str, expected: str) -> None:

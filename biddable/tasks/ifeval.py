@@ -8,7 +8,6 @@ the judge to say.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, Field, field_validator
 
 from biddable.errors import FileError, InputError
-from biddable.tasks.chats import read_chat
-from biddable.tasks.rows import Row, parsed, read_values
+from biddable.tasks.chats import from_json, read_chat
+from biddable.tasks.rows import Row, parsed, require_rows
 from biddable.types import Chat, Check, Task
 
 
@@ -36,15 +35,15 @@ class _Example(BaseModel):
     @field_validator("instruction_id_list", mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return _from_json_text(value)
+        return from_json(value)
 
     @field_validator("kwargs", mode="before")
     @classmethod
     def _one_each(cls, value: Any) -> Any:
-        value = _from_json_text(value)
+        value = from_json(value)
         if not isinstance(value, list):
             return value
-        entries = [_from_json_text(entry) for entry in value]
+        entries = [from_json(entry) for entry in value]
         return [{} if entry is None else entry for entry in entries]
 
 
@@ -62,19 +61,11 @@ def load_ifeval(path: str | Path) -> list[Task]:
     tasks: list[Task] = []
     places: dict[str, str] = {}
     for row in require_rows(path):
-        task = _task(row)
+        task = read_task(row)
         if (first := places.setdefault(task.id, row.name)) != row.name:
             raise FileError(row.where, f"key: the same as in {first}")
         tasks.append(task)
     return tasks
-
-
-def require_rows(path: str | Path) -> list[Row]:
-    """The rows of a file, those of lm-eval's samples as well. Raises FileError also where there is none."""
-    rows = read_values(path)
-    if not rows:
-        raise FileError(path, "expected at least one line of JSON")
-    return rows
 
 
 def prompt_of(row: Row, value: dict[str, Any]) -> Chat:
@@ -88,12 +79,13 @@ def prompt_of(row: Row, value: dict[str, Any]) -> Chat:
     return chat
 
 
-def _task(row: Row) -> Task:
+def read_task(row: Row) -> Task:
+    """The task that a row holds. Raises FileError: it is malformed."""
     value = row.value
     if isinstance(value, dict) and isinstance(value.get("doc"), dict):
         value = value["doc"]
     if isinstance(value, dict) and "kwargs" in value:
-        kwargs, ids = (_from_json_text(value.get(name)) for name in ("kwargs", "instruction_id_list"))
+        kwargs, ids = (from_json(value.get(name)) for name in ("kwargs", "instruction_id_list"))
         if isinstance(kwargs, dict | None) and isinstance(ids, list):
             value = {**value, "kwargs": [kwargs] * len(ids)}
     example = parsed(Row(value, row.where, row.name), _Example, strict=True)
@@ -111,14 +103,3 @@ def task_id(key: str | int | float | None) -> str:
     """A row's key as the id of its task; empty where there is none."""
     # Tables that lack a key somewhere write whole numbers as 7.0.
     return "" if key is None else re.sub(r"^(-?\d+)\.0+$", r"\1", str(key))
-
-
-def _from_json_text(value: Any) -> Any:
-    """What a text says in JSON, where it does and that is a list, an object or null; else the value."""
-    if not isinstance(value, str):
-        return value
-    try:
-        found = json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-    return found if found is None or isinstance(found, list | dict) else value

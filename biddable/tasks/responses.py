@@ -9,8 +9,8 @@ from typing import Any
 
 from biddable.errors import FileError, InputError, shown
 from biddable.tasks.chats import asked, read_chat
-from biddable.tasks.ifeval import require_rows, task_id
-from biddable.tasks.rows import Row
+from biddable.tasks.ifeval import task_id
+from biddable.tasks.rows import Row, require_rows
 from biddable.types import FinishReason, Response, Task
 
 _PROMPTS = ("prompt", "messages", "conversations", "instruction")

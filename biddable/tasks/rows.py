@@ -1,34 +1,46 @@
-"""Reading the rows of a file that somebody else wrote: JSON lines or one JSON list, packed by gzip or not."""
+"""Reading the rows of files that somebody else wrote: JSON, CSV, TSV and Parquet, packed by gzip or not.
+
+This is the only place that opens such files. What the rows mean is for the modules beside this one to say.
+"""
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
+import sys
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
-from biddable.errors import FileError, shown
+from biddable.errors import EndpointError, FileError, MissingDependency, shown
 from biddable.runs.codec import first_problem
 from biddable.runs.files import parse_json, read_bytes
+from biddable.runs.folder import artifact_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _GZIP = b"\x1f\x8b"
 _POINTER = b"version https://git-lfs.github.com/spec/"
-_EXPECTED = "expected JSON lines or a JSON list, as they are or packed by gzip"
+_PARQUET = b"PAR1"
+_EXPECTED = "expected JSON lines, a JSON list, CSV, TSV or Parquet, as they are or packed by gzip"
 _OTHERS = {
     _POINTER: "is a Git LFS pointer, not the file (`git lfs pull` fetches the file)",
-    b"PAR1": f"is a Parquet file, {_EXPECTED}",
     b"PK\x03\x04": f"is a ZIP archive, {_EXPECTED}",
     b"(\xb5/\xfd": f"is packed by Zstandard, {_EXPECTED}",
     b"BZh": f"is packed by bzip2, {_EXPECTED}",
     b"\xfd7zXZ": f"is packed by xz, {_EXPECTED}",
 }
 """What a file may be by its first bytes, none of which begins JSON."""
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", *_DELIMITERS)
+"""The files of a folder that are data."""
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -59,21 +71,72 @@ class Row:
     name: str
 
 
-def read_values(path: str | Path) -> list[Row]:
-    """The values of a file of JSON lines, blank ones skipped, or of one JSON list.
-
-    The text is UTF-8, UTF-16 or UTF-32, with or without a byte order mark, and may be packed by gzip. A file
-    that holds one object over several lines is one row. NaN is read as null.
+def source_files(source: str | Path) -> list[Path]:
+    """The files that a source names: itself; those of a folder, by name; or the data that a run left.
 
     Raises:
-        FileError: the file is missing or unreadable, of another kind (which is named), or not JSON; or an
-            object has a field twice.
+        FileError: a folder without a data file, or a run that left no data.
     """
-    text = _text(path)
+    path = artifact_of(source, "data")
+    if not path.is_dir():
+        return [path]
+    inner = sorted(each for each in path.rglob("*") if _suffix(each) in _SUFFIXES and each.is_file())
+    files = [file for file in inner if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not files:
+        raise FileError(path, f"a folder without a file whose name ends in {', '.join(_SUFFIXES)} (or .gz)")
+    return files
+
+
+def read_hub(source: str) -> list[Row]:
+    """The rows of a data set of the hub: ``hf:OWNER/NAME``, ``/CONFIG`` and ``:SPLIT`` (else train) after it.
+
+    Raises:
+        MissingDependency: the package ``datasets`` is not there.
+        FileError: there is no such data set, configuration or split.
+        EndpointError: the hub cannot be reached.
+    """
+    name, _, split = source.removeprefix("hf:").partition(":")
+    owner, *rest = name.split("/", 2)
+    import httpx
+
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingDependency("datasets", "pip install datasets") from error
+    try:
+        config = rest[1] if len(rest) > 1 else None
+        table = datasets.load_dataset("/".join([owner, *rest[:1]]), config, split=split or "train")
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise FileError(source, f"the hub has no such data set that may be read: {error}") from error
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        raise FileError(source, f"cannot be read: {error}") from error
+    except (OSError, httpx.HTTPError) as error:
+        raise EndpointError(f"{source}: the hub cannot be reached: {error}") from error
+    return _numbered(table.to_list(), source)
+
+
+def read_values(path: str | Path) -> list[Row]:
+    """The values of a file: JSON lines (blank ones skipped), a JSON list, CSV or TSV with a header, Parquet.
+
+    Which it is follows from its name for CSV and TSV, for the others from what it holds. Text is UTF-8,
+    UTF-16 or UTF-32, with or without a byte order mark; any may be packed by gzip. A file that holds one JSON
+    object over several lines is one row. NaN is read as null. Cells of CSV and TSV are texts, as they stand.
+
+    Raises:
+        FileError: the file is missing or unreadable, of another kind (which is named), or damaged; or an
+            object has a field twice, a header a column twice, a line more or fewer cells than the header.
+    """
+    data = _unpacked(path)
+    if data.startswith(_PARQUET):
+        return _parquet(data, path)
+    if _suffix(Path(path)) == ".parquet":
+        raise FileError(path, "is no Parquet file, as its name has it")
+    text = _text(data, path)
+    if delimiter := _DELIMITERS.get(_suffix(Path(path))):
+        return _table(text, path, delimiter)
     first = text.lstrip()[:1]
     if first == "[":
-        values = parse_json(text.encode(), path, first_line=1, **_HOOKS)
-        return [Row(value, f"{path}: row {n}", f"row {n}") for n, value in enumerate(values, 1)]
+        return _numbered(parse_json(text.encode(), path, first_line=1, **_HOOKS), path)
     if first == "{" and (whole := _object(text)) is not None:
         return [Row(whole, f"{path}:1", "line 1")]
     return [
@@ -84,6 +147,14 @@ def read_values(path: str | Path) -> list[Row]:
     ]
 
 
+def require_rows(path: str | Path) -> list[Row]:
+    """The rows of a file (see ``read_values``). Raises FileError also where there is none."""
+    rows = read_values(path)
+    if not rows:
+        raise FileError(path, "holds no rows")
+    return rows
+
+
 def read_rows(path: str | Path, row: type[Model]) -> list[Model]:
     """Every row of a file, read as one published format has it.
 
@@ -91,10 +162,7 @@ def read_rows(path: str | Path, row: type[Model]) -> list[Model]:
         FileError: the file cannot be read, holds no rows, or a row (the first such is named) is not as it
             should be.
     """
-    values = read_values(path)
-    if not values:
-        raise FileError(path, "expected a JSON list of rows")
-    return [parsed(value, row) for value in values]
+    return [parsed(value, row) for value in require_rows(path)]
 
 
 def parsed(row: Row, model: type[Model], *, strict: bool = False) -> Model:
@@ -107,7 +175,16 @@ def parsed(row: Row, model: type[Model], *, strict: bool = False) -> Model:
         raise FileError(row.where, f"{field}: {problem}" if field else "expected a JSON object") from error
 
 
-def _text(path: str | Path) -> str:
+def _suffix(path: Path) -> str:
+    """How a file's name ends, without what says that it is packed."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+
+
+def _numbered(values: Sequence[Any], source: str | Path) -> list[Row]:
+    return [Row(value, f"{source}: row {n}", f"row {n}") for n, value in enumerate(values, 1)]
+
+
+def _unpacked(path: str | Path) -> bytes:
     data = read_bytes(path)
     if data.startswith(_GZIP):
         try:
@@ -117,13 +194,53 @@ def _text(path: str | Path) -> str:
     for start, problem in _OTHERS.items():
         if data.startswith(start):
             raise FileError(path, problem)
+    return data
+
+
+def _parquet(data: bytes, path: str | Path) -> list[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        # Times, decimals and bytes become what JSON has: rows are written again as JSON.
+        return _numbered(to_jsonable_python(table.to_pylist(), bytes_mode="base64"), path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FileError(path, f"cannot be read as Parquet: {' '.join(str(error).split())}") from error
+
+
+def _table(text: str, path: str | Path, delimiter: str) -> list[Row]:
+    """The rows of a text of delimited cells, of which the first line names the columns."""
+    csv.field_size_limit(sys.maxsize)  # else a cell of 128 kB, an article say, is refused
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[Row] = []
+    start = 1
+    try:
+        header = next(lines, [])
+        if twice := {name for name in header if header.count(name) > 1}:
+            raise FileError(path, f"two columns have the name {shown(min(twice))}", line=1)
+        start = lines.line_num + 1
+        for cells in lines:
+            if cells and len(cells) != len(header):
+                raise FileError(path, f"{len(cells)} cells, the header has {len(header)}", line=start)
+            if cells:
+                value = dict(zip(header, cells, strict=True))
+                rows.append(Row(value, f"{path}:{start}", f"line {start}"))
+            start = lines.line_num + 1
+    except csv.Error as error:
+        raise FileError(path, f"not {'CSV' if delimiter == ',' else 'TSV'}: {error}", line=start) from error
+    return rows
+
+
+def _text(data: bytes, path: str | Path) -> str:
     encoding = json.detect_encoding(data)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         if encoding.startswith("utf-8"):
             line = data.count(b"\n", 0, error.start) + 1
-            raise FileError(path, "not UTF-8 text", line=line) from error
+            hint = "`iconv -f cp1252 -t utf-8` turns the text of older Windows programs into it"
+            raise FileError(path, f"not UTF-8 text ({hint})", line=line) from error
         raise FileError(path, f"not {encoding.upper()} text, as its first bytes have it") from error
 
 

@@ -123,7 +123,7 @@ def test_the_first_instruction_may_be_empty(tmp_path):
         ("style", [row(1, 0), {"level": 1}], "row 2: example_id: field required"),
         ("style", [*style_rows(), *(row(3, n, instruction="") for n in range(6))], "of level 1 is empty"),
         ("style", [row(1, 0), "text"], "row 2: expected a JSON object"),
-        ("style", [], "expected a JSON list of rows"),
+        ("style", [], "holds no rows"),
         ("style", {"rows": []}, ":1: example_id: field required"),
     ],
 )

@@ -45,7 +45,7 @@ def test_the_published_layout_is_read_whole(tmp_path):
         ([PAIRS[0], {**PAIRS[1], "label": 0}], "row 2: label: input should be 1 or 2"),
         ([{"input": "Say yes.", "output_1": "Yes.", "label": 1}], "row 1: output_2: field required"),
         ([{**PAIRS[0], "output_1": None}], "row 1: output_1: input should be a valid string"),
-        ([], "expected a JSON list of rows"),
+        ([], "holds no rows"),
     ],
 )
 def test_malformed_rows(tmp_path, pairs, problem):

@@ -66,7 +66,7 @@ def test_an_empty_file_has_no_rows(file):
             " is a Git LFS pointer, not the file",
         ),
         (gzip.compress(b"version https://git-lfs.github.com/spec/v1\n", mtime=0), " is a Git LFS pointer"),
-        (b"PAR1\x15\x04", " is a Parquet file"),
+        (b"PAR1\x15\x04", ": cannot be read as Parquet"),
         (b"PK\x03\x04", " is a ZIP archive"),
         (gzip.compress(LINES.encode(), mtime=0)[:-9], " is packed by gzip and damaged"),
         (b"\x1f\x8bnonsense", " is packed by gzip and damaged"),
