@@ -60,6 +60,23 @@ def load_judge(spec: str | Path) -> Judge:
         raise error.at(f"judge {name}") from None
 
 
+def judge_identity(spec: str | Path) -> str:
+    """What tells the weights behind a judge's name from others under it; the name where it has none here.
+
+    Raises:
+        ModelError: there is no model in the folder.
+    """
+    from biddable.models.load import model_identity
+
+    named, _ = _split(str(spec))
+    name, _, argument = named.partition(":")
+    model: str | Path | None = argument if name in ("lm", "hf") else None
+    if model is None and Path(named).is_dir():
+        model = _left_judge(named)
+    identity = model_identity(model) if model else ""
+    return str(spec) if identity == str(model or "") else identity
+
+
 def rule_judge(strict: bool = True, fixed: bool = False) -> Judge:
     """The checks of the tasks (see ``RuleJudge``)."""
     from biddable.judges.ifeval.judge import RuleJudge
@@ -95,13 +112,17 @@ def run_judge(folder: str, threshold: float | None = None, batch_size: int = 16)
     """The judge that a run left, in ``artifacts/judge`` or as a reward model in ``artifacts/model``."""
     from biddable.judges.reward import RewardJudge
 
-    for inner in ("artifacts/judge", "judge", "artifacts/model", "model"):
-        if _is_reward_model(Path(folder, inner)):
-            return RewardJudge(Path(folder, inner), threshold, batch_size)
+    if left := _left_judge(folder):
+        return RewardJudge(left, threshold, batch_size)
     raise ModelError(
         f"{folder}: no judge in it (expected a sequence classifier of one label in artifacts/judge or "
         f"artifacts/model; a language model judges as lm:{folder}, a classifier's own folder as hf:{folder})"
     )
+
+
+def _left_judge(folder: str) -> Path | None:
+    inner = (Path(folder, name) for name in ("artifacts/judge", "judge", "artifacts/model", "model"))
+    return next(filter(_is_reward_model, inner), None)
 
 
 def _is_reward_model(folder: Path) -> bool:

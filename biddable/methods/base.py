@@ -8,7 +8,7 @@ class of ``biddable.config``, which may hold others), ``presets`` are settings f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any, ClassVar
 from biddable import config as configs
 from biddable import registry
 from biddable.errors import InputError, MissingDependency
+from biddable.judges.load import judge_identity
 from biddable.models.load import model_identity
 from biddable.runs.figures import Figure, save_figures
 from biddable.runs.files import content_digest
 from biddable.runs.folder import is_run
 from biddable.runs.results import Results
 from biddable.runs.run import Run
+from biddable.tasks.data import HUB, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def run(
 
 
 def _by_content(value: Any) -> Any:
-    """Settings with a digest in the place of each file or folder that is there.
+    """Settings with a digest in the place of each file or folder that is there, or data set of the hub.
 
     So a changed file is another run, and a moved one is not.
     """
@@ -133,6 +135,8 @@ def _by_content(value: Any) -> Any:
         return {name: _by_content(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_by_content(part) for part in value]
+    if isinstance(value, Path) and str(value).startswith(HUB):
+        return digest(value)
     if isinstance(value, Path) and (value.is_file() or value.is_dir()):
         return content_digest(value / "artifacts" if is_run(value) else value)  # its logs do not count
     return value
@@ -141,21 +145,22 @@ def _by_content(value: Any) -> Any:
 def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
-    A setting that names a model is called ``model``, or its name ends in ``_model``; one that names
-    several, ``models``.
+    A setting that names a model is called ``model``, or its name ends in ``_model``; so with ``judge``, and
+    with ``models`` for several.
     """
-    digests = {name: (value, model_identity(value)) for name, value in _models(config)}
+    digests = {name: (value, identity(value)) for name, value, identity in _weighty(config)}
     local = {name: digest for name, (value, digest) in digests.items() if digest != value}
     return {"weights": local} if local else {}
 
 
-def _models(config: Any) -> Iterator[tuple[str, str]]:
-    for setting in configs.walk(type(config), config):
-        last = setting.name.rpartition(".")[2]
-        if setting.default and (last == "model" or last.endswith("_model")):
-            yield setting.name, str(setting.default)
-        elif setting.default and (last == "models" or last.endswith("_models")):
-            yield from ((f"{setting.name}[{at}]", str(value)) for at, value in enumerate(setting.default))
+def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
+    """The name and value of each setting that may name weights, and what tells those from others."""
+    for name, value in ((each.name, each.default) for each in configs.walk(type(config), config)):
+        kind = name.rpartition(".")[2].rpartition("_")[2]
+        if value and kind == "models":
+            yield from ((f"{name}[{at}]", str(part), model_identity) for at, part in enumerate(value))
+        elif value and kind in ("model", "judge"):
+            yield name, str(value), model_identity if kind == "model" else judge_identity
 
 
 def show(run: Run, figures: list[Figure]) -> None:

@@ -13,9 +13,7 @@ from biddable import registry
 from biddable.config import Count, Positive, settings
 from biddable.errors import InputError, RunError
 from biddable.methods import base
-from biddable.methods.act.words_as_beacons import WordsAsBeacons
 from biddable.methods.base import About, Method, configure
-from biddable.methods.improve.spar.controlled import SparControlled
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 
@@ -27,6 +25,7 @@ class Training:
     lr: Positive = 1e-4
     epochs: Count = 1
     teacher_model: str = ""
+    judge: str = "rules"
 
 
 @settings
@@ -65,7 +64,12 @@ def identity(**options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("options", [{"actor.lr": 0.2}, {"actor": {"lr": 0.2}}], ids=str)
 def test_inner_settings_are_addressed_by_dotted_name_or_nested(options: dict[str, Any]) -> None:
-    assert base.run("nested", **options).metrics["actor"] == {"lr": 0.2, "epochs": 3, "teacher_model": ""}
+    assert base.run("nested", **options).metrics["actor"] == {
+        "lr": 0.2,
+        "epochs": 3,
+        "teacher_model": "",
+        "judge": "rules",
+    }
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,28 @@ def test_weights_that_any_setting_names_belong_to_a_run(monkeypatch: pytest.Monk
     assert "weights" not in identity()
 
 
+def test_a_judge_belongs_to_a_run_by_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    reward = Path("rm/artifacts/judge")
+    reward.mkdir(parents=True)
+    (reward / "config.json").write_text('{"architectures": ["LlamaForSequenceClassification"]}')
+    (reward / "model.safetensors").write_text("1")
+    specs = ("rm", "rm?threshold=1", "hf:rm/artifacts/judge", "lm:rm/artifacts/judge")
+    first = [identity(**{"actor.judge": spec})["weights"] for spec in specs]
+    assert first == [first[0]] * 4
+    assert first[0].keys() == {"actor.judge"}
+    (reward / "model.safetensors").write_text("22")
+    assert identity(**{"actor.judge": "rm"})["weights"] != first[0]
+    for spec in ("rules", "lm:smollm2?votes=3", "hf:owner/name"):
+        assert "weights" not in identity(**{"actor.judge": spec})
+
+
+def test_data_of_the_hub_belong_to_a_run_by_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "digest", lambda source: f"rows of {source}")
+    assert identity(data="hf:owner/name:train")["data"] == "rows of hf:owner/name:train"
+
+
 def test_a_family_is_a_folder_or_declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [each.family() for each in (SparControlled, WordsAsBeacons, Nested)] == ["improve", "act", "other"]
+    inside = type("Inside", (Nested,), {"__module__": "biddable.methods.improve.paper.method"})
+    assert [inside.family(), Nested.family()] == ["improve", "other"]
     monkeypatch.setattr(Nested, "about", replace(Nested.about, family="measure"))
     assert Nested.family() == "measure"
