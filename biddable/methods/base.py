@@ -157,7 +157,7 @@ def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
     """The name and value of each setting that may name weights, and what tells those from others."""
     for name, value in ((each.name, each.default) for each in configs.walk(type(config), config)):
         kind = name.rpartition(".")[2].rpartition("_")[2]
-        if value and kind == "models":
+        if kind == "models" and isinstance(value, tuple | list):
             yield from ((f"{name}[{at}]", str(part), model_identity) for at, part in enumerate(value))
         elif value and kind in ("model", "judge"):
             yield name, str(value), model_identity if kind == "model" else judge_identity

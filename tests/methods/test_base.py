@@ -34,6 +34,7 @@ class NestedConfig:
 
     model: str = "smollm2"
     models: tuple[str, ...] = ()
+    base_models: int = 3
     actor: Training = Training(lr=1e-3, epochs=3)
     data: Path | None = None
     more: tuple[Path, ...] = ()
