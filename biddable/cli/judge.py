@@ -64,7 +64,7 @@ def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: b
     \b
     Examples:
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl
-      biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --judge lm:smollm2?votes=3
+      biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --judge 'lm:smollm2?votes=3'
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --json
     """
     from biddable.judges.ifeval import evaluate
