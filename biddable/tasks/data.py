@@ -9,28 +9,39 @@ row that cannot be read ends the reading, with one line that names the file, the
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from biddable.errors import FileError, InputError, shown
 from biddable.runs.codec import digest as values_digest
-from biddable.runs.files import content_digest
+from biddable.runs.codec import jsonable
+from biddable.runs.files import content_digest, replacing, write_atomic
 from biddable.runs.folder import artifact_of, is_run
-from biddable.tasks import chats
-from biddable.tasks.chats import asked, from_json, learned, messages, one_of, read_chat, sendable, transcript
-from biddable.tasks.ifeval import read_task, task_id
+from biddable.tasks.chats import transcript
+from biddable.tasks.formats import (
+    SHAPES,
+    UnknownShapeError,
+    conversation_of,
+    example_of,
+    preference_of,
+    prompt_of,
+    task_of,
+)
 from biddable.tasks.rows import Row, read_hub, read_values, source_files
-from biddable.types import Chat, Check, Conversation, Preference, Prompt, Task
+from biddable.types import Chat, Check, Conversation, Message, Preference, Prompt, Task, user
 
 Noun = TypeVar("Noun")
 
 HUB = "hf:"
 """What the name of a data set of the hub begins with."""
 
+_SPEAKERS = {"user": "human", "assistant": "gpt"}
 _LISTS = ("data", "rows", "examples", "instances", "Instances")
 """Under what names a JSON object holds its rows."""
+
 
 def read_conversations(source: str | Path) -> list[Conversation]:
     """Chats to learn from. All turns of the assistant's are learned, but those that the data mark otherwise.
@@ -67,6 +78,54 @@ def read_prompts(source: str | Path) -> list[Prompt]:
     An answer at the end of a chat is left off. Raises FileError.
     """
     return _read(source, prompt_of, "prompts")
+
+
+def write_conversations(
+    path: str | Path,
+    conversations: Sequence[Conversation],
+    form: Literal["messages", "sharegpt", "alpaca"] = "messages",
+) -> None:
+    """Write conversations, whole or not at all: JSON lines, a JSON list or Parquet, as the name ends.
+
+    Turns that are not learned are marked by ``weight`` 0 (messages) or ``loss`` false (ShareGPT). Alpaca's
+    form holds pairs of the user's and the assistant's turns, after a system turn or none, all learned.
+
+    Raises:
+        InputError: the name ends in something else, or a conversation (named) would not be read back equal.
+        StorageError: the disk is full, permission is missing …; so in the writers below.
+    """
+    rows = {"messages": _messages_row, "sharegpt": _sharegpt_row, "alpaca": _alpaca_row}
+    if form not in rows:
+        raise InputError("form", form, f"one of {', '.join(rows)}")
+    _write(path, conversations, rows[form], conversation_of, "conversations")
+
+
+def write_preferences(path: str | Path, preferences: Sequence[Preference]) -> None:
+    """Write pairs in TRL's columns: prompt, chosen and rejected, each a list of messages. See above."""
+    _write(path, preferences, _preference_row, preference_of, "preferences")
+
+
+def write_examples(path: str | Path, examples: Sequence[Task]) -> None:
+    """Write tasks with references: key, prompt and references. See ``write_conversations``."""
+    _write(path, examples, _task_row, example_of, "examples")
+
+
+def write_tasks(path: str | Path, tasks: Sequence[Task]) -> None:
+    """Write tasks in IFEval's form: key, prompt, instruction_id_list and kwargs. See above.
+
+    What IFEval's form has no column for stands in ``references`` and ``meta``. Arguments that are None are
+    not written: to the rules they are arguments that were not given.
+    """
+    given = [
+        replace(task, checks=tuple(Check(check.id, _given(check.args)) for check in task.checks))
+        for task in tasks
+    ]
+    _write(path, given, _task_row, task_of, "tasks")
+
+
+def write_prompts(path: str | Path, prompts: Sequence[Prompt]) -> None:
+    """Write chats as ``messages`` and raw text as ``text``. See ``write_conversations``."""
+    _write(path, prompts, _prompt_row, prompt_of, "prompts")
 
 
 def digest(source: str | Path) -> str:
@@ -143,14 +202,13 @@ def _read(source: str | Path, build: Callable[[Row], Noun], kind: str) -> list[N
 
 
 def _distinct(source: str | Path, build: Callable[[Row], Task], kind: str) -> list[Task]:
-    """Tasks of which no two have one id: those without a key are named by their file as well, if need be."""
-    files = 1 if str(source).startswith(HUB) else len(source_files(source))
+    """Tasks of which no two have one id: where a row has no key, its file and place are added to the id."""
     places: dict[str, Row] = {}
 
     def build_named(row: Row) -> Task:
         task = build(row)
-        if task.id == _place(row) and files > 1:
-            task = replace(task, id=f"{Path(row.where.rsplit(':', 1)[0]).name}:{task.id}")
+        if task.id in places and not row.value.get("key"):
+            task = replace(task, id=f"{task.id} ({Path(row.where).name})")
         if (first := places.setdefault(task.id, row)) is not row:
             raise FileError(row.where, f"key: {shown(task.id)} is that of {first.where} as well")
         return task
@@ -195,3 +253,116 @@ def _columns(value: Any) -> str:
     return f"has the columns {', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}"
 
 
+def _write(
+    path: str | Path,
+    nouns: Sequence[Noun],
+    write: Callable[[Noun], dict[str, Any]],
+    read: Callable[[Row], Noun],
+    field: str,
+) -> None:
+    """Write a row for each noun, after making sure that each is read back as it was."""
+    path = Path(path)
+    if path.suffix not in (".jsonl", ".json", ".parquet"):
+        raise InputError("path", str(path), "a name that ends in .jsonl, .json or .parquet")
+    rows, lines = [], []
+    for index, noun in enumerate(nouns):
+        where = f"{field}[{index}]"
+        expected = f"what its form can hold: it would not be read back from {path.name} as it is"
+        try:
+            line = json.dumps(row := write(noun), ensure_ascii=False, allow_nan=False)
+            line.encode()
+            same = jsonable(read(Row(json.loads(line), where, where))) == jsonable(noun)
+        except InputError as error:
+            raise error.at(where) from None
+        except (UnknownShapeError, ValueError, TypeError, AttributeError):
+            same = False
+        if not same:
+            raise InputError(where, noun, expected)
+        rows.append(row)
+        lines.append(line)
+    if path.suffix == ".jsonl":
+        write_atomic(path, "".join(f"{line}\n" for line in lines))
+    elif path.suffix == ".json":
+        write_atomic(path, "[" + ",\n".join(lines) + "]\n")
+    else:
+        _write_parquet(path, rows)
+
+
+def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows as columns; what has another form in each row (``kwargs``, ``meta``) as JSON text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cells = [
+        {name: json.dumps(held) if name in ("kwargs", "meta") else held for name, held in row.items()}
+        for row in rows
+    ]
+    if any(isinstance(row.get("prompt"), list) for row in cells):
+        for row in cells:
+            if isinstance(row["prompt"], str):
+                row["prompt"] = _messages(user(row["prompt"]))
+    names = list(dict.fromkeys(name for row in cells for name in row))
+    table = pa.Table.from_pydict({name: [row.get(name) for row in cells] for name in names})
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _messages_row(conversation: Conversation) -> dict[str, Any]:
+    return {"messages": _turns(conversation, ("role", "content"), {}, ("weight", 0))}
+
+
+def _sharegpt_row(conversation: Conversation) -> dict[str, Any]:
+    return {"conversations": _turns(conversation, ("from", "value"), _SPEAKERS, ("loss", False))}
+
+
+def _turns(
+    conversation: Conversation, names: tuple[str, str], speakers: dict[str, str], unlearned: tuple[str, Any]
+) -> list[dict[str, Any]]:
+    who, what = names
+    turns: list[dict[str, Any]] = []
+    for message, trained in zip(conversation.chat, conversation.trained, strict=True):
+        turn = {who: speakers.get(message.role, message.role), what: message.content}
+        turns.append(turn if trained or message.role != "assistant" else turn | dict([unlearned]))
+    return turns
+
+
+def _alpaca_row(conversation: Conversation) -> dict[str, Any]:
+    system = [turn.content for turn in conversation.chat if turn.role == "system"]
+    *earlier, asked, answer = (turn.content for turn in conversation.chat[len(system) :])
+    row: dict[str, Any] = {"instruction": asked, "input": "", "output": answer}
+    if system:
+        row["system"] = system[0]
+    if earlier:
+        row["history"] = [list(pair) for pair in zip(earlier[::2], earlier[1::2], strict=True)]
+    return row
+
+
+def _preference_row(pair: Preference) -> dict[str, Any]:
+    answers = {"chosen": pair.chosen, "rejected": pair.rejected}
+    row: dict[str, Any] = {"prompt": _messages(pair.prompt)}
+    row |= {name: _messages((Message("assistant", text),)) for name, text in answers.items()}
+    return row | ({"meta": pair.meta} if pair.meta else {})
+
+
+def _task_row(task: Task) -> dict[str, Any]:
+    text = task.prompt[0].content if [turn.role for turn in task.prompt] == ["user"] else None
+    prompt = _messages(task.prompt) if text is None or transcript(text) else text
+    row: dict[str, Any] = {"key": task.id, "prompt": prompt}
+    if task.checks:
+        row["instruction_id_list"] = [check.id for check in task.checks]
+        row["kwargs"] = [check.args for check in task.checks]
+    if task.references:
+        row["references"] = list(task.references)
+    return row | ({"meta": task.meta} if task.meta else {})
+
+
+def _prompt_row(prompt: Prompt) -> dict[str, Any]:
+    return {"text": prompt} if isinstance(prompt, str) else {"messages": _messages(prompt)}
+
+
+def _messages(chat: Chat) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in chat]
+
+
+def _given(args: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in args.items() if value is not None}

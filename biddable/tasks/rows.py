@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
@@ -212,13 +212,23 @@ def _parquet(data: bytes, path: str | Path) -> list[Row]:
 def _table(text: str, path: str | Path, delimiter: str) -> list[Row]:
     """The rows of a text of delimited cells, of which the first line names the columns."""
     csv.field_size_limit(sys.maxsize)  # else a cell of 128 kB, an article say, is refused
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return _cells(text, path, delimiter, csv.QUOTE_MINIMAL)
+    except FileError:
+        if delimiter == ",":
+            raise
+        # There are two kinds of TSV; in the other, a quotation mark is a character like any.
+        return _cells(text, path, delimiter, csv.QUOTE_NONE)
+
+
+def _cells(text: str, path: str | Path, delimiter: str, quoting: Literal[0, 3]) -> list[Row]:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
     rows: list[Row] = []
     start = 1
     try:
         header = next(lines, [])
-        if twice := {name for name in header if header.count(name) > 1}:
-            raise FileError(path, f"two columns have the name {shown(min(twice))}", line=1)
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise FileError(path, f"two columns have the name {shown(twice[0])}", line=1)
         start = lines.line_num + 1
         for cells in lines:
             if cells and len(cells) != len(header):
