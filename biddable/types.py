@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "error"]
+Prediction = Literal["higher", "lower", "equal"]
 VerdictOnClaim = Literal["held", "not shown", "contradicted"]
+RoleOfComparison = Literal["claim", "control"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +143,19 @@ class Episode:
 class Comparison:
     """A method beside its baseline on one metric over the same cases.
 
-    ``baseline`` and ``method`` are the metric's means, ``difference`` is method minus baseline,
-    ``interval`` its 95 % confidence interval, ``n`` the number of cases per seed. ``predicted`` is
-    the paper's claim as a sign ("higher", "lower" or "equal"); ``verdict`` says what came of it.
+    Attributes:
+        metric: what is measured.
+        baseline, method: the metric's means.
+        difference: method minus baseline.
+        interval: its 95 % confidence interval.
+        n: cases per seed.
+        seeds: the seeds.
+        predicted: the paper's claim as a sign.
+        verdict: what came of the claim; None for a control.
+        baseline_name, method_name: what is compared.
+        role: "control" where our own construction fixes the outcome, which then claims nothing.
+        interval_kind: what the interval is and over what ("t over 5 seeds"); empty where it is not known.
+        p_value: two-sided, exact sign flips of the seeds' differences; None below 6 seeds.
     """
 
     metric: str
@@ -153,7 +165,10 @@ class Comparison:
     interval: tuple[float, float]
     n: int
     seeds: tuple[int, ...]
-    predicted: Literal["higher", "lower", "equal"]
-    verdict: VerdictOnClaim
+    predicted: Prediction
+    verdict: VerdictOnClaim | None
     baseline_name: str = "baseline"
     method_name: str = "method"
+    role: RoleOfComparison = "claim"
+    interval_kind: str = ""
+    p_value: float | None = None

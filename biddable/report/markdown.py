@@ -25,12 +25,13 @@ def results_markdown(results: Results) -> str:
             f"{signed(one.difference, row.places)} "
             f"[{', '.join(signed(end, row.places) for end in one.interval)}]",
             f"{one.n} × {len(one.seeds)}",
-            f"{one.verdict} (predicted {one.predicted})",
+            row.interval or "–",
+            row.outcome,
         )
         for row in verdict_rows(results.comparisons)
         for one in (row.comparison,)
     ]
-    columns = ("metric", "method", "against", "difference [95 %]", "cases × seeds", "claim")
+    columns = ("metric", "method", "against", "difference [95 %]", "cases × seeds", "interval", "claim")
     made = f"**{summary(results.comparisons)}.** {_cell(_made(results))}"
     notes = "\n".join(f"- {_cell(note)}" for note in results.notes)
     return "\n\n".join(filter(None, (made, _table(columns, rows), notes)))

@@ -12,7 +12,7 @@ from biddable.report.formats import number, signed
 from biddable.report.verdicts import VerdictRow, summary, verdict_rows
 from biddable.runs.results import Results
 
-_STYLES = {"held": "bold cyan", "not shown": "dim", "contradicted": "bold yellow"}
+_STYLES = {"held": "bold cyan", "not shown": "dim", "contradicted": "bold yellow", "control": "dim"}
 
 
 def result_table(results: Results) -> Table:
@@ -45,17 +45,17 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 def _name(row: VerdictRow) -> Text:
     comparison = row.comparison
     against = f"\n{comparison.method_name} against {comparison.baseline_name}"
-    return Text(comparison.metric).append(against, style="dim")
+    name = Text(comparison.metric).append(against, style="dim")
+    return name.append(f"\n{row.interval}", style="dim") if row.interval else name
 
 
 def _cells(row: VerdictRow) -> list[Text]:
     """Baseline, method, difference with interval, verdict."""
     comparison, places = row.comparison, row.places
     low, high = (signed(end, places) for end in comparison.interval)
-    verdict = f"{comparison.verdict} (predicted {comparison.predicted})"
     return [
         Text(number(comparison.baseline, places)),
         Text(number(comparison.method, places)),
         Text(f"{signed(comparison.difference, places)} [{low}, {high}]"),
-        Text(verdict, style=_STYLES[comparison.verdict]),
+        Text(row.outcome, style=_STYLES[row.verdict]),
     ]

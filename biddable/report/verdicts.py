@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from biddable.report.formats import decimals
-from biddable.types import Comparison
+from biddable.types import Comparison, VerdictOnClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,24 @@ class VerdictRow:
             return f"{len(seeds)} seeds"
         return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
+    @property
+    def verdict(self) -> str:
+        """What came of the claim; ``control`` of what claims nothing."""
+        return self.comparison.verdict or "control"
+
+    @property
+    def outcome(self) -> str:
+        """``held (predicted higher)``, or ``control``."""
+        predicted = f" (predicted {self.comparison.predicted})"
+        return self.verdict + (predicted if self.comparison.role == "claim" else "")
+
+    @property
+    def interval(self) -> str:
+        """What the interval is over and, where it is known, the p-value; empty for results of old."""
+        p = self.comparison.p_value
+        exact = f"sign flips p = {p:.2g}" if p is not None else ""
+        return "; ".join(filter(None, (self.comparison.interval_kind, exact)))
+
 
 def verdict_rows(comparisons: Sequence[Comparison]) -> list[VerdictRow]:
     """One row per comparison. Rates are drawn on one scale, anything else on its own."""
@@ -41,17 +59,24 @@ def verdict_rows(comparisons: Sequence[Comparison]) -> list[VerdictRow]:
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:
-    """What came of the claims in one line."""
-    count = Counter(each.verdict for each in comparisons)
+    """What came of the claims in one line; controls are counted beside them."""
+    claims = [each for each in comparisons if each.role == "claim"]
+    controls = len(comparisons) - len(claims)
+    also = f"; {controls} control{'s' * (controls > 1)}" if controls else ""
+    return _claims(claims) + also
+
+
+def _claims(claims: Sequence[Comparison]) -> str:
+    count = Counter(each.verdict for each in claims)
     if not count:
         return "No claim was tested"
-    if len(comparisons) == 1:
-        return "The claim held" if count["held"] else f"The claim was {comparisons[0].verdict}"
-    total = len(comparisons)
+    if len(claims) == 1:
+        return "The claim held" if count["held"] else f"The claim was {claims[0].verdict}"
+    total = len(claims)
     if count["held"] == total:
         return f"All {total} claims held"
-    parts = [f"{count['held']} of {total} claims held"]
-    parts += [f"{count[word]} {word}" for word in ("not shown", "contradicted") if count[word]]
+    words: tuple[VerdictOnClaim, ...] = ("not shown", "contradicted")
+    parts = [f"{count['held']} of {total} claims held", *(f"{count[w]} {w}" for w in words if count[w])]
     return ", ".join(parts)
 
 

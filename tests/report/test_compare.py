@@ -143,6 +143,23 @@ def test_the_summary_counts_every_verdict(verdicts: tuple[Any, ...], line: str) 
     assert summary([replace(COMPARISONS[0], verdict=verdict) for verdict in verdicts]) == line
 
 
+def test_controls_are_counted_beside_the_claims() -> None:
+    control = replace(COMPARISONS[0], role="control", verdict=None)
+    assert summary([COMPARISONS[0], control]) == "The claim held; 1 control"
+    assert summary([control, control]) == "No claim was tested; 2 controls"
+
+
+def test_a_control_prints_its_numbers_and_no_verdict() -> None:
+    kind = "t over 3 seeds and 256 cases"
+    control = replace(COMPARISONS[0], role="control", verdict=None, interval_kind=kind, p_value=0.25)
+    results = Results(method="m", comparisons=[control], config={}, environment={}, timing={})
+    shown = printed(result_table(results))
+    assert "control" in shown
+    assert "+0.085" in shown
+    assert f"{kind}; sign flips p = 0.25" in shown
+    assert not any(word in shown for word in ("held", "not shown", "contradicted", "predicted"))
+
+
 def test_an_exact_tie_still_has_a_scale() -> None:
     tie = Comparison("m", 5.0, 5.0, 0.0, (0.0, 0.0), 3, (0,), "higher", "not shown")
     assert verdict_rows([tie])[0].scale == 1.0

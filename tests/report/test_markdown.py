@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def results() -> Results:
     compared = Comparison(
         "rules | followed", 0.25, 0.5, 0.25, (0.1, 0.4), 40, (0, 1), "higher", "held", "base", "spar_3"
     )
+    compared = replace(compared, interval_kind="t over 2 seeds and 40 cases", p_value=0.03125)
     return Results(
         method="spar",
         comparisons=[compared],
@@ -41,13 +43,21 @@ def test_comparisons_are_a_table_with_where_they_come_from_and_notes() -> None:
     assert results_markdown(results()).splitlines() == [
         "**The claim held.** 2026-01-02; 2 min 05 s; cpu Some CPU, cores 2, commit 0123456789",
         "",
-        "| metric | method | against | difference [95 %] | cases × seeds | claim |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| metric | method | against | difference [95 %] | cases × seeds | interval | claim |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
         r"| rules \| followed | spar\_3: 0.500 | base: 0.250 | +0.250 [+0.100, +0.400] | 40 × 2 "
-        "| held (predicted higher) |",
+        "| t over 2 seeds and 40 cases; sign flips p = 0.031 | held (predicted higher) |",
         "",
         "- the &lt;b> teacher",
     ]
+
+
+def test_a_control_claims_nothing() -> None:
+    [claim] = results().comparisons
+    control = replace(claim, role="control", verdict=None, interval_kind="", p_value=None)
+    lines = results_markdown(results().model_copy(update={"comparisons": [claim, control]})).splitlines()
+    assert lines[0].startswith("**The claim held; 1 control.**")
+    assert lines[5].endswith("| 40 × 2 | – | control |")
 
 
 def test_models_by_suite_with_a_dash_where_one_was_not_scored() -> None:

@@ -43,7 +43,7 @@ def job(folder: Path, executor: str = "in-process", seconds: float = 0.001) -> N
         run.publish(weights, "model")
         trained = read_json(weights / "weights.json")
         scores = run.map("scores", answers, lambda batch: [len(a.text) * trained for a in batch], float, 5)
-        comparison = compare("score", drawn, scores, seeds=(run.seed("scores"),), resamples=100)
+        comparison = compare("score", drawn, scores, seeds=(run.seed("scores"),))
         run.finish([comparison], metrics={"trained": trained, "scores": scores})
 
 

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import stats
 
 from biddable.errors import InputError
-from biddable.runs.compare import compare, mean_interval, verdict_on
+from biddable.runs.compare import compare, verdict_on
 
 
 def test_means_and_names() -> None:
@@ -26,23 +24,6 @@ def test_means_and_names() -> None:
     assert (found.baseline_name, found.method_name, found.predicted) == ("base", "spar", "higher")
 
 
-def test_the_interval_is_that_of_every_possible_draw() -> None:
-    """Few enough scores that all resamples can be listed: 2**2 draws of seeds times 3**3 of cases."""
-    scores = np.array([[0.0, 1.0, 5.0], [2.0, 2.0, 9.0]])
-    means = [
-        scores[np.ix_(seeds, cases)].mean()
-        for seeds in itertools.product(range(2), repeat=2)
-        for cases in itertools.product(range(3), repeat=3)
-    ]
-    low, high = mean_interval(scores, resamples=200_000)
-    grid = np.unique(means)
-    for bound, share in ((low, 0.025), (high, 0.975)):
-        nearest = grid[np.abs(grid - bound).argmin()]
-        assert bound == pytest.approx(nearest, abs=1e-9)
-        assert np.mean(np.array(means) < nearest - 1e-9) <= share + 0.005
-        assert np.mean(np.array(means) <= nearest + 1e-9) >= share - 0.005
-
-
 def test_pairing_takes_out_what_the_cases_have_in_common() -> None:
     rng = np.random.default_rng(0)
     baseline = rng.normal(0, 10, size=200)
@@ -52,48 +33,44 @@ def test_pairing_takes_out_what_the_cases_have_in_common() -> None:
     assert compare("score", baseline, method, seeds=(0,)).verdict == "held"
 
 
-def test_seeds_that_disagree_widen_the_interval() -> None:
+def test_one_score_of_each_seed_is_a_seed_and_no_case() -> None:
+    frames = compare("frames", [5.0, 6, 7, 9], [1.0, 3, 3, 4], seeds=(3, 4, 5, 6), predicted="lower")
+    assert (frames.n, frames.seeds, frames.interval_kind) == (1, (3, 4, 5, 6), "t over 4 seeds")
+    expected = stats.t.interval(0.95, 3, -4.0, stats.sem([-4, -3, -4, -5]))
+    assert frames.interval == pytest.approx(expected)
+    assert (frames.verdict, frames.p_value) == ("held", None)
+    chance = compare("AUC", 0.5, [0.9, 0.8, 0.7, 0.9, 0.8, 0.9], seeds=range(6))
+    assert (chance.baseline, chance.n, chance.p_value) == (0.5, 1, 2 / 64)
+
+
+def test_a_list_of_the_baseline_is_one_row_of_cases_where_the_method_has_rows() -> None:
+    found = compare("m", [0, 1, 1], [[0, 1, 1], [1, 1, 1], [0, 1, 0]], seeds=(0, 1, 2))
+    assert (found.baseline, found.n) == (pytest.approx(2 / 3), 3)
+    assert found.interval_kind == "t over 3 seeds and 3 cases"
+
+
+def test_where_nothing_depends_on_the_seed_it_is_not_counted() -> None:
+    ours, theirs = np.tile([1.0, 0, 1, 1], (3, 1)), [0.0, 0, 1, 0]
+    found = compare("m", theirs, ours, seeds=(0, 1, 2))
+    assert found.interval_kind == "t over 4 cases"
+    assert found.interval == compare("m", theirs, ours[:1], seeds=(0,)).interval
+
+
+def test_clusters_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 1, size=(5, 400))
-    narrow, wide = mean_interval(noise), mean_interval(noise + 3 * rng.normal(size=(5, 1)))
-    assert wide[1] - wide[0] > 5 * (narrow[1] - narrow[0])
+    method = np.repeat(rng.normal(0.5, 1, size=20), 10)
+    clusters = [i // 10 for i in range(200)]
+    alone = compare("m", np.zeros(200), method, seeds=(0,))
+    together = compare("m", np.zeros(200), method, seeds=(0,), clusters=clusters)
+    assert together.interval_kind == "t over 20 clusters of 200 cases"
+    assert together.difference == alone.difference
+    assert together.interval[0] < alone.interval[0] - 0.1
 
 
-@pytest.mark.parametrize(("seeds", "cases", "between_seeds"), [(1, 60, 0.0), (3, 60, 0.1), (8, 60, 0.1)])
-def test_coverage(seeds: int, cases: int, between_seeds: float) -> None:
-    rng = np.random.default_rng(1)
-    trials, covered = 300, 0
-    for trial in range(trials):
-        scores = (
-            rng.normal(0, between_seeds, (seeds, 1))
-            + rng.normal(0, 1, cases)
-            + rng.normal(0, 1, (seeds, cases))
-        )
-        low, high = mean_interval(scores, rng_seed=trial, resamples=500)
-        covered += low <= 0 <= high
-    assert 0.90 <= covered / trials <= 0.99
-
-
-@settings(max_examples=50)
-@given(
-    scores=st.lists(st.floats(-5, 5), min_size=2, max_size=12),
-    shift=st.floats(-3, 3),
-    resamples=st.integers(1, 400),
-)
-def test_intervals_move_and_turn_with_the_scores(scores: list[float], shift: float, resamples: int) -> None:
-    low, high = mean_interval(scores, resamples=resamples)
-    assert min(scores) - 1e-9 <= low <= high <= max(scores) + 1e-9
-    moved = mean_interval(np.array(scores) + shift, resamples=resamples)
-    assert moved == pytest.approx((low + shift, high + shift), abs=1e-9)
-    assert mean_interval(-np.array(scores), resamples=resamples) == pytest.approx((-high, -low), abs=1e-9)
-
-
-def test_the_same_seed_gives_the_same_interval_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = np.random.default_rng(0).normal(size=(1, 50))
-    assert mean_interval(scores) == mean_interval(scores)
-    assert mean_interval(scores) != mean_interval(scores, rng_seed=1)
-    monkeypatch.setattr("biddable.runs.compare._DRAWS_AT_ONCE", 10)
-    assert mean_interval(scores, resamples=1000) == pytest.approx((-0.27, 0.27), abs=0.2)
+def test_a_control_has_numbers_and_no_verdict() -> None:
+    found = compare("m", [0, 0, 0.1], [1, 1, 1], seeds=(0,), role="control")
+    assert (found.role, found.verdict) == ("control", None)
+    assert found.interval[0] > 0
 
 
 @pytest.mark.parametrize(
@@ -128,7 +105,9 @@ def test_equal_needs_a_margin() -> None:
         ([1, 2], [1, 2, 3], (0,), "baseline is '2 cases', expected the method's 3 cases"),
         ([[1, 2]] * 2, [[1, 2]] * 3, (0, 1, 2), "baseline is '2 rows', expected 1 row or the method's 3"),
         ([[1, 2]] * 2, [1, 2], (0,), "baseline is '2 rows'"),
-        ([1, 2], [1, 2], (0, 1), "seeds is"),
+        ([1, 2, 3], [1, 2, 3], (0, 1), "seeds is"),
+        ([1, 2], [[1, 2]] * 3, (0, 1), "seeds is"),
+        ([1, 2, 3], [1, 2], (0, 1), "baseline is '3 rows'"),
         ([1, 2], [1, float("nan")], (0,), "method is .*, expected finite scores"),
         ([], [], (0,), "method is 'an array of shape"),
         ([1], [2], (0,), "at least two scores"),

@@ -14,11 +14,11 @@ from pydantic import Field
 from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes
 from biddable.methods.base import About, Method, show
-from biddable.runs.compare import Claim, compare, mean_interval
+from biddable.runs.compare import compare, mean_interval
 from biddable.runs.figures import Bars, Clip, Figure, Replays, Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.types import Comparison
+from biddable.types import Comparison, Prediction
 
 if TYPE_CHECKING:
     from biddable.methods.act.compatible_demos.experiment import Experiment, Outcome
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Task = Literal["Reach2D", "Reach2DPillar"]
 
-CLAIMS: tuple[tuple[str, str, Claim], ...] = (
+CLAIMS: tuple[tuple[str, str, Prediction], ...] = (
     ("base", "naive", "lower"),
     ("naive", "filtered", "higher"),
     ("naive", "elicited", "higher"),

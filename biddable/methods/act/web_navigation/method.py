@@ -12,12 +12,12 @@ from pydantic import Field
 from biddable.config import Count, Positive, Share, settings
 from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
 from biddable.methods.base import About, Method, show
-from biddable.runs.compare import Claim, compare, mean_interval
+from biddable.runs.compare import compare, mean_interval
 from biddable.runs.executors import on_cores
 from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, Table, mean_curve
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.types import Comparison
+from biddable.types import Comparison, Prediction
 
 PRACTISED = (
     "click-button",
@@ -37,7 +37,7 @@ LEARNING = ("gamma", "lr", "batch_size", "every", "target_every", "explore", "ep
 """Settings that are DQN's."""
 MOST_CLIPS = 4
 
-CLAIMS: tuple[tuple[str, str, Claim], ...] = (
+CLAIMS: tuple[tuple[str, str, Prediction], ...] = (
     ("sparse", "dense", "higher"),
     ("sparse", "warm start", "higher"),
     ("sparse", "goal simulation", "higher"),

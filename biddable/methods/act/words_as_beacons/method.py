@@ -14,12 +14,12 @@ from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import InputError
 from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Arm, Job, Outcome
 from biddable.methods.base import About, Method, show
-from biddable.runs.compare import Claim, compare, mean_interval
+from biddable.runs.compare import compare, mean_interval
 from biddable.runs.executors import on_cores
 from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, mean_curve
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.types import Comparison
+from biddable.types import Comparison, Prediction
 
 ORACLE = (1.0,)
 
@@ -259,7 +259,7 @@ def _level(name: str, seed: int) -> Any:
     return make_env(f"minigrid:{name}", seed=seed).level
 
 
-def _claims(arms: Mapping[str, Any]) -> Iterator[tuple[str, str, Claim]]:
+def _claims(arms: Mapping[str, Any]) -> Iterator[tuple[str, str, Prediction]]:
     """(baseline, arm, what the paper says of its frames)."""
     for arm in arms:
         if arm != "ppo":
