@@ -20,8 +20,9 @@ Kind = Literal["methods", "suites", "judges", "envs"]
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
+        "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
         "spar": "biddable.methods.improve.spar:Spar",
-        "spar-controlled": "biddable.methods.improve.spar.controlled:SparControlled",
+        "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",
         "web-navigation": "biddable.methods.act.web_navigation:WebNavigation",
         "words-as-beacons": "biddable.methods.act.words_as_beacons:WordsAsBeacons",
     },

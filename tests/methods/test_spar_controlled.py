@@ -10,11 +10,11 @@ import pytest
 import biddable
 from biddable.errors import InputError
 from biddable.methods.base import configure
-from biddable.methods.improve.spar.controlled import ControlledConfig, SparControlled
-from biddable.methods.improve.spar.controlled.exercise import split
-from biddable.methods.improve.spar.controlled.letters import LETTERS
-from biddable.methods.improve.spar.controlled.method import characters, stories
-from biddable.methods.improve.spar.controlled.narration import STORIES
+from biddable.methods.improve.spar_controlled import ControlledConfig, SparControlled
+from biddable.methods.improve.spar_controlled.exercise import split
+from biddable.methods.improve.spar_controlled.letters import LETTERS
+from biddable.methods.improve.spar_controlled.method import characters, stories
+from biddable.methods.improve.spar_controlled.narration import STORIES
 from biddable.runs.run import Run
 from biddable.types import Task, user
 

@@ -17,7 +17,7 @@ from biddable.methods import base
 from biddable.methods.base import configure
 from biddable.methods.improve.spar import Spar, SparConfig, arms
 from biddable.methods.improve.spar.checks import scored_models
-from biddable.methods.improve.spar.controlled import SparControlled
+from biddable.methods.improve.spar_controlled import SparControlled
 from biddable.runs.run import Run
 from biddable.types import Preference, user
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biddable.methods.improve.spar.controlled.exercise import Exercise, Pairing, Scores, Split, pick, split
+from biddable.methods.improve.spar_controlled.exercise import Exercise, Pairing, Scores, Split, pick, split
 from biddable.runs.files import read_json
 from biddable.types import Preference, Task, user
 

@@ -10,16 +10,16 @@ from pydantic import Field
 
 from biddable.config import Count, Natural, NonNegative, Positive, settings
 from biddable.methods.base import About, Method, show
-from biddable.methods.improve.spar.controlled.exercise import Split
-from biddable.methods.improve.spar.controlled.experiment import (
+from biddable.methods.improve.spar_controlled.exercise import Split
+from biddable.methods.improve.spar_controlled.experiment import (
     Experiment,
     Outcome,
     Settings,
     bars,
     compared,
 )
-from biddable.methods.improve.spar.controlled.letters import CASE_MARGIN, LETTERS
-from biddable.methods.improve.spar.controlled.narration import STORIES
+from biddable.methods.improve.spar_controlled.letters import CASE_MARGIN, LETTERS
+from biddable.methods.improve.spar_controlled.narration import STORIES
 from biddable.models.load import require_trainable
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -80,7 +80,7 @@ class ControlledConfig:
 
 
 class SparControlled(Method):
-    """SPaR's controlled experiments (see ``biddable.methods.improve.spar.controlled``)."""
+    """SPaR's controlled experiments (see ``biddable.methods.improve.spar_controlled``)."""
 
     about = About(
         title="SPaR, figure 4: what else a preference pair teaches",

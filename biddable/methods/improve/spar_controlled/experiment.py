@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from biddable.errors import InputError
-from biddable.methods.improve.spar.controlled.exercise import Exercise, Pairing, Split
-from biddable.methods.improve.spar.data import pair_similarity
+from biddable.experiments.pairs import pair_similarity
+from biddable.methods.improve.spar_controlled.exercise import Exercise, Pairing, Split
 from biddable.models.base import Sampling
 from biddable.models.load import load_model, load_trainable
-from biddable.runs.compare import Claim, compare, mean_interval
+from biddable.runs.compare import compare, mean_interval
 from biddable.runs.figures import Bars, DiffPair, Diffs, Figure
 from biddable.runs.run import Run
-from biddable.types import Comparison, Message, Preference, Task
+from biddable.types import Comparison, Message, Prediction, Preference, Task
 
 if TYPE_CHECKING:
     from biddable.train.dpo import DpoConfig
@@ -85,9 +85,7 @@ class Experiment:
             "means": {
                 arm: {name: float(values.mean()) for name, values in of.items()} for arm, of in scores.items()
             },
-            "pair similarity": {
-                pairing: float(np.mean(pair_similarity(of))) for pairing, of in pairs.items()
-            },
+            "pair similarity": {pairing: pair_similarity(of) for pairing, of in pairs.items()},
         }
         return scores, metrics, _examples(self._exercise.name, pairs)
 
@@ -171,7 +169,7 @@ def compared(
     metric: str,
     baseline: Arm,
     method: Arm,
-    predicted: Claim,
+    predicted: Prediction,
     margin: float = 0.0,
 ) -> Comparison:
     """Two arms on one metric, over all seeds and cases."""

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from biddable.methods.improve.spar.controlled.exercise import Exercise, Pairing, Scores, Split, split
+from biddable.methods.improve.spar_controlled.exercise import Exercise, Pairing, Scores, Split, split
 from biddable.types import Preference, Task, user
 
 COUNTS = range(3, 11)

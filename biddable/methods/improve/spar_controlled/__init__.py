@@ -22,6 +22,6 @@ Departures from the paper, and why:
   (``letters``, ``narration``, ``stories.json``), in splits that share no number of a letter and no sentence.
 """
 
-from biddable.methods.improve.spar.controlled.method import ControlledConfig, SparControlled
+from biddable.methods.improve.spar_controlled.method import ControlledConfig, SparControlled
 
 __all__ = ["ControlledConfig", "SparControlled"]

@@ -1,0 +1,725 @@
+"""SPaR: self-play with tree-search refinement (Cheng et al., ICLR 2025, arXiv 2412.11605).
+
+One model plays two roles. The *actor* answers; the *refiner* judges an answer and repairs it. A tree
+search over repairs finds, for an answer that failed, one that passes and differs from it in little but
+the constraint that was missed. Such pairs train the actor (DPO); what worked trains the refiner (RFT).
+
+Claim: pairs of independent samples differ in much that does not matter, which hurts; refined pairs do
+not. IFEval average of LLaMA3-8B-Instruct: 77.9 untrained, 79.3 Self-Rewarding, 81.8 after three
+iterations, 83.7 with tree search at inference (Table 1). Similarity of the two sides of a pair: 0.90
+refined, 0.85 independent.
+
+The steps:
+
+1. prompts: composed verifiable tasks, or the user's own (``experiments.instructions``);
+2. bootstrap of the refiner (``SelfPlay.bootstrap``);
+3. K sampled answers, judged; one failure per task (``choose_failures``);
+4. a tree of repairs from each failure (``search.tree``);
+5. actor: DPO on repaired against original, with the likelihood term (``refined_pairs``);
+6. refiner: fine-tuning on winning repairs and disputed judgements (``refiner_data``);
+7. over and over; the same search at inference (``experiments.repairs``).
+
+The baselines of Table 1 are methods of their own, called on SPaR's tasks and settings; the ablations of
+Table 4 are here (``ARMS``). The experiments of figure 4 are the method ``spar-controlled``.
+
+Departures from the paper, and why:
+
+* *Teacher.* No strong model is at hand: the first refiner learns rule-made repairs of the model's own
+  failures on training tasks. The actor gets no supervised stage (as the paper's 70B model).
+* *Judge.* A model of 135M parameters cannot judge in prose, so by default the tasks' rules are the
+  judge (value 1 when all are met, else half the share that is, so that a tree prefers what is nearer;
+  the threshold at 0.5 lets none of these pass). ``judge=self`` is the paper's: the refiner, by vote. That
+  a text is an answer is one of the rules (``judges.degenerate``): self-play on rules alone ends in texts
+  like ``"*this*"``.
+* *Prompts* are composed from hand-written requests and 25 rule types, not evolved from Infinity-Instruct.
+* *DPO's settings* are those of a small model, and alike for all arms: 1e-4 over three epochs (the paper, for
+  8B: 2e-7 and one), and a likelihood term of weight 2 (the paper: 0.1). With 0.1 the actor soon loops: both
+  sides of a refined pair share most of their text, and DPO then lowers the likelihood of both. They were
+  tuned on the validation split (see the manual's page).
+* *At inference* the answers that are repaired are those the checks fail, whoever judges the repairs; with
+  ``judge=self`` the refiner criticises them in its own words, and the checks say what came of it.
+* *RFT* goes on from the previous refiner, and only the last turn carries loss (the paper leaves both open);
+  the rate falls to zero (the paper's stays). Where rules judge, it learns repairs only.
+* *Caps* on the refiner's data stay the paper's numbers below 10,000 prompts, where they rarely bind; what
+  repeats a judge prompt is left out once for repairs and once for judgements.
+* *The critique that is taught* is the first vote that agrees with the majority, everywhere; the official
+  script takes the last for the refiner's targets. It matters with ``judge=self`` only.
+* A tree in which no repair could be made is a failure like any other; the official script skips it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from biddable.config import Count, Natural, settings
+from biddable.errors import BiddableError, InputError
+from biddable.experiments.claims import Claim
+from biddable.experiments.figures import losses, pairs_to_read, search_trees
+from biddable.experiments.instructions import (
+    BASE,
+    LARGE,
+    SMOKE,
+    TYPES,
+    Instructions,
+    InstructionSettings,
+    Suite,
+)
+from biddable.experiments.judging import (
+    judge_bias,
+    judge_table,
+    judging_lessons,
+    repair_lessons,
+    rules_as_judge,
+)
+from biddable.experiments.measured import Measured
+from biddable.experiments.pairs import independent_pairs, pair_similarity, similarity_table
+from biddable.experiments.repairs import (
+    CLAIMED,
+    MENDED,
+    Failure,
+    Refinement,
+    at_inference,
+    budget_curve,
+    by_budget,
+    failures,
+    measure_refiners,
+)
+from biddable.experiments.stages import (
+    Answers,
+    LazyModel,
+    Weights,
+    answered,
+    finetuned,
+    preferred,
+    sampled,
+    with_seed,
+)
+from biddable.judges.base import Judge
+from biddable.judges.ifeval import sentence_splitter_name
+from biddable.judges.lm_judge import LMJudge, judge_chat, refine_chat
+from biddable.methods.base import About, Method, show
+from biddable.methods.improve import humpback, meta_rewarding, self_evolution, self_rewarding
+from biddable.models.base import Sampling
+from biddable.runs.figures import Figure
+from biddable.runs.results import Results
+from biddable.runs.run import Run
+from biddable.runs.tables import write_parquet
+from biddable.search.nodes import RefinementNode, SearchResult
+from biddable.search.tree import SearchSettings
+from biddable.train.dpo import DpoConfig
+from biddable.train.sft import SftConfig
+from biddable.types import Chat, Comparison, Message, Preference, Task
+
+logger = logging.getLogger(__name__)
+
+Arm = Literal[
+    "independent", "no-tree-search", "no-iterating", "self-rewarding", "meta-rewarding", "self", "humpback"
+]
+
+NOTES = (
+    "The first refiner is taught rule-made repairs of the model's own failures on training tasks; the "
+    "paper's teacher is a strong language model, and none is at hand here. It is the same for all seeds, "
+    "so the intervals do not cover how it came out.",
+    "With judge=rules the tasks' own checks say what passes, in training and in the search at inference; "
+    "the paper lets the refiner judge by vote.",
+    "A text counts only if it is an answer: without it, this model learns to follow the rules in texts that "
+    "loop, echo the request or say nothing (see biddable.judges.degenerate). IFEval is scored as published, "
+    "by its rules alone.",
+    "Held-out requests and wordings, and the held-out rule types, are seen by no training; settings were "
+    "chosen on the validation split.",
+)
+
+
+@settings
+class BootstrapSettings:
+    """The first refiner."""
+
+    tasks: Count = 130
+    """Tasks whose failed answers, repaired by rule, teach it; the same for all seeds."""
+    samples: Count = 1
+    """Answers to each of them."""
+    sft: SftConfig = SftConfig(lr=5e-4, batch_size=4)
+    """How it is taught."""
+
+
+@settings
+class SparConfig(InstructionSettings):
+    """Settings of SPaR; the paper's values are named where 2 cores ask for others."""
+
+    judge: Literal["rules", "self"] = "rules"
+    """Who says whether an answer passes: the tasks' own rules, or the refiner by vote (the paper)."""
+    votes: Count = 5
+    """Judgements of each answer when the model judges (paper: 5); odd, or ties are many."""
+    arms: tuple[Arm, ...] = ()
+    """What to compare SPaR with on the same tasks and settings."""
+    iterations: Count = 1
+    """Rounds of self-play (paper: 3)."""
+    prompts: Count = 44
+    """New training tasks per iteration (paper: 10,000)."""
+    samples: Annotated[int, Field(ge=2)] = 5
+    """Answers the actor gives to each training task (paper: 5)."""
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    """How the first refiner is taught."""
+    search: SearchSettings = SearchSettings(beam_width=1, max_depth=2, refine_tries=2)
+    """The tree of repairs (paper: beam width 2, depth 3, 9 tries)."""
+    repair: Sampling = Sampling(max_tokens=160, temperature=0.7)
+    """How the refiner writes, its reflection included (paper: the same, 3072 tokens)."""
+    actor: DpoConfig = DpoConfig(lr=1e-4, epochs=3, rpo_alpha=2.0)
+    """How the actor is trained (paper: rate 2e-7, one epoch, likelihood term 0.1)."""
+    refiner: SftConfig = SftConfig(lr=5e-5, batch_size=4)
+    """How the refiner is trained in an iteration (paper: rate 2e-6, five epochs)."""
+    inference_tasks: Natural = 0
+    """Held-out tasks of each suite on which tree search also repairs what the last actor failed."""
+    budget_tasks: Natural = 0
+    """Failed answers on which four searches are compared by number of generations (figure 5)."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SparConfig:
+        if len({*self.arms}) < len(self.arms):
+            raise InputError("arms", self.arms, "each arm once")
+        if self.judge == "rules" and "meta-rewarding" in self.arms:
+            raise InputError("arms", "meta-rewarding", "judge=self with it: rules have nothing to learn")
+        if self.judge == "self" and self.votes % 2 == 0:
+            raise InputError("votes", self.votes, "an odd number, so that votes can be settled")
+        return self
+
+
+def choose_failures(answers: Answers, rng: np.random.Generator) -> list[Failure]:
+    """Step 3: one randomly chosen failed answer of each task that has any."""
+    chosen = []
+    for task, texts, verdicts in zip(answers.tasks, answers.texts, answers.verdicts, strict=True):
+        failed = [i for i, v in enumerate(verdicts) if v.passed is False and texts[i].strip()]
+        if failed:
+            pick = failed[int(rng.integers(len(failed)))]
+            chosen.append(Failure(task, texts[pick], verdicts[pick].critique))
+    return chosen
+
+
+class Repaired(NamedTuple):
+    """Step 4: failed answers, and the tree of repairs of each."""
+
+    failed: list[Failure]
+    results: list[SearchResult]
+
+
+def refined_pairs(repaired: Repaired) -> list[Preference]:
+    """Step 5: what the tree found against the *original* answer, for trees that were solved."""
+    return [
+        Preference(failure.task.prompt, result.best.response, failure.response, {"task": failure.task.id})
+        for failure, result in zip(*repaired, strict=True)
+        if result.solved and result.best.response != failure.response
+    ]
+
+
+def refiner_data(
+    repaired: Repaired, answers: Answers, rng: np.random.Generator, *, judgements: bool, scale: float = 1.0
+) -> list[Chat]:
+    """Step 6: repairs that won and judgements that were disputed, at most one of each for a judge prompt.
+
+    Refinements repair the winning node's *parent*. Judgements come from nodes and answers on which the
+    votes were split: unanimous ones teach nothing.
+
+    Args:
+        repaired: the trees.
+        answers: the actor's, judged.
+        rng: chooses a node of each tree.
+        judgements: whether the refiner is to judge as well.
+        scale: of the paper's caps.
+    """
+    rows = [(f.task, result) for f, result in zip(*repaired, strict=True) if result.refined]
+    repairs = [_refinement(task, result.best) for task, result in rows if result.solved]
+    if not judgements:
+        return _first_of_each(repairs[: round(4000 * scale)])
+    of_nodes: dict[bool, list[Chat]] = {True: [], False: []}
+    for task, result in rows:
+        nodes = [node for node in result.root.walk() if node.parent is not None and node.critique.strip()]
+        for passed, low, high in ((True, 0.5, 1.0), (False, 0.0, 0.5)):
+            split = [node for node in nodes if low < node.value < high]
+            if split:
+                node = split[int(rng.integers(len(split)))]
+                of_nodes[passed].append(_judgement(task, node.response, node.critique))
+    of_answers: dict[bool, list[Chat]] = {True: [], False: []}
+    for task, text, verdict in answers.flat():
+        if verdict.passed is not None and 0 < (verdict.score or 0) < 1:
+            of_answers[verdict.passed].append(_judgement(task, text, verdict.critique))
+    groups = (  # with the paper's caps, for 10,000 prompts
+        (repairs, 4000),
+        (of_nodes[True], 1500),
+        (of_nodes[False], 1000),
+        (of_answers[False], 500),
+        (of_answers[True], 2500),
+    )
+    return _first_of_each(chat for chats, cap in groups for chat in chats[: max(1, round(cap * scale))])
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One round of self-play and what came of it."""
+
+    answers: Answers
+    repaired: Repaired
+    pairs: list[Preference]
+    actor: Path
+    refiner: Path
+
+
+class SelfPlay:
+    """The steps of SPaR for one seed; each is a stage of the run and is computed once."""
+
+    def __init__(self, run: Run, config: SparConfig, instructions: Instructions, seed: int):
+        self.run, self.config, self.instructions, self.seed = run, config, instructions, seed
+        self.name = f"seed{seed}"
+        self.refinement = Refinement(run, self.judge, config.repair, criticise=config.judge == "self")
+        self.tasks = instructions.train(seed, config.iterations * config.prompts)
+
+    def slice(self, iteration: int) -> list[Task]:
+        """The training tasks of an iteration (from 1), none of which another iteration has."""
+        start = (iteration - 1) * self.config.prompts
+        return self.tasks[start : start + self.config.prompts]
+
+    def bootstrap(self) -> Path:
+        """Step 2: the first refiner, taught rule-made repairs of what the model really got wrong.
+
+        In the paper a strong teacher writes them. Rules are a teacher too, and the only one here. As there,
+        one first refiner serves all seeds; so this is called once in a run.
+        """
+        how = self.config.bootstrap
+        tasks = self.instructions.train(self.run.seed("bootstrap"), how.tasks)
+        lessons = self.run.stage("lessons", partial(self._lessons, tasks), list[Chat])
+        return finetuned(self.run, "refiner0", self.config.model, lessons, with_seed(how.sft, self.seed))
+
+    def _lessons(self, tasks: list[Task]) -> list[Chat]:
+        how, model = self.config.bootstrap, self.config.model
+        texts = sampled(self.run, "bootstrap", model, tasks, how.samples, self.config.sampling)
+        lessons, judged = repair_lessons(tasks, texts, self.run.rng("lessons"))
+        return lessons + (judging_lessons(judged) if self.config.judge == "self" else [])
+
+    def answer(self, name: str, actor: Weights, tasks: list[Task], refiner: Weights) -> Answers:
+        """Step 3: K answers of the actor to each task, judged."""
+        config = self.config
+        judge = self.judge(refiner)
+        return answered(self.run, name, actor, tasks, config.samples, config.sampling, judge)
+
+    def repair(self, name: str, refiner: Weights, answers: Answers, how: SearchSettings) -> Repaired:
+        """Steps 3 and 4: a failed answer of each task, and a tree of repairs from it."""
+        failed = choose_failures(answers, self.run.rng(name, "negatives"))
+        return Repaired(failed, self.refinement.search(name, refiner, failed, how))
+
+    def train_actor(self, name: str, start: Weights, pairs: Sequence[Preference]) -> Path:
+        """Step 5: DPO with the likelihood term; the reference is the actor it starts from."""
+        return preferred(self.run, name, start, pairs, with_seed(self.config.actor, self.seed))
+
+    def lessons(self, name: str, repaired: Repaired, answers: Answers) -> list[Chat]:
+        """Step 6: what the refiner learns from an iteration."""
+        scale = max(1.0, self.config.prompts / 10_000)
+        rng = self.run.rng(name, "rft")
+        return refiner_data(repaired, answers, rng, judgements=self.config.judge == "self", scale=scale)
+
+    def iterate(self, refiner: Path) -> Iterator[Iteration]:
+        """Step 7: the loop of steps 3 to 6."""
+        config, actor = self.config, self.config.model
+        for number in range(1, config.iterations + 1):
+            name = f"{self.name}-iter{number}"
+            answers = self.answer(name, actor, self.slice(number), refiner)
+            repaired = self.repair(name, refiner, answers, config.search)
+            pairs = refined_pairs(repaired)
+            if number == 1 and not pairs:
+                raise _nothing_to_learn(answers, repaired)
+            if pairs:
+                actor = str(self.train_actor(f"{name}-actor", actor, pairs))
+                lessons = self.lessons(name, repaired, answers)
+                how = with_seed(config.refiner, self.seed)
+                refiner = finetuned(self.run, f"{name}-refiner", refiner, lessons, how)
+            else:  # a model that judges itself comes to find everything right
+                logger.warning("iteration %d: nothing to learn was found; actor and refiner stay", number)
+            yield Iteration(answers, repaired, pairs, Path(actor), refiner)
+
+    def judge(self, refiner: Weights) -> Judge:
+        """Who says whether an answer does what was asked: the rules, or the refiner itself by vote."""
+        if self.config.judge == "rules":
+            return rules_as_judge
+        model = LazyModel(refiner)
+        votes = self.config.votes
+        return lambda *rows, seeds=None: LMJudge(model(), votes)(*rows, seeds=seeds)
+
+
+# The ablations of Table 4, and the baselines of Table 1 on the same tasks: functions from the self-play, its
+# first refiner and its first iteration to the actors they train, the last one final.
+
+
+def independent(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """Without refinement: pairs of independent samples, beside as many refined pairs."""
+    pairs = independent_pairs(first.answers, play.run.rng(play.name, "independent"))
+    number = min(len(pairs), len(first.pairs))
+    _require(pairs, "independent pairs (a task with both a passing and a failing sample)")
+    return {
+        "independent": play.train_actor(f"{play.name}-independent", play.config.model, pairs[:number]),
+        "refined": play.train_actor(f"{play.name}-refined", play.config.model, first.pairs[:number]),
+    }
+
+
+def no_tree_search(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """One repair of each failure instead of a tree."""
+    single = replace(play.config.search, branching=1, beam_width=1, max_depth=1)
+    failed = first.repaired.failed
+    results = play.refinement.search(f"{play.name}-once", refiner, failed, single)
+    pairs = refined_pairs(Repaired(failed, results))
+    _require(pairs, "pairs from single repairs")
+    return {"no-tree-search": play.train_actor(f"{play.name}-no-tree-search", play.config.model, pairs)}
+
+
+def no_iterating(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """The tasks of all iterations at once, answered and repaired by the first actor and refiner."""
+    pairs = list(first.pairs)
+    for iteration in range(2, play.config.iterations + 1):
+        name = f"{play.name}-no-iterating{iteration}"
+        answers = play.answer(name, play.config.model, play.slice(iteration), refiner)
+        pairs += refined_pairs(play.repair(name, refiner, answers, play.config.search))
+    return {"no-iterating": play.train_actor(f"{play.name}-no-iterating", play.config.model, pairs)}
+
+
+def rewarding(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """Self-Rewarding (``improve.self_rewarding``)."""
+    name, config = f"{play.name}-self-rewarding", play.config
+    answers_of = partial(_answers_of, play, name, first, judge=refiner)
+    dpo = with_seed(config.actor, play.seed)
+    trained = self_rewarding.self_rewarding(play.run, name, config.model, answers_of, config.iterations, dpo)
+    return {f"self-rewarding-{number}": model for number, (model, _) in enumerate(trained, 1)}
+
+
+def meta(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """Meta-Rewarding (``improve.meta_rewarding``): the judge is trained on its own disputed judgements."""
+    name, config = f"{play.name}-meta-rewarding", play.config
+    answers_of = partial(_answers_of, play, name, first)
+    dpo = with_seed(config.actor, play.seed)
+    trained = meta_rewarding.meta_rewarding(
+        play.run, name, config.model, refiner, answers_of, config.iterations, dpo
+    )
+    return {f"meta-rewarding-{number}": model for number, (model, _) in enumerate(trained, 1)}
+
+
+def _answers_of(
+    play: SelfPlay, name: str, first: Iteration, iteration: int, actor: Weights, judge: Weights
+) -> Answers:
+    """An actor's answers to the tasks of an iteration; those to the first are the same for all arms."""
+    if iteration == 1:
+        return first.answers
+    return play.answer(f"{name}{iteration}", actor, play.slice(iteration), judge)
+
+
+def self_refined(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """SELF (``improve.self_evolution``): plain fine-tuning on what refinement found, without the rejected."""
+    conversations = self_evolution.refined_conversations(first.pairs)
+    return {"self": _finetuned(play, "self", conversations)}
+
+
+def backtranslated(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
+    """Humpback (``improve.humpback``) on the actor's passing samples, one per task."""
+    texts = humpback.passing_texts(first.answers)
+    _require(texts, "passing samples to write instructions for")
+    stage = f"{play.name}-humpback-requests"
+    conversations = humpback.curated(play.run, stage, play.config.model, texts)
+    return {"humpback": _finetuned(play, "humpback", conversations)}
+
+
+ArmFunction = Callable[[SelfPlay, Path, Iteration], dict[str, Path]]
+
+ARMS: dict[Arm, ArmFunction] = {
+    "independent": independent,
+    "no-tree-search": no_tree_search,
+    "no-iterating": no_iterating,
+    "self-rewarding": rewarding,
+    "meta-rewarding": meta,
+    "self": self_refined,
+    "humpback": backtranslated,
+}
+
+
+@dataclass(slots=True)
+class Played:
+    """What one seed came to: its self-play, the first refiner, its rounds, and figure 5 (``by_budget``)."""
+
+    play: SelfPlay
+    refiner: Path
+    iterations: list[Iteration]
+    by_budget: dict[str, list[list[float]]] = field(default_factory=dict)
+
+    @property
+    def independent(self) -> list[Preference]:
+        """The pairs that independent samples of the first iteration give, before any cut to equal numbers."""
+        rng = self.play.run.rng(self.play.name, "independent")
+        return independent_pairs(self.iterations[0].answers, rng)
+
+
+class Spar(Method):
+    """SPaR: self-play with tree-search refinement (see ``biddable.methods.improve.spar``)."""
+
+    about = About(
+        title="SPaR: self-play with tree-search refinement",
+        citation="Cheng et al., ICLR 2025, arXiv 2412.11605",
+        claim=(
+            "Preference pairs made by repairing a failed answer teach instruction following better than "
+            "pairs of independent samples, and self-play on them keeps improving over three iterations "
+            "(LLaMA3-8B-Instruct, IFEval average: 77.9 to 81.8; with tree search at inference 83.7)."
+        ),
+        needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
+        minutes={
+            "smoke": "2 (2 cores)",
+            "default": "13 (2 cores), 4 with bf16",
+            "full": "96 (2 cores with bf16)",
+            "gpu": "not measured",
+        },
+        takes="a chat model (--model), prompts with their checks (--tasks)",
+        leaves="the actor (artifacts/model), the refiner (artifacts/refiner), the pairs (artifacts/data)",
+    )
+    Config = SparConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {
+            **SMOKE,
+            "arms": ("independent",),
+            "prompts": 8,
+            "samples": 3,
+            "bootstrap.tasks": 16,
+            "bootstrap.sft.epochs": 2,
+            "bootstrap.sft.lr": 3e-4,
+            "search.branching": 8,
+            "search.max_depth": 1,
+            "repair.max_tokens": 64,
+        },
+        "full": {  # the settings of results/spar.json; its arms and larger tests are on the method's page
+            "compose.types": TYPES,
+            "seeds": 3,
+            "iterations": 3,
+            "bootstrap.tasks": 450,
+            "prompts": 80,
+            "arms": ("independent",),
+            "test.tasks": 200,
+            "test.held_out": 80,
+            "test.ifeval_arms": (BASE, "spar-3"),
+            "inference_tasks": 40,
+            "budget_tasks": 12,
+        },
+        "gpu": {
+            **LARGE,
+            "iterations": 3,
+            "prompts": 1000,
+            "bootstrap.tasks": 1000,
+            "repair.max_tokens": 768,
+            "arms": ("independent", "no-tree-search", "no-iterating", "self-rewarding", "self", "humpback"),
+            "search.beam_width": 2,
+            "search.max_depth": 3,
+            "inference_tasks": 200,
+            "budget_tasks": 100,
+        },
+    }
+    config: SparConfig
+
+    def __init__(self, config: SparConfig):
+        super().__init__(config)
+        self.instructions = Instructions(config)
+
+    def check(self) -> None:
+        """See ``Method.check``: the tasks and the model."""
+        self.instructions.check()
+
+    def run(self, run: Run) -> Results:
+        """See ``Method.run``."""
+        config = self.config
+        run.describe(model=config.model, judge=config.judge, sentence_splitter=sentence_splitter_name())
+        measured = Measured(run, self.instructions)
+        measured.add(BASE, config.model)
+        seeds = range(run.root_seed, run.root_seed + config.seeds)
+        plays = [SelfPlay(run, config, self.instructions, seed) for seed in seeds]
+        refiner = plays[0].bootstrap()
+        played = [self._one_seed(play, refiner, measured) for play in plays]
+
+        show(run, self._figures(measured, played))
+        last = played[-1].iterations[-1]
+        run.publish(last.actor, "model")
+        run.publish(last.refiner, "refiner")
+        pairs = [pair for iteration in played[-1].iterations for pair in iteration.pairs]
+        write_parquet(run.artifact("data", "pairs.parquet"), pairs, Preference)
+        metrics = {
+            "accuracy": measured.metrics(),
+            "seeds": {p.play.name: _of_seed(p) for p in played},
+            "scores": measured.scores.metrics(),
+        }
+        return run.finish(self._comparisons(measured), metrics=metrics, notes=NOTES)
+
+    @property
+    def _last(self) -> str:
+        return f"spar-{self.config.iterations}"
+
+    def _one_seed(self, play: SelfPlay, refiner: Path, measured: Measured) -> Played:
+        played = Played(play, refiner, list(play.iterate(refiner)))
+        actors: dict[str, Path] = {}
+        for arm in self.config.arms:
+            actors |= ARMS[arm](play, refiner, played.iterations[0])
+        actors |= {f"spar-{i}": iteration.actor for i, iteration in enumerate(played.iterations, 1)}
+        for arm, weights in actors.items():
+            measured.add(arm, weights, seed=play.seed)
+        self._repairs(played, measured)
+        return played
+
+    def _repairs(self, played: Played, measured: Measured) -> None:
+        """How well refiners repair, what their search adds at inference, and figure 5."""
+        config, play, last = self.config, played.play, played.iterations[-1]
+        suite, limit = measured.suites[0], config.inference_tasks
+        untrained = measured.answers[suite.name][BASE][0]
+        if limit:
+            refiners: dict[str, Weights] = {"untrained": config.model, "bootstrapped": played.refiner}
+            refiners |= {f"iteration {i}": it.refiner for i, it in enumerate(played.iterations, 1)}
+            failed, name = failures(suite, untrained, limit), f"{play.name}-repairs"
+            measure_refiners(play.refinement, name, refiners, failed, measured.scores, play.seed)
+        for each in self._searched(measured):
+            name = f"{play.name}-inference" + (f"-{each.name}" if each is not suite else "")
+            answers = measured.answers[each.name][self._last][-1]
+            ways = at_inference(play.refinement, name, last.refiner, each, answers, limit, config.search)
+            for way, values in ways.items():
+                measured.scores.add(way, values, metric=f"{each.passing}, {INFERENCE}", seed=play.seed)
+        if config.budget_tasks:
+            failed, name = failures(suite, untrained, config.budget_tasks), f"{play.name}-curve"
+            played.by_budget = by_budget(play.refinement, name, last.refiner, failed, config.search)
+
+    def _searched(self, measured: Measured) -> list[Suite]:
+        """The suites on which tree search is tried at inference."""
+        suites = measured.suites if self.config.inference_tasks else []
+        return [suite for suite in suites if self._last in measured.answers[suite.name]]
+
+    def _comparisons(self, measured: Measured) -> list[Comparison]:
+        """The paper's claims, each on every suite."""
+        config, last = self.config, self._last
+        arms = list(measured.answers[measured.suites[0].name])
+        pairs = [(BASE, last)]
+        pairs += [(f"spar-{i}", f"spar-{i + 1}") for i in range(1, config.iterations)]
+        pairs += [("independent", "refined"), (BASE, "independent")]
+        others = (arm for arm in arms if arm not in (BASE, "independent", "refined"))
+        pairs += [(arm, _counterpart(arm, last)) for arm in others if not arm.startswith("spar-")]
+        ways = ("greedy", "best of as many")
+        claims = [
+            Claim(way, "tree search", metric=f"{suite.passing}, {INFERENCE}")
+            for suite in self._searched(measured)
+            for way in ways
+        ]
+        if config.inference_tasks:
+            refiner = f"iteration {config.iterations} refiner"
+            claims += [
+                Claim(f"{name} refiner", refiner, metric=MENDED) for name in ("untrained", "bootstrapped")
+            ]
+        return [*measured.comparisons(pairs, last), *measured.scores.compare(claims)]
+
+    def _figures(self, measured: Measured, played: Sequence[Played]) -> list[Figure]:
+        first = played[0]
+        start, numbers = first.iterations[0], range(1, len(first.iterations) + 1)
+        stages = {"refiner0": "first refiner"}
+        for i in numbers:
+            stages |= {
+                f"{first.play.name}-iter{i}-{role}": f"{role}, iteration {i}" for role in ("actor", "refiner")
+            }
+        drawn = measured.figures(self._last, [f"spar-{i}" for i in numbers])
+        drawn += losses(first.play.run, stages, LOSSES)
+        if first.by_budget:
+            drawn.append(budget_curve([p.by_budget for p in played]))
+        kinds = {f"{p.play.name}, independent": p.independent for p in played}
+        rounds = {f"{p.play.name}, iteration {i}": it for p in played for i, it in enumerate(p.iterations, 1)}
+        kinds |= {f"{name}, refined": iteration.pairs for name, iteration in rounds.items()}
+        drawn.append(similarity_table(kinds, "The paper: 0.90 for refined pairs, 0.85 for independent ones."))
+        if self.config.judge == "self":
+            drawn.append(judge_table({name: iteration.answers for name, iteration in rounds.items()}))
+        if self.config.inference_tasks:
+            drawn.append(measured.scores.table("Failed answers mended by one repair", [MENDED, CLAIMED]))
+        tasks = [failure.task for failure in start.repaired.failed]
+        drawn.append(search_trees("Refinement trees of the first iteration", tasks, start.repaired.results))
+        pairs = {"Refined pairs": start.pairs, "Independent pairs": first.independent}
+        return drawn + [pairs_to_read(title, of_kind) for title, of_kind in pairs.items() if of_kind]
+
+
+INFERENCE = "search at inference"
+
+LOSSES = (
+    "First seed. Refiners: mean negative log-likelihood of a token; actors: DPO with its likelihood term, "
+    "which are not on one scale."
+)
+
+
+def _nothing_to_learn(answers: Answers, repaired: Repaired) -> BiddableError:
+    """Says why the first iteration came to nothing: a judge that passes all, a refiner that mends none."""
+    decided = sum(verdict.passed is not None for _, _, verdict in answers.flat())
+    bias, failed = judge_bias(answers), len(repaired.failed)
+    passed, right = (round(decided * bias[name]) for name in ("judged_passing", "checks_passing"))
+    solved = sum(result.solved for result in repaired.results)
+    return BiddableError(
+        f"no refined pairs were found: of {decided} answers the judge passes {passed} (the checks {right}), and "
+        f"{solved} of {failed} failures were mended; use more prompts, more samples or easier rule types"
+    )
+
+
+def _counterpart(arm: str, last: str) -> str:
+    """Which of SPaR's actors has learned from as many tasks as an arm's: those of one iteration, or of all."""
+    if arm == "no-iterating":
+        return last
+    iterations = arm.rpartition("-")[2]
+    return f"spar-{iterations}" if iterations.isdecimal() else "spar-1"
+
+
+def _finetuned(play: SelfPlay, arm: str, conversations: Sequence[Chat]) -> Path:
+    """An actor fine-tuned as long as one that learns from pairs."""
+    config = play.config
+    how = replace(config.refiner, lr=config.actor.lr, epochs=config.actor.epochs, seed=play.seed)
+    return finetuned(play.run, f"{play.name}-{arm}", config.model, conversations, how)
+
+
+def _refinement(task: Task, node: RefinementNode) -> Chat:
+    assert node.parent is not None
+    chat = refine_chat(task, node.parent.response, node.parent.critique)
+    return (*chat, Message("assistant", node.refinement))
+
+
+def _judgement(task: Task, response: str, critique: str) -> Chat:
+    return (*judge_chat(task, response), Message("assistant", critique))
+
+
+def _first_of_each(chats: Iterable[Chat]) -> list[Chat]:
+    """The first chat for each judge prompt and kind (a refinement has four turns, a judgement two)."""
+    first: dict[tuple[str, int], Chat] = {}
+    for chat in chats:
+        first.setdefault((chat[0].content, len(chat)), chat)
+    return list(first.values())
+
+
+def _require(rows: Sequence[object], what: str) -> None:
+    """Stop with one clear line where an arm has nothing to train on."""
+    if not rows:
+        raise BiddableError(f"no {what} were found; use more prompts, more samples or easier rule types")
+
+
+def _of_seed(played: Played) -> dict[str, Any]:
+    return {
+        "independent_pairs": len(played.independent),
+        "independent_pair_similarity": pair_similarity(played.independent),
+        "iterations": [_of_iteration(iteration) for iteration in played.iterations],
+        "by_budget": {name: np.mean(rows, axis=0).tolist() for name, rows in played.by_budget.items()},
+    }
+
+
+def _of_iteration(iteration: Iteration) -> dict[str, Any]:
+    passed = [verdict.passed for _, _, verdict in iteration.answers.flat()]
+    return {
+        "answers": len(passed),
+        "answers_passing": passed.count(True) / len(passed),
+        "answers_undecided": passed.count(None) / len(passed),
+        "judge": judge_bias(iteration.answers),
+        "negatives": len(iteration.repaired.failed),
+        "solved": sum(result.solved for result in iteration.repaired.results),
+        "expansions": sum(result.expansions for result in iteration.repaired.results),
+        "pairs": len(iteration.pairs),
+        "pair_similarity": pair_similarity(iteration.pairs),
+    }
