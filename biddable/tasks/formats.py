@@ -105,7 +105,7 @@ def _stored(value: dict[str, Any]) -> Conversation:
     marks = value["trained"]
     if len(marks) != len(chat):
         raise InputError("trained", marks, f"one for each of {len(chat)} turns")
-    return Conversation(chat, learned([{"loss": mark or None} for mark in marks], chat))
+    return Conversation(chat, learned([{"loss": mark} for mark in marks], chat))
 
 
 def _one_reply(value: dict[str, Any]) -> tuple[str, Any]:
