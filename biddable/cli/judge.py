@@ -59,7 +59,7 @@ def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: b
 
     A response belongs to the task with its prompt, else with its key. A task without one counts as not
     followed. The samples that lm-eval logs are read as well. With --judge the verdicts of another judge are
-    counted; --json lists each.
+    counted, and --json lists each; a judge that is a model needs prompts only, without rules.
 
     \b
     Examples:
@@ -69,10 +69,11 @@ def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: b
     """
     from biddable.judges.ifeval import evaluate
     from biddable.methods.evaluate import remarks, summarize
+    from biddable.tasks.data import read_tasks
     from biddable.tasks.ifeval import load_ifeval
     from biddable.tasks.responses import load_responses, match
 
-    asked = load_ifeval(tasks)
+    asked = load_ifeval(tasks) if spec == "rules" else read_tasks(tasks)
     matched = match(asked, load_responses(responses), responses)
     if spec != "rules":
         if fixed:

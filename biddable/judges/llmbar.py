@@ -52,9 +52,9 @@ def llmbar_scores(rows: Sequence[tuple[Task, Verdict]]) -> LLMBarScores:
 
 def _quality(answers: list[tuple[bool, bool]]) -> Quality:
     right = sum(truth == said for truth, said in answers)
-    found = sum(truth and said for truth, said in answers)
+    true_positives = sum(truth and said for truth, said in answers)
     positives = sum(truth + said for truth, said in answers)  # of the truth and of the judge together
-    return Quality(right / len(answers), 2 * found / positives if positives else 0.0)
+    return Quality(right / len(answers), 2 * true_positives / positives if positives else 0.0)
 
 
 def _mean(subsets: dict[str, Quality], names: Sequence[str]) -> Quality | None:

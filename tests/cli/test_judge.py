@@ -79,6 +79,16 @@ def test_a_table(biddable: Command, files: tuple[str, ...], agreeable: None) -> 
     assert "1 of 3 tasks have no answer and do not pass." in " ".join(table.split())
 
 
+def test_a_model_judges_prompts_that_have_no_rules_and_rules_do_not(
+    biddable: Command, files: tuple[str, ...], agreeable: None
+) -> None:
+    Path("t.jsonl").write_text('{"prompt": "Say it."}\n{"prompt": "Write it."}\n')
+    arguments = ("judge", "ifeval", *files, "--json", "--judge")
+    verdicts = json.loads(biddable(*arguments, "lm:any?votes=3").stdout)["verdicts"]
+    assert [verdict["passed"] for verdict in verdicts] == [True, False]
+    assert_one_line(biddable(*arguments, "answer"), "expected at least one check")
+
+
 def test_no_such_judge(biddable: Command, files: tuple[str, ...]) -> None:
     assert_one_line(
         biddable("judge", "ifeval", *files, "--judge", "rubric"), "judge is 'rubric', expected rules"

@@ -13,14 +13,14 @@ from biddable.judges.ifeval.rule import Finding
 from biddable.judges.patterns import EndlessPattern
 
 
-def counted(found: int, noun: str, relation: str, asked: int) -> Finding:
-    """``found`` things are there, where ``less than``, ``at least`` or ``exactly`` so many should be."""
-    return compared(found, f"The response has {plural(found, noun)}", relation, asked)
+def counted(count: int, noun: str, relation: str, asked: int) -> Finding:
+    """``count`` things are there, where ``less than``, ``at least`` or ``exactly`` so many should be."""
+    return compared(count, f"The response has {plural(count, noun)}", relation, asked)
 
 
-def compared(found: int, statement: str, relation: str, asked: int) -> Finding:
+def compared(count: int, statement: str, relation: str, asked: int) -> Finding:
     """The same with a statement of what was found."""
-    passed = {"less than": found < asked, "at least": found >= asked, "exactly": found == asked}[relation]
+    passed = {"less than": count < asked, "at least": count >= asked, "exactly": count == asked}[relation]
     were = "was" if asked == 1 else "were"
     return Finding(passed, f"{statement}, where {relation} {asked} {were} asked for.")
 
@@ -32,9 +32,9 @@ def all_there(keywords: Sequence[str], missing: Sequence[str]) -> Finding:
     return Finding(True, f"The response contains every keyword asked for: {quoted(keywords)}.")
 
 
-def times(found: int, what: str, relation: str, asked: int) -> Finding:
+def times(count: int, what: str, relation: str, asked: int) -> Finding:
     """A keyword, letter or heading is found so many times."""
-    return compared(found, f'The response has "{what}" {plural(found, "time")}', relation, asked)
+    return compared(count, f'The response has "{what}" {plural(count, "time")}', relation, asked)
 
 
 def none_there(used: Sequence[str]) -> Finding:
@@ -44,9 +44,9 @@ def none_there(used: Sequence[str]) -> Finding:
     return Finding(True, "The response uses none of the forbidden words.")
 
 
-def language_finding(passed: bool, found: str, asked: str) -> Finding:
-    """The response is in ``found`` (in words), where ``asked`` (a code) was asked for."""
-    return Finding(passed, f"The response is in {found}, where {LANGUAGES[asked]} was asked for.")
+def language_finding(passed: bool, language: str, asked: str) -> Finding:
+    """The response is in ``language`` (in words), where ``asked`` (a code) was asked for."""
+    return Finding(passed, f"The response is in {language}, where {LANGUAGES[asked]} was asked for.")
 
 
 def language_name(code: str) -> str:
@@ -56,9 +56,9 @@ def language_name(code: str) -> str:
 
 def paragraph_starts(pieces: Sequence[str], total: int, nth: int, first_word: str) -> Finding:
     """``total`` of the pieces should not be blank, and the ``nth`` should start with the word."""
-    found = sum(1 for piece in pieces if piece.strip())
-    if found != total:
-        return counted(found, "paragraph", "exactly", total)
+    count = sum(1 for piece in pieces if piece.strip())
+    if count != total:
+        return counted(count, "paragraph", "exactly", total)
     start = pieces[nth - 1].split(maxsplit=1)
     if not start:
         return Finding(False, f'Paragraph {nth} is empty, where it was to start with "{first_word}".')
@@ -67,11 +67,11 @@ def paragraph_starts(pieces: Sequence[str], total: int, nth: int, first_word: st
     return Finding(passed, f'Paragraph {nth} starts with "{word}", where "{first_word}" was asked for.')
 
 
-def in_english(found: str | None, case: str) -> Finding:
+def in_english(code: str | None, case: str) -> Finding:
     """The letters are as they should be; the language should be English, or not to be told."""
-    if found in (None, "en"):
+    if code in (None, "en"):
         return Finding(True, f"The response is in English, in {case} letters only.")
-    return Finding(False, f"The response is in {case} letters only, but in {language_name(str(found))}.")
+    return Finding(False, f"The response is in {case} letters only, but in {language_name(str(code))}.")
 
 
 def within_time(check: Callable[..., Finding]) -> Callable[..., Finding]:

@@ -81,7 +81,7 @@ def loose_finding(bound: Bound, text: Text, strict: Finding) -> Finding:
     """The strict finding if it passes, else that of the first other form that does, else the strict one."""
     if strict.passed:
         return strict
-    return next((found for form in text.trimmed if (found := bound(form)).passed), strict)
+    return next((finding for form in text.trimmed if (finding := bound(form)).passed), strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,10 @@ class RuleJudge:
         bound = bind(task, fixed=self.fixed)
         findings = [strict_finding(check, text) for check in bound]
         if not self.strict:
-            findings = [
-                loose_finding(check, text, found) for check, found in zip(bound, findings, strict=True)
-            ]
+            findings = [loose_finding(check, text, each) for check, each in zip(bound, findings, strict=True)]
         results = tuple(
-            CheckResult(asked.id, found.passed, found.reason)
-            for asked, found in zip(task.checks, findings, strict=True)
+            CheckResult(asked.id, finding.passed, finding.reason)
+            for asked, finding in zip(task.checks, findings, strict=True)
         )
         failed = [result.reason for result in results if not result.passed]
         followed = len(results) - len(failed)

@@ -106,15 +106,15 @@ def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: 
 @repaired("length_constraints:number_words")
 def number_words(text: Text, num_words: int, relation: str) -> Finding:
     """How many words there are; where no blanks divide them, by their characters."""
-    found = words.count_words_of_any_script(text.clean.raw)
-    return findings.counted(found, "word", relation, num_words)
+    count = words.count_words_of_any_script(text.clean.raw)
+    return findings.counted(count, "word", relation, num_words)
 
 
 @repaired("length_constraints:number_sentences")
 def number_sentences(text: Text, num_sentences: int, relation: str) -> Finding:
     """How many sentences Punkt and the marks of other scripts give."""
-    found = len(punkt.sentences_of_any_script(text.raw if text.raw.isascii() else _lines(text)))
-    return findings.counted(found, "sentence", relation, num_sentences)
+    count = len(punkt.sentences_of_any_script(text.raw if text.raw.isascii() else _lines(text)))
+    return findings.counted(count, "sentence", relation, num_sentences)
 
 
 def _lines(text: Text) -> str:
@@ -136,9 +136,9 @@ def nth_paragraph_first_word(text: Text, num_paragraphs: int, nth_paragraph: int
     start = folded(pieces[nth_paragraph - 1])
     at = whole(first_word).search(start)
     passed = at is not None and not regex.search(r"\w", start[: at.start()])
-    found = (pieces[nth_paragraph - 1].split(maxsplit=1))[0]
+    start = (pieces[nth_paragraph - 1].split(maxsplit=1))[0]
     return Finding(
-        passed, f'Paragraph {nth_paragraph} starts with "{found}", where "{first_word}" was asked for.'
+        passed, f'Paragraph {nth_paragraph} starts with "{start}", where "{first_word}" was asked for.'
     )
 
 
@@ -166,8 +166,8 @@ def postscript(text: Text, postscript_marker: str) -> Finding:
 def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Finding:
     """How often the heading is followed by a number."""
     heading = " ".join(clean(section_spliter).split())
-    found = sum(1 for _ in regex.finditer(rf"(?<![a-zA-Z]){regex.escape(heading)}\s*\d+", text.clean.raw))
-    return findings.times(found, f"{heading} (number)", "at least", num_sections)
+    count = sum(1 for _ in regex.finditer(rf"(?<![a-zA-Z]){regex.escape(heading)}\s*\d+", text.clean.raw))
+    return findings.times(count, f"{heading} (number)", "at least", num_sections)
 
 
 # Without a look behind, a long run of blanks would be tried again from each of its characters.
@@ -215,8 +215,8 @@ def no_comma(text: Text) -> Finding:
 def response_language(text: Text, language: str) -> Finding:
     """The language is among the likely ones."""
     likely = detection.candidates(text.lower)
-    found = " or ".join(map(findings.language_name, sorted(likely))) or "no language that can be told"
-    return findings.language_finding(not likely.isdisjoint(detection.meant(language)), found, language)
+    names = " or ".join(map(findings.language_name, sorted(likely))) or "no language that can be told"
+    return findings.language_finding(not likely.isdisjoint(detection.meant(language)), names, language)
 
 
 @repaired("change_case:english_capital")

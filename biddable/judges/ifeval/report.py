@@ -165,11 +165,11 @@ def _outcome(task: Task, response: Response, fixed: bool) -> Outcome:
     text = as_text(response.text, f"response to task {task.id}")
     bound = bind(task, fixed=fixed)
     strict = [strict_finding(check, text) for check in bound]
-    loose = [loose_finding(check, text, found) for check, found in zip(bound, strict, strict=True)]
+    loose = [loose_finding(check, text, finding) for check, finding in zip(bound, strict, strict=True)]
     return Outcome(
         task.id,
-        tuple(found.passed for found in strict),
-        tuple(found.passed for found in loose),
+        tuple(finding.passed for finding in strict),
+        tuple(finding.passed for finding in loose),
         not response.error and bool(task_degeneracy(task, response.text)),
     )
 
@@ -184,8 +184,10 @@ def _by_name(names: Sequence[str], strict: Sequence[bool], loose: Sequence[bool]
     for name, *row in zip(names, strict, loose, strict=True):
         rows[name].append((row[0], row[1]))
     return {
-        name: Accuracy(_mean(a for a, _ in found), _mean(b for _, b in found), len(found))
-        for name, found in sorted(rows.items())
+        name: Accuracy(
+            _mean(strict for strict, _ in outcomes), _mean(loose for _, loose in outcomes), len(outcomes)
+        )
+        for name, outcomes in sorted(rows.items())
     }
 
 

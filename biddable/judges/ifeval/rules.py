@@ -89,8 +89,8 @@ def existence(text: Text, keywords: Sequence[str]) -> Finding:
 @within_time
 def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Finding:
     """How many non-overlapping, case-insensitive matches the keyword has."""
-    found = _stripped_anywhere(keyword).count_in(text.raw)
-    return times(found, keyword.strip(), relation, frequency)
+    count = _stripped_anywhere(keyword).count_in(text.raw)
+    return times(count, keyword.strip(), relation, frequency)
 
 
 @rule(
@@ -123,10 +123,10 @@ def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: 
 )
 def response_language(text: Text, language: str) -> Finding:
     """langdetect gives this language, or can tell none."""
-    found = text.language
-    if found is None:
+    language_code = text.language
+    if language_code is None:
         return Finding(True, "The response has no letters to tell a language by, which counts as followed.")
-    return language_finding(found in meant(language), language_name(found), language)
+    return language_finding(language_code in meant(language), language_name(language_code), language)
 
 
 @rule(
@@ -185,16 +185,16 @@ def nth_paragraph_first_word(text: Text, num_paragraphs: int, nth_paragraph: int
 )
 def number_placeholders(text: Text, num_placeholders: int) -> Finding:
     """How many one-line spans in square brackets there are, empty ones included."""
-    found = sum(map(_placeholders, text.raw.split("\n")))
-    return counted(found, "placeholder", "at least", num_placeholders)
+    count = sum(map(_placeholders, text.raw.split("\n")))
+    return counted(count, "placeholder", "at least", num_placeholders)
 
 
 def _placeholders(line: str) -> int:
     r"""The matches of ``\[.*?\]``, in one pass however many brackets there are."""
-    found, at = 0, line.find("[")
+    count, at = 0, line.find("[")
     while at >= 0 and (end := line.find("]", at)) >= 0:
-        found, at = found + 1, line.find("[", end)
-    return found
+        count, at = count + 1, line.find("[", end)
+    return count
 
 
 # How the two markers of the benchmark are looked for; any other is a regular expression itself.
@@ -254,8 +254,8 @@ def number_highlighted_sections(text: Text, num_highlights: int) -> Finding:
     """How many one-line spans between asterisks, or between pairs of them, are not blank."""
     single = re.findall(r"\*([^\n*]*)\*", text.raw)
     double = re.findall(r"\*\*([^\n*]*)\*\*", text.raw)
-    found = sum(1 for inner in single + double if inner.strip())
-    return counted(found, "highlighted part", "at least", num_highlights)
+    count = sum(1 for inner in single + double if inner.strip())
+    return counted(count, "highlighted part", "at least", num_highlights)
 
 
 def _numbered(heading: str) -> Pattern:
@@ -272,8 +272,8 @@ def _numbered(heading: str) -> Pattern:
 @within_time
 def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Finding:
     """How often the heading is followed by a number."""
-    found = _numbered(section_spliter).count_in(text.raw)
-    return times(found, f"{section_spliter.strip()} (number)", "at least", num_sections)
+    count = _numbered(section_spliter).count_in(text.raw)
+    return times(count, f"{section_spliter.strip()} (number)", "at least", num_sections)
 
 
 _FENCES = ("```json", "```Json", "```JSON", "```")
@@ -298,7 +298,7 @@ def json_format(text: Text) -> Finding:
 @rule("detectable_format:title", "Give the response a title in double angular brackets, <<like this>>.")
 def title(text: Text) -> Finding:
     """There is something that is not blank in double angular brackets on one line."""
-    titles = [found.lstrip("<").rstrip(">").strip() for found in map(_in_brackets, text.raw.split("\n"))]
+    titles = [title.lstrip("<").rstrip(">").strip() for title in map(_in_brackets, text.raw.split("\n"))]
     if any(titles):
         return Finding(True, f"The response has a title: {quoted(list(filter(None, titles)))}.")
     return Finding(False, "The response has no title in double angular brackets.")
@@ -389,5 +389,5 @@ def english_lowercase(text: Text) -> Finding:
 @rule("punctuation:no_comma", "Do not use any commas.")
 def no_comma(text: Text) -> Finding:
     """There is no comma."""
-    found = text.raw.count(",")
-    return Finding(not found, f"The response has {plural(found, 'comma')}, where none is allowed.")
+    count = text.raw.count(",")
+    return Finding(not count, f"The response has {plural(count, 'comma')}, where none is allowed.")

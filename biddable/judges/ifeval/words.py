@@ -41,11 +41,11 @@ def count_words_of_any_script(text: str) -> int:
     """The same, with scripts that set no blanks between words counted by their characters."""
     if text.isascii():
         return count_words(text)
-    found = 0
+    count = 0
     for run in _COUNTED.findall(text):
         single = len(_CHARACTERS.findall(run))
-        found += single + round((len(run) - single) / _CHARACTERS_OF_A_WORD + 0.49)
-    return found + count_words(_COUNTED.sub(" ", text))
+        count += single + round((len(run) - single) / _CHARACTERS_OF_A_WORD + 0.49)
+    return count + count_words(_COUNTED.sub(" ", text))
 
 
 # What NLTK's word tokenizer does to a sentence, in its order, as far as it can part or join cased letters.
@@ -81,15 +81,15 @@ def count_capital_words(sentence: str) -> int:
     """
     if not _LONE_CAPITAL.search(sentence):
         return 0
-    cut = _FINAL_PERIOD.sub(" ", sentence)
-    cut = _PARTS_FIRST.sub(" ", cut)
-    cut = _CLOSING_APOSTROPHE.sub(" ", cut)
-    cut = _PARTS_AFTER.sub(" ", cut)
-    cut = _BLANKS.sub(" ", f" {cut} ")
-    cut = _CLITIC.sub(r" \1 ", cut)
-    cut = _LONG_CLITIC.sub(r" \1 ", cut)
-    cut = _TIS.sub(_parted, _CONTRACTION.sub(_parted, cut))
-    return sum(map(str.isupper, cut.split()))
+    parted = _FINAL_PERIOD.sub(" ", sentence)
+    parted = _PARTS_FIRST.sub(" ", parted)
+    parted = _CLOSING_APOSTROPHE.sub(" ", parted)
+    parted = _PARTS_AFTER.sub(" ", parted)
+    parted = _BLANKS.sub(" ", f" {parted} ")
+    parted = _CLITIC.sub(r" \1 ", parted)
+    parted = _LONG_CLITIC.sub(r" \1 ", parted)
+    parted = _TIS.sub(_parted, _CONTRACTION.sub(_parted, parted))
+    return sum(map(str.isupper, parted.split()))
 
 
 def _parted(contraction: re.Match[str]) -> str:
