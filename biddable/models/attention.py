@@ -11,8 +11,9 @@ linear layers, norms and embeddings see exactly the T tokens that have to be com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -100,6 +101,59 @@ class TreePlan:
         sequences, length = self.tree.gather.shape
         rows = states.flatten(1).index_select(0, self.tree.gather.flatten())
         return rows.view(sequences, length, *states.shape[1:]).transpose(1, 2)
+
+
+class Header:
+    """Keys and values of tokens that many sequences open with, computed once for any number of trees.
+
+    Attributes:
+        tokens: their ids.
+        states: for each layer its keys and values, [H, key-value heads, head size].
+    """
+
+    def __init__(self, tokens: Sequence[int]):
+        self.tokens = list(tokens)
+        self.states: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class HeaderPlan(TreePlan):
+    """Causal attention along the one sequence of ``tree``, whose keys and values go into ``header``."""
+
+    def __init__(self, tree: PrefixTree, header: Header):
+        super().__init__(tree)
+        self.header = header
+
+    def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """See ``TreePlan.keep``."""
+        self.header.states[layer] = key.to(value.dtype), value
+
+
+class AfterHeaderPlan(TreePlan):
+    """Causal attention of the tokens after a header, along trees whose first tokens are the header's.
+
+    Args:
+        tree: of whole sequences.
+        header: what all of them open with; its states are not computed again.
+    """
+
+    def __init__(self, tree: PrefixTree, header: Header):
+        begins = tree.begins.clone()
+        begins[0] = begins[0].clamp(min=len(header))  # the kernel asks for nothing at the places before
+        super().__init__(replace(tree, begins=begins))
+        self.header = header
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int
+    ) -> Tensor:
+        """See ``Plan.attend``; the T tokens are those after the header."""
+        keys, values = self.header.states[layer]
+        count = len(self.header)
+        query = torch.cat([query.new_zeros(count, *query.shape[1:]), query])
+        key, value = torch.cat([keys, key.to(keys.dtype)]), torch.cat([values, value])
+        return super().attend(layer, query, key, value, scale, window)[count:]
 
 
 def _band(length: int, window: int, device: torch.device) -> Tensor:

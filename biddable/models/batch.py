@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from biddable.models.base import Sampling
 from biddable.models.decode_layers import DecodeLayers
+from biddable.models.decoder import Decoder
 from biddable.models.graphs import StepGraphs
 from biddable.models.kv_cache import DecodePlan, KVCache, PrefillPlan, uses_kernel
 from biddable.models.prefix_tree import prefix_tree
 from biddable.models.sampling import draw, uniforms
 
-if TYPE_CHECKING:
-    from biddable.models.engine import Engine
-
-CPU_TOKENS, GPU_TOKENS = 2048, 16384  # packed tokens in one pass: bounds memory, keeps the processor busy
 REFILL = 8  # new prompts enter when this fraction (one in REFILL) of the rows is free
 CPU_ROWS, GPU_ROWS = 256, 1024
 CPU_CACHE_BYTES = 4 << 30
@@ -101,18 +97,18 @@ class Batch:
 
     def __init__(
         self,
-        engine: Engine,
+        decoder: Decoder,
         prompts: Sequence[Sequence[int]],
         n: int,
         sampling: Sampling,
         seeds: Sequence[Sequence[int]],
     ):
-        self.engine, self.sampling, self.seeds = engine, sampling, seeds
-        device = engine.device
+        self.decoder, self.sampling, self.seeds = decoder, sampling, seeds
+        device = decoder.device
         longest = max(map(len, prompts))
-        on_cpu = torch.bfloat16 if engine.bf16 else torch.float32
-        dtype = on_cpu if device.type == "cpu" else engine.module.dtype
-        token_bytes = engine.shape.bytes_per_token(dtype)
+        on_cpu = torch.bfloat16 if decoder.bf16 else torch.float32
+        dtype = on_cpu if device.type == "cpu" else decoder.module.dtype
+        token_bytes = decoder.shape.bytes_per_token(dtype)
         capacity = _row_capacity(device, token_bytes * (sampling.max_tokens + -(-longest // n)))
         rows = min(capacity, len(prompts) * n)
         self.queue = deque(_jobs(prompts, n, rows))
@@ -121,7 +117,7 @@ class Batch:
         self.users = [0] * slots  # rows that still sample from each slot
         self.rows = _Rows(rows, sampling.max_tokens, device)
         self.cache = KVCache(
-            engine.shape,
+            decoder.shape,
             rows=rows,
             slots=slots,
             prompt_capacity=longest,
@@ -154,7 +150,7 @@ class Batch:
         jobs: list[_Job] = []
         while self.queue and len(self.queue[0].rows) <= free and len(jobs) < len(self.free_slots):
             tokens += len(self.queue[0].tokens)
-            if jobs and tokens > pass_tokens(self.engine.device):
+            if jobs and tokens > self.decoder.pass_tokens:
                 break
             jobs.append(self.queue.popleft())
             free -= len(jobs[-1].rows)
@@ -162,11 +158,11 @@ class Batch:
 
     def _prefill(self, jobs: Sequence[_Job]) -> None:
         """Compute the jobs' prompts and draw the first token of each of their rows."""
-        rows, device, steps = self.rows, self.engine.device, self.sampling.max_tokens
+        rows, device, steps = self.rows, self.decoder.device, self.sampling.max_tokens
         slots = [self.free_slots.pop() for _ in jobs]
         tree = prefix_tree([job.tokens for job in jobs]).to(device)
         plan = PrefillPlan(tree, self.cache, torch.tensor(slots, device=device))
-        logits = self.engine.logits(tree.tokens, tree.positions, plan, tree.last)
+        logits = self.decoder.logits(tree.tokens, tree.positions, plan, tree.last)
         start = rows.active
         for job, slot in zip(jobs, slots, strict=True):
             self.users[slot] = len(job.rows)
@@ -199,7 +195,7 @@ class Batch:
         positions[:count] = rows.prompt_length[:count] + before
         plan = DecodePlan(self.cache, rows.slot[:count], rows.prompt_length[:count], before)
         keep = torch.arange(width, device=rows.device)
-        return self.engine.logits(tokens, positions, plan, keep)
+        return self.decoder.logits(tokens, positions, plan, keep)
 
     def _draw(self, logits: Tensor, start: int) -> None:
         """Draw a token for each of the rows from ``start`` on."""
@@ -216,7 +212,7 @@ class Batch:
         rows = self.rows
         mine = slice(start, rows.active)
         newest = rows.tokens[mine].gather(1, rows.drawn[mine, None] - 1)[:, 0]
-        ended = torch.isin(newest, self.engine.end_ids)
+        ended = torch.isin(newest, self.decoder.end_ids)
         if self.sampling.stop:
             ended |= self._stopped(start)
         done = (ended | (rows.drawn[mine] == self.sampling.max_tokens)).nonzero()[:, 0]
@@ -248,7 +244,7 @@ class Batch:
         reach = max(len(text.encode()) for text in stop) + 4
         hits = [
             any(
-                text in self.engine.decode(rows.tokens[row, max(0, end - reach) : end].tolist())
+                text in self.decoder.decode(rows.tokens[row, max(0, end - reach) : end].tolist())
                 for text in stop
             )
             for row, end in enumerate(rows.drawn[: rows.active].tolist())
@@ -265,11 +261,6 @@ def _jobs(prompts: Sequence[Sequence[int]], n: int, capacity: int) -> Iterator[_
     for tokens in sorted(rows, key=len, reverse=True):
         for start in range(0, len(rows[tokens]), capacity):
             yield _Job(tokens, tuple(rows[tokens][start : start + capacity]))
-
-
-def pass_tokens(device: torch.device) -> int:
-    """How many packed tokens one pass over prompts may have."""
-    return GPU_TOKENS if device.type == "cuda" else CPU_TOKENS
 
 
 def _row_capacity(device: torch.device, row_bytes: int) -> int:

@@ -6,8 +6,8 @@ the border into tokens that a model which answers never sees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, partial
 from typing import Any, get_args
 
 from biddable.errors import InputError, ModelError
@@ -157,6 +157,44 @@ class ChatFormat:
             raise InputError("response", text, "a text of at least one token")
         self._require_known("response", ids)
         return ids
+
+    def spans(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
+    ) -> list[tuple[list[int], list[int]]]:
+        """Token ids of each prompt and of what is scored after it.
+
+        After a chat these are the tokens of ``response``. After raw text they are those of both texts
+        together beyond as many as the prompt has, and blanks that the prompt ends with belong to what is
+        scored, as lm-evaluation-harness has it: most tokenizers join a blank to the word after it. Texts
+        that repeat are tokenised once.
+
+        Raises:
+            InputError: see ``prompt`` and ``response``; or no token is left after the prompt's.
+        """
+        for prompt in prompts:
+            require_prompt("prompt", prompt)
+        ids, responses = cache(self.prompt), cache(partial(self.response, end=end))
+        return [
+            self._split(prompt, text, end=end, ids=ids)
+            if isinstance(prompt, str)
+            else (ids(tuple(prompt)), responses(text))
+            for prompt, text in zip(prompts, continuations, strict=True)
+        ]
+
+    def _split(
+        self, prompt: str, continuation: str, *, end: bool, ids: Callable[[str], list[int]]
+    ) -> tuple[list[int], list[int]]:
+        """The tokens of raw text and of what is scored after it; ``ids`` gives those of a prompt."""
+        require_text("response", continuation)
+        context = prompt.rstrip()
+        if not context and not self._first:
+            context = prompt  # else nothing would be before the first token
+        start = ids(context) if context else list(self._first)
+        whole = self.prompt(prompt + continuation)
+        target = [*whole[len(start) :], *([self.end_id] if end else [])]
+        if not target:
+            raise InputError("response", continuation, "a text that adds a token to the prompt's")
+        return start, target
 
     @cached_property
     def end_id(self) -> int:

@@ -1,34 +1,31 @@
 """The default engine: our own batched decoder over the ``transformers`` module.
 
 The weights that train are the weights that generate, with no conversion between. How responses are drawn
-side by side is in ``models/batch.py``.
+side by side is in ``models/batch.py``; scores come from the scorer that training uses (``models/packed.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from biddable.models.attention import Plan, TreePlan, planned_attention
+from biddable.models.attention import planned_attention
 from biddable.models.base import Sampling, TokenScores
-from biddable.models.batch import Batch, Completion, pass_tokens
+from biddable.models.batch import Batch, Completion
 from biddable.models.decode_layers import DecodeLayers
-from biddable.models.kv_cache import Shape
-from biddable.models.prefix_tree import prefix_tree
+from biddable.models.decoder import Decoder
+from biddable.models.packed import PackedLM, span_logprobs
+from biddable.models.plain import evaluating
 
 
-class Engine:
-    """Generates with, and scores under, the weights of ``module``.
+class Engine(Decoder):
+    """Generates with, and scores under, the weights of a module.
 
     Args:
-        module: a ``transformers`` causal language model, possibly with PEFT adapters.
-        end_ids: tokens that end a response.
-        decode: token ids to text, used to look for stop strings only.
-        bf16: on a CPU, multiply in bfloat16 while generating, whatever the weights are kept in. ``score``
-            computes in the weights' own type.
+        module: see ``Decoder``, also for ``end_ids``, ``decode`` and ``bf16``.
+        own_head: whether scores need the module's own head (``needs_own_head``).
     """
 
     def __init__(
@@ -38,16 +35,10 @@ class Engine:
         decode: Callable[[Sequence[int]], str],
         *,
         bf16: bool = False,
+        own_head: bool = False,
     ):
-        self.module, self.bf16 = module, bf16
-        self.shape = Shape.of(module.config)
-        self.decode = decode
-        self.end_ids = torch.tensor(sorted(end_ids), device=self.device)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.module.parameters()).device
+        super().__init__(module, end_ids, decode, bf16=bf16)
+        self.own_head = own_head
 
     @torch.inference_mode()
     def generate(
@@ -72,72 +63,33 @@ class Engine:
         out: list[list[Completion]] = [[None] * n for _ in prompts]  # type: ignore[list-item]
         if prompts:
             batch = Batch(self, prompts, n, sampling, seeds)
-            was_training = self.module.training
-            self.module.eval()
-            try:
+            with evaluating(self.module):
                 decoding = DecodeLayers(self.module, bf16=self.bf16)
                 with planned_attention(self.module), decoding as layers:
                     for finished in batch.run(layers):
                         for row, sample, completion in finished:
                             out[row][sample] = completion
                         on_finished(len(finished))
-            finally:
-                self.module.train(was_training)
         return out
 
-    @torch.inference_mode()
-    def score(self, prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[TokenScores]:
-        """Log-probability of each token of ``targets`` after its prompt; shared prompts are computed once."""
-        out: list[TokenScores] = [None] * len(prompts)  # type: ignore[list-item]
-        order = sorted(range(len(prompts)), key=lambda i: (tuple(prompts[i]), len(targets[i])))
-        lengths = [len(prompt) + len(target) for prompt, target in zip(prompts, targets, strict=True)]
-        with planned_attention(self.module):
-            for chosen in _chunks(order, lengths, pass_tokens(self.device)):
-                for index, scores in zip(chosen, self._score_chunk(chosen, prompts, targets), strict=True):
-                    out[index] = scores
-        return out
+    def score(
+        self,
+        prompts: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        on_done: Callable[[int], None] = lambda count: None,
+    ) -> list[TokenScores]:
+        """Log-probability of each token of ``targets`` after its prompt; what they share is computed once.
 
-    def _score_chunk(
-        self, chosen: Sequence[int], prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-    ) -> Iterator[TokenScores]:
-        tree = prefix_tree([[*prompts[i], *targets[i]] for i in chosen]).to(self.device)
-        spans = [
-            tree.gather[row, len(prompts[i]) - 1 : len(prompts[i]) + len(targets[i]) - 1]
-            for row, i in enumerate(chosen)
+        Args:
+            prompts: token ids, none empty.
+            targets: token ids, none empty.
+            on_done: told how many more targets are done.
+        """
+        bf16 = self.bf16 and self.module.dtype == torch.float32
+        model = PackedLM(self.module, bf16=bf16, own_head=self.own_head)
+        spans = list(zip(prompts, targets, strict=True))
+        with evaluating(self.module):
+            rows = span_logprobs(model, spans, self.pass_tokens, on_done)
+        return [
+            TokenScores(tuple(target), tuple(row.tolist())) for target, row in zip(targets, rows, strict=True)
         ]
-        logits = self.logits(tree.tokens, tree.positions, TreePlan(tree), torch.cat(spans)).float()
-        wanted = torch.tensor([token for i in chosen for token in targets[i]], device=self.device)
-        top = logits.amax(-1, keepdim=True)
-        logits = logits.sub_(top)
-        picked = logits.gather(1, wanted[:, None])[:, 0]
-        scores = (picked - logits.exp_().sum(-1).log_()).tolist()
-        start = 0
-        for i in chosen:
-            end = start + len(targets[i])
-            yield TokenScores(tuple(targets[i]), tuple(scores[start:end]))
-            start = end
-
-    def logits(self, tokens: Tensor, positions: Tensor, plan: Plan, keep: Tensor) -> Tensor:
-        """Next-token logits [len(keep), vocabulary] at the packed places ``keep``."""
-        out = self.module(
-            input_ids=tokens[None],
-            position_ids=positions[None],
-            use_cache=False,
-            plan=plan,
-            logits_to_keep=keep,
-        )
-        return out.logits[0]
-
-
-def _chunks(order: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Consecutive indices whose lengths add up to at most ``most``; at least one each."""
-    chunk: list[int] = []
-    total = 0
-    for index in order:
-        if chunk and total + lengths[index] > most:
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(index)
-        total += lengths[index]
-    if chunk:
-        yield chunk

@@ -13,14 +13,16 @@ import torch
 
 from biddable.errors import InputError, ModelError
 from biddable.models.adapters import put_on, record_base
+from biddable.models.agreement import proved_length
 from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.models.chat import ChatFormat
 from biddable.models.engine import Completion, Engine
 from biddable.models.folders import fingerprint, read_module
 from biddable.models.memory import keep_freed_memory
+from biddable.models.packing import Span
 from biddable.models.plain import PlainEngine, context_of
 from biddable.models.precision import Precision, computes_in_bf16
-from biddable.models.proof import Proof, known_proof, proved_length
+from biddable.models.proof import Proof, known_proof
 from biddable.models.seeds import require_one_each, row_seeds
 from biddable.models.tokenizer import read_tokenizer
 from biddable.models.weights import storing_weights
@@ -40,8 +42,8 @@ class LocalModel:
         source: where its weights came from, for the record.
         module: the module; train it in place and ``generate`` uses the new weights.
         tokenizer: its tokenizer, always with a chat template.
-        bf16: whether it is to generate in bfloat16. On a CPU the weights are fp32 all the same, and
-            ``score`` and whoever trains them see just those.
+        bf16: whether it is to generate and score in bfloat16. On a CPU the weights are fp32 all the same,
+            and whoever trains them sees just those.
         fingerprint: a digest of the files that it was read from; "" for a module made in memory.
         base: what the model under its adapters was loaded as; "" for a module made in memory.
     """
@@ -154,10 +156,15 @@ class LocalModel:
     ) -> list[TokenScores]:
         """See ``LanguageModel.score``."""
         require_one_each("continuations", continuations, prompts)
-        starts = [self.encode_prompt(prompt) for prompt in prompts]
-        targets = [self._chat.response(text, end=end) for text in continuations]
-        longest = max((len(a) + len(b) for a, b in zip(starts, targets, strict=True)), default=0)
-        return self._engine(longest).score(starts, targets)
+        return self.score_tokens(self._chat.spans(prompts, continuations, end=end))
+
+    def score_tokens(self, spans: Sequence[Span]) -> list[TokenScores]:
+        """How likely the second part of each span of token ids is after the first; neither is empty."""
+        starts, targets = [start for start, _ in spans], [target for _, target in spans]
+        longest = max((len(a) + len(b) for a, b in spans), default=0)
+        engine = self._engine(longest)
+        with progress(len(spans), f"{Path(self.name).name} scores") as advance:
+            return engine.score(starts, targets, advance)
 
     def _prompts(
         self, prompts: Sequence[Prompt], max_tokens: int
@@ -207,7 +214,7 @@ class LocalModel:
         proof = self._proof()
         ends = sorted(self._end_ids)
         if proof.path == "fast" and longest <= proved_length(self.module.config):
-            return Engine(self.module, ends, self._decode, bf16=proof.bf16)
+            return Engine(self.module, ends, self._decode, bf16=proof.bf16, own_head=proof.own_head)
         return PlainEngine(self.module, ends, self._decode, cached=proof.cached)
 
     def _proof(self) -> Proof:

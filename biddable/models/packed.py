@@ -6,19 +6,24 @@ One scorer for all: training, its reference pass and ``LocalModel.score`` go thr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from biddable.models.attention import TreePlan, planned_attention
+from biddable.models.attention import AfterHeaderPlan, Header, HeaderPlan, TreePlan, planned_attention
 from biddable.models.fused import fused_layers
 from biddable.models.head import token_logprobs
 from biddable.models.packing import Packed, Span, pack
+from biddable.models.prefix_tree import prefix_tree
 
 RowFunctions = Mapping[str, Callable[[Tensor], Tensor]]
 """Names of further numbers, and what makes each of them, [n], from rows of logits [n, V] in fp32."""
+
+HEADER_TOKENS = 64
+"""What at least so many tokens open all sequences with is computed once, not once in every pass."""
 
 ROW_LOGITS = 2**25  # logits held at once for row functions: 128 MB
 
@@ -51,7 +56,11 @@ class PackedLM(nn.Module):
         self.module, self.bf16, self.own_head, self.value_head = module, bf16, own_head, value_head
 
     def forward(
-        self, batch: Packed, rows: RowFunctions | None = None, layers: Sequence[int] = ()
+        self,
+        batch: Packed,
+        rows: RowFunctions | None = None,
+        layers: Sequence[int] = (),
+        header: Header | None = None,
     ) -> dict[str, Tensor]:
         """Numbers at every completion token, in fp32; [S, L], 0 where a token does not count.
 
@@ -59,25 +68,28 @@ class PackedLM(nn.Module):
             batch: S sequences whose completions have at most L tokens.
             rows: further numbers of the whole next-token distribution, such as its entropy.
             layers: whose states to give (0: the embeddings).
+            header: what ``self.header`` made of tokens that all sequences open with, and that none of the
+                tokens that count follows at once.
 
         Returns:
             ``logprobs``, what ``rows`` names, ``values`` where there is a value head, and ``layer I``
             [S, L, H]: the states that predict the tokens.
         """
         tree, rows = batch.tree, rows or {}
+        start = len(header) if header else 0
+        predictors = batch.predictors - start
         states: Any = None
-        autocast = torch.autocast(tree.tokens.device.type, torch.bfloat16, enabled=self.bf16)
-        with planned_attention(self.module), fused_layers(self.module), autocast:
+        with self._computing(tree.tokens.device):
             inputs = {
-                "input_ids": tree.tokens[None],
-                "position_ids": tree.positions[None],
+                "input_ids": tree.tokens[None, start:],
+                "position_ids": tree.positions[None, start:],
                 "use_cache": False,
-                "plan": TreePlan(tree),
+                "plan": AfterHeaderPlan(tree, header) if header else TreePlan(tree),
             }
             if layers or (self.own_head and self.value_head is not None):
                 inputs["output_hidden_states"] = True
             if self.own_head:
-                out = self.module(**inputs, logits_to_keep=batch.predictors)
+                out = self.module(**inputs, logits_to_keep=predictors)
                 states = out.hidden_states[-1][0] if out.hidden_states else None
                 logits = out.logits[0].float()
                 numbers = {"logprobs": logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]}
@@ -86,16 +98,36 @@ class PackedLM(nn.Module):
                 out = self.module.get_decoder()(**inputs)
                 states = out.last_hidden_state[0]
         if not self.own_head:
-            predicting = states[batch.predictors]  # [N, H]
+            predicting = states[predictors]  # [N, H]
             predicting = predicting.bfloat16() if self.bf16 else predicting
             weight = self.module.get_output_embeddings().weight
             numbers = {"logprobs": token_logprobs(predicting, weight, batch.targets)}
             numbers |= _by_rows(predicting, weight, rows)
         if self.value_head is not None:
-            numbers["values"] = self.value_head(states[batch.predictors].float())[:, 0]
+            numbers["values"] = self.value_head(states[predictors].float())[:, 0]
         for layer in layers:
-            numbers[f"layer {layer}"] = out.hidden_states[layer][0][batch.predictors].float()
+            numbers[f"layer {layer}"] = out.hidden_states[layer][0][predictors].float()
         return {name: batch.per_token(values) for name, values in numbers.items()}
+
+    @torch.no_grad()
+    def header(self, tokens: Sequence[int]) -> Header:
+        """Compute what many sequences open with, for any number of calls under the same weights."""
+        header = Header(tokens)
+        tree = prefix_tree([tokens]).to(next(self.parameters()).device)
+        with self._computing(tree.tokens.device):
+            self.module.get_decoder()(
+                input_ids=tree.tokens[None],
+                position_ids=tree.positions[None],
+                use_cache=False,
+                plan=HeaderPlan(tree, header),
+            )
+        return header
+
+    @contextmanager
+    def _computing(self, device: torch.device) -> Iterator[None]:
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.bf16)
+        with planned_attention(self.module), fused_layers(self.module), autocast:
+            yield
 
 
 class PackedClassifier(nn.Module):
@@ -140,7 +172,8 @@ def span_logprobs(
     Args:
         model: the model.
         spans: prompts and completions.
-        max_tokens: how many tokens to compute at once; shared ones count once.
+        max_tokens: how many tokens to compute at once; shared ones count once. What all prompts open with
+            comes on top, or before all else where it is long.
         on_done: told how many more spans are done.
 
     Returns:
@@ -148,14 +181,27 @@ def span_logprobs(
     """
     device = next(model.parameters()).device
     logprobs: list[Tensor] = [torch.empty(0)] * len(spans)
+    shared = shared_header([prompt for prompt, _ in spans])
+    rest = [(*prompt[shared:], *completion) for prompt, completion in spans]
+    cut = list(passes(rest, max_tokens))
     with torch.inference_mode():
-        for indices in passes([(*prompt, *completion) for prompt, completion in spans], max_tokens):
+        several = shared >= HEADER_TOKENS and len(cut) > 1
+        header = model.header(spans[0][0][:shared]) if several else None
+        for indices in cut:
             batch = pack([spans[index] for index in indices]).to(device)
-            rows = model(batch)["logprobs"].cpu()
+            rows = model(batch, header=header)["logprobs"].cpu()
             for index, row in zip(indices, rows, strict=True):
                 logprobs[index] = row[: len(spans[index][1])]
             on_done(len(indices))
     return logprobs
+
+
+def shared_header(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all ``prompts`` open with, the last of each aside: its state is needed."""
+    if not prompts:
+        return 0
+    first, last = min(prompts), max(prompts)  # in order, what these two share all share
+    return min(_shared(first, last), *(len(prompt) - 1 for prompt in (first, last)))
 
 
 def passes(sequences: Sequence[tuple[int, ...]], max_tokens: int) -> Iterator[list[int]]:

@@ -88,16 +88,20 @@ class PlainEngine:
         return out
 
     @torch.inference_mode()
-    def score(self, prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[TokenScores]:
+    def score(
+        self,
+        prompts: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        on_done: Callable[[int], None] = lambda count: None,
+    ) -> list[TokenScores]:
         """See ``Engine.score``."""
+        out = []
         with evaluating(self.module):
-            return [
-                TokenScores(
-                    tuple(target),
-                    tuple(plain_logprobs(self.module, [*prompt, *target], len(prompt)).tolist()),
-                )
-                for prompt, target in zip(prompts, targets, strict=True)
-            ]
+            for prompt, target in zip(prompts, targets, strict=True):
+                logprobs = plain_logprobs(self.module, [*prompt, *target], len(prompt))
+                out.append(TokenScores(tuple(target), tuple(logprobs.tolist())))
+                on_done(1)
+        return out
 
     def _complete(
         self, prompt: Sequence[int], n: int, sampling: Sampling, seeds: Sequence[int]

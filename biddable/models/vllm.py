@@ -67,16 +67,15 @@ class VLLMModel:
             InputError: not one continuation for each prompt, or one is longer than the model reads.
         """
         require_one_each("continuations", continuations, prompts)
-        starts = [self._chat.prompt(prompt) for prompt in prompts]
-        answers = [self._chat.response(text, end=end) for text in continuations]
+        spans = self._chat.spans(prompts, continuations, end=end)
         # vLLM scores only what it is prompted with, and will not draw fewer than one token.
         parameters = [
             self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0) for _ in prompts
         ]
-        outputs = self._call([[*p, *a] for p, a in zip(starts, answers, strict=True)], parameters)
+        outputs = self._call([[*start, *answer] for start, answer in spans], parameters)
         return [
             TokenScores(tuple(answer), _logprobs(answer, output.prompt_logprobs[-len(answer) :]))
-            for answer, output in zip(answers, outputs, strict=True)
+            for (_, answer), output in zip(spans, outputs, strict=True)
         ]
 
     def _call(self, prompts: list[list[int]], parameters: list[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from biddable.errors import InputError, ModelError
-from biddable.models import proof
+from biddable.models import agreement, proof
 from biddable.models.base import Sampling
 from biddable.models.load import load_model, model_identity
 from biddable.models.local import LocalModel
@@ -111,7 +111,7 @@ def test_what_depends_on_the_longest_row_is_computed_row_by_row() -> None:
     factors = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
     rope = {**factors, "original_max_position_embeddings": 16, "rope_theta": 10000.0}
     module = made("phi3", num_key_value_heads=2, rope_parameters=rope, original_max_position_embeddings=16)
-    assert proof.proved_length(module.config) == 16
+    assert agreement.proved_length(module.config) == 16
     model = LocalModel(module, word_tokenizer(), name="long")
     alone = model.generate([user("w9")], sampling=GREEDY)[0][0]
     beside = model.generate([user("w9"), user(" ".join(f"w{i}" for i in range(40)))], sampling=GREEDY)[0][0]
