@@ -323,6 +323,6 @@ def test_a_damaged_checkpoint_does_not_go_on(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_packed_is_refused_before_the_first_step() -> None:
     module = gemma2()
-    with pytest.raises(ModelError, match="cannot be trained on packed batches"):
+    with pytest.raises(ModelError, match="cannot be computed on packed batches"):
         train(module, EXAMPLES, nll, CONFIG)
     assert same(state(module), state(gemma2()))

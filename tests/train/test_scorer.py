@@ -106,7 +106,7 @@ def test_dropout_by_a_function_is_no_reason_to_refuse() -> None:
 
 
 def test_attention_that_packing_does_not_know_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"Gemma2Model cannot be trained on packed batches: .*softcap"):
+    with pytest.raises(ModelError, match=r"Gemma2Model cannot be computed on packed batches: .*softcap"):
         packed(gemma2(), FP32).__enter__()
 
 
