@@ -12,19 +12,23 @@ import numpy as np
 from pydantic import Field
 
 from biddable.config import Count, Natural, NonNegative, Share, settings
+from biddable.experiments.claims import Claim
+from biddable.experiments.scores import ArmScores
 from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes
 from biddable.methods.base import About, Method, show
-from biddable.runs.compare import compare, mean_interval
-from biddable.runs.figures import Bars, Clip, Figure, Replays, Table
+from biddable.runs.figures import Clip, Figure, Replays, Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.types import Comparison, Prediction
+from biddable.types import Prediction
 
 if TYPE_CHECKING:
     from biddable.methods.act.compatible_demos.experiment import Experiment, Outcome
     from biddable.policies.cloning import CloningConfig
 
 Task = Literal["Reach2D", "Reach2DPillar"]
+
+SUCCESS, BACK = "success", "success on the way back"
+AUC = "AUC of the score, fitting people against others"
 
 CLAIMS: tuple[tuple[str, str, Prediction], ...] = (
     ("base", "naive", "lower"),
@@ -133,18 +137,20 @@ class CompatibleDemos(Method):
         """See ``Method.run``."""
         seeds = list(range(run.root_seed, run.root_seed + self.config.seeds))
         outcomes = {task: self._outcomes(run, task, seeds) for task in self.config.tasks}
+        scores = ArmScores()
         shown: list[Figure] = []
         for task, found in outcomes.items():
-            shown += _figures(task, found)
+            _add(scores, task, found, seeds)
+            shown += _figures(task, found, scores)
             clips = run.stage(
                 f"{task.lower()}-clips", partial(self._clips, run, task, seeds[0], found[0]), list[Clip]
             )
             shown.append(Replays(f"{task}: one test case, by each policy of the first seed", tuple(clips)))
         show(run, shown)
-        comparisons = [each for task, found in outcomes.items() for each in _comparisons(task, found, seeds)]
-        return run.finish(
-            comparisons, metrics={task: _metrics(found) for task, found in outcomes.items()}, notes=NOTES
-        )
+        claims = [claim for task in outcomes for claim in _claims(task, len(seeds))]
+        metrics: dict[str, Any] = {task: _metrics(found) for task, found in outcomes.items()}
+        metrics["scores"] = scores.metrics()
+        return run.finish(scores.compare(claims), metrics=metrics, notes=NOTES)
 
     def _outcomes(self, run: Run, task: str, seeds: Sequence[int]) -> list[Outcome]:
         from biddable.methods.act.compatible_demos.experiment import Outcome
@@ -191,36 +197,27 @@ def _weights(run: Run, task: str, arm: str) -> Path:
     return run.artifact("model", f"{task.lower()}-{arm.replace(' ', '-')}.safetensors")
 
 
-def _comparisons(task: str, found: Sequence[Outcome], seeds: list[int]) -> Iterator[Comparison]:
-    arms = _stacked([one.success for one in found])
+def _claims(task: str, seeds: int) -> Iterator[Claim]:
+    """What the paper says of a task."""
     for baseline, method, predicted in CLAIMS:
-        yield compare(
-            f"{task}: success",
-            arms[baseline],
-            arms[method],
-            seeds=seeds,
-            predicted=predicted,
-            baseline_name=baseline,
-            method_name=method,
-        )
-    back = _stacked([one.success_back for one in found])
-    yield compare(
-        f"{task}: success on the way back",
-        back["error alone"],
-        back["filtered"],
-        seeds=seeds,
-        baseline_name="filtered by error alone",
-        method_name="filtered",
-    )
-    if len(seeds) > 1:  # one number from each seed: the seeds are the cases
-        yield compare(
-            f"{task}: AUC of the score, fitting people against others",
-            np.full(len(found), 0.5),
-            np.array([auc(one.scores) for one in found]),
-            seeds=seeds[:1],
-            baseline_name="chance",
-            method_name="score",
-        )
+        yield Claim(baseline, method, predicted, f"{task}: {SUCCESS}")
+    # A control: on the way back every action is far from what the base operator's policy would do, so
+    # without its second condition the filter cannot but drop it.
+    yield Claim("filtered by error alone", "filtered", "higher", f"{task}: {BACK}", role="control")
+    if seeds > 1:  # one number from each seed has no interval where there is one seed
+        yield Claim("chance", "score", "higher", f"{task}: {AUC}")
+
+
+def _add(scores: ArmScores, task: str, found: Sequence[Outcome], seeds: Sequence[int]) -> None:
+    """The scores of all seeds of a task."""
+    scores.add("chance", 0.5, metric=f"{task}: {AUC}")
+    for seed, outcome in zip(seeds, found, strict=True):
+        scores.add("score", auc(outcome.scores), metric=f"{task}: {AUC}", seed=seed)
+        for arm, values in outcome.success.items():
+            scores.add(arm, values, metric=f"{task}: {SUCCESS}", seed=seed)
+        for arm, values in outcome.success_back.items():
+            name = "filtered by error alone" if arm == "error alone" else arm
+            scores.add(name, values, metric=f"{task}: {BACK}", seed=seed)
 
 
 def auc(scores: Mapping[str, Sequence[float]]) -> float:
@@ -232,21 +229,18 @@ def auc(scores: Mapping[str, Sequence[float]]) -> float:
     return float(((fitting > others) + 0.5 * (fitting == others)).mean())
 
 
-def _figures(task: str, found: Sequence[Outcome]) -> Iterator[Figure]:
-    arms = _stacked([one.success for one in found])
-    scores, dropped = _stacked([one.scores for one in found]), _stacked([one.dropped for one in found])
-    yield Bars(
-        title=f"{task}: success of policies, by what they learned from",
-        categories=tuple(arms),
-        series={"success": tuple(float(rows.mean()) for rows in arms.values())},
-        intervals={"success": tuple(mean_interval(rows) for rows in arms.values())},
+def _figures(task: str, found: Sequence[Outcome], scores: ArmScores) -> Iterator[Figure]:
+    yield scores.bars(
+        f"{task}: success of policies, by what they learned from",
+        (f"{task}: {SUCCESS}",),
         unit="share of test cases",
     )
+    fit, dropped = _stacked([one.scores for one in found]), _stacked([one.dropped for one in found])
     yield Table(
         title=f"{task}: what the filter makes of each style",
         columns=("style", "score", "share of pairs dropped"),
         rows=tuple(
-            (style, round(float(scores[style].mean()), 3), round(float(dropped[style].mean()), 3))
+            (style, round(float(fit[style].mean()), 3), round(float(dropped[style].mean()), 3))
             for style in STYLES[task]
         ),
         note=f"The base operator's style is {BASE_STYLE}.",

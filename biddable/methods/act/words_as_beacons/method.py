@@ -12,16 +12,17 @@ from pydantic import Field
 
 from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import InputError
+from biddable.experiments.claims import Claim
+from biddable.experiments.scores import ArmScores
 from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Arm, Job, Outcome
 from biddable.methods.base import About, Method, show
-from biddable.runs.compare import compare, mean_interval
 from biddable.runs.executors import on_cores
-from biddable.runs.figures import Bars, Clip, Curves, Figure, Replays, mean_curve
+from biddable.runs.figures import Clip, Curves, Figure, Replays, mean_curve
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.types import Comparison, Prediction
 
 ORACLE = (1.0,)
+FRAMES, ALONE = "frames to success", "success without a teacher"
 
 
 class Published(NamedTuple):
@@ -60,7 +61,7 @@ PUBLISHED: Mapping[str, Mapping[str, Published]] = {
 NOTES = (
     "Who never reached the success rate counts with the whole budget of frames, so that differences are at "
     "least what is printed.",
-    "Frames to success have one number for each seed, so the seeds are the cases.",
+    "Frames to success are one number for each seed: their intervals are over seeds.",
     "Teachers other than the oracle are surrogates that err as often as the model did: published accuracies "
     "for llama, deepseek and qwen, measured ones for smollm2.",
 )
@@ -162,9 +163,14 @@ class WordsAsBeacons(Method):
         first = {job.arm.name: job for job in jobs[: len(arms)]}
         film = partial(self._clips, run, [first["ppo"], first["representation"]])
         clips = run.stage("clips", film, list[Clip])
-        show(run, list(_figures(config, by_arm, clips)))
-        metrics = {"teacher_accuracy": measured, "arms": {arm: _metrics(of) for arm, of in by_arm.items()}}
-        return run.finish(list(_comparisons(by_arm, seeds)), metrics=metrics, notes=NOTES)
+        scores = _scores(by_arm, seeds)
+        show(run, list(_figures(config, by_arm, scores, clips)))
+        metrics = {
+            "teacher_accuracy": measured,
+            "arms": {arm: _metrics(of) for arm, of in by_arm.items()},
+            "scores": scores.metrics(),
+        }
+        return run.finish(scores.compare(_claims(list(by_arm))), metrics=metrics, notes=NOTES)
 
     def _language(self, run: Run) -> tuple[dict[str, list[float]], list[float]]:
         """Vectors of all phrases, and how right the language model is as a teacher, place by place."""
@@ -259,41 +265,29 @@ def _level(name: str, seed: int) -> Any:
     return make_env(f"minigrid:{name}", seed=seed).level
 
 
-def _claims(arms: Mapping[str, Any]) -> Iterator[tuple[str, str, Prediction]]:
-    """(baseline, arm, what the paper says of its frames)."""
+def _claims(arms: Sequence[str]) -> Iterator[Claim]:
+    """What the paper says of frames and, of the student alone, of success."""
     for arm in arms:
         if arm != "ppo":
-            yield "ppo", arm, "lower"
+            yield Claim("ppo", arm, "lower", FRAMES)
     for arm in ("relative", "language"):
-        yield arm, "representation", "lower"
+        if arm in arms:
+            yield Claim(arm, "representation", "lower", FRAMES)
     for arm in arms:
         if arm.startswith("taught by "):
-            yield "relative" if arm.endswith("relative") else "representation", arm, "higher"
+            oracle = "relative" if arm.endswith("relative") else "representation"
+            yield Claim(oracle, arm, "higher", FRAMES)
+    for arm in ("reward only", "representation"):
+        yield Claim("ppo", arm, "higher", ALONE)
 
 
-def _comparisons(by_arm: Mapping[str, Sequence[Outcome]], seeds: list[int]) -> Iterator[Comparison]:
-    frames = {arm: np.array([float(one.frames) for one in found]) for arm, found in by_arm.items()}
-    alone = {arm: np.array([one.alone for one in found]) for arm, found in by_arm.items()}
-    for baseline, method, predicted in _claims(by_arm):
-        if baseline in frames and method in frames:
-            yield compare(
-                "frames to success",
-                frames[baseline],
-                frames[method],
-                seeds=seeds[:1],
-                predicted=predicted,
-                baseline_name=baseline,
-                method_name=method,
-            )
-    for method in ("reward only", "representation"):
-        yield compare(
-            "success without a teacher",
-            alone["ppo"],
-            alone[method],
-            seeds=seeds,
-            baseline_name="ppo",
-            method_name=method,
-        )
+def _scores(by_arm: Mapping[str, Sequence[Outcome]], seeds: Sequence[int]) -> ArmScores:
+    scores = ArmScores()
+    for arm, outcomes in by_arm.items():
+        for seed, outcome in zip(seeds, outcomes, strict=True):
+            scores.add(arm, outcome.frames, metric=FRAMES, seed=seed)
+            scores.add(arm, outcome.alone, metric=ALONE, seed=seed)
+    return scores
 
 
 def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
@@ -306,7 +300,10 @@ def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _figures(
-    config: WordsAsBeaconsConfig, by_arm: Mapping[str, Sequence[Outcome]], clips: Sequence[Clip]
+    config: WordsAsBeaconsConfig,
+    by_arm: Mapping[str, Sequence[Outcome]],
+    scores: ArmScores,
+    clips: Sequence[Clip],
 ) -> Iterator[Figure]:
     drawn = {arm: found for arm, found in by_arm.items() if not arm.startswith("taught by ")}
     yield Curves(
@@ -316,12 +313,9 @@ def _figures(
         series={arm: mean_curve([one.curve for one in found]) for arm, found in drawn.items()},
         note="Means over seeds; the teacher is the oracle.",
     )
-    frames = {arm: np.array([float(one.frames) for one in found]) for arm, found in by_arm.items()}
-    yield Bars(
-        title=f"Frames to {config.threshold:.0%} success",
-        categories=tuple(frames),
-        series={"frames": tuple(float(rows.mean()) for rows in frames.values())},
-        intervals={"frames": tuple(mean_interval(rows) for rows in frames.values())},
+    yield scores.bars(
+        f"Frames to {config.threshold:.0%} success",
+        (FRAMES,),
         unit=f"frames, of {config.frames}",
         note="Who never got there counts with all frames.",
     )
