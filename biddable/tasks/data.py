@@ -26,6 +26,7 @@ from biddable.tasks.formats import (
     UnknownShapeError,
     conversation_of,
     example_of,
+    is_row,
     preference_of,
     prompt_of,
     task_of,
@@ -222,23 +223,26 @@ def _rows_in(row: Row) -> Iterator[Row]:
     Read are an object that holds its rows under one of ``_LISTS``, or under numbers; and instances of one
     instruction (Super-NaturalInstructions' and Self-Instruct's).
     """
-    value = row.value
-    if not isinstance(value, dict):
+    value = row.value if isinstance(row.value, dict) else {}
+    names = [name for name in _LISTS if _objects(value.get(name))]
+    numbered = all(key.isdecimal() for key in value) and _objects(value)
+    above: dict[str, Any] = {}
+    if len(names) == 1 and names[0].lower() == "instances":
+        definition: Any = value.get("Definition", value.get("instruction"))
+        if definition is not None:
+            above["instruction"] = "\n".join(definition) if _texts(definition) else definition
+    # A row that says itself what is asked is no list of rows, whatever else it holds.
+    if not numbered and (len(names) != 1 or (is_row(value) and not above)):
         yield row
         return
-    name = next((name for name in _LISTS if _objects(value.get(name))), "")
-    numbered = not name and value.keys() and all(str(key).isdecimal() for key in value) and _objects(value)
-    if not name and not numbered:
-        yield row
-        return
-    inner = value[name] if name else value
-    definition = value.get("Definition") or value.get("definition") or value.get("instruction")
-    if isinstance(definition, list):
-        definition = "\n".join(map(str, definition))
-    above = {} if definition is None or name.lower() != "instances" else {"instruction": definition}
+    name, inner = ("", value) if numbered else (names[0], value[names[0]])
     for key, each in inner.items() if isinstance(inner, dict) else enumerate(inner, 1):
         place = f"{name} {key}".strip()
         yield Row({**each, **above}, f"{row.where}: {place}", f"{row.name} {place}")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _objects(value: Any) -> bool:

@@ -48,6 +48,11 @@ class UnknownShapeError(Exception):
     """A row has none of the shapes that a reader knows."""
 
 
+def is_row(value: dict[str, Any]) -> bool:
+    """Whether an object has a column of what is asked or said."""
+    return any(value.get(name) is not None for name in (*_PROMPTS, *_INPUTS, *_CHOSEN, "chat", "text"))
+
+
 def _object(row: Row, *needed: Sequence[str]) -> dict[str, Any]:
     """The row's value, if it is an object that has one column of each group."""
     value = row.value
@@ -85,7 +90,7 @@ def conversation_of(row: Row) -> Conversation:
     value = _object(row, (*_PROMPTS, *_INPUTS))
     name = next((name for name in ("messages", "conversations") if value.get(name) is not None), None)
     reply = None if name else _one_reply(value)
-    if isinstance(value.get("label"), bool):
+    if str(value.get("label")).lower() in ("true", "false"):
         raise InputError("label", value["label"], "none: it says of an answer that it is good or bad (KTO)")
     if reply:
         chat: Chat = (*(prompt := _prompt_chat(value)), Message("assistant", _reply(*reply, prompt)))

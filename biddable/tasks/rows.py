@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ _OTHERS = {
     b"\xfd7zXZ": f"is packed by xz, {_EXPECTED}",
 }
 """What a file may be by its first bytes, none of which begins JSON."""
+_HUB_NAME = re.compile(r"hf:([^/:\s]+(?:/[^/:\s]+)?)(?:/([^/:\s]+))?(?::(.+))?")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", *_DELIMITERS)
 """The files of a folder that are data."""
@@ -77,6 +79,8 @@ def source_files(source: str | Path) -> list[Path]:
     Raises:
         FileError: a folder without a data file, or a run that left no data.
     """
+    if not str(source):  # Path("") is the folder that one is in
+        raise FileError(source, "no such file")
     path = artifact_of(source, "data")
     if not path.is_dir():
         return [path]
@@ -95,8 +99,10 @@ def read_hub(source: str) -> list[Row]:
         FileError: there is no such data set, configuration or split.
         EndpointError: the hub cannot be reached.
     """
-    name, _, split = source.removeprefix("hf:").partition(":")
-    owner, *rest = name.split("/", 2)
+    parts = _HUB_NAME.fullmatch(source)
+    if not parts:
+        raise FileError(source, "expected hf:OWNER/NAME[/CONFIG][:SPLIT]")
+    name, config, split = parts.groups()
     import httpx
 
     try:
@@ -104,8 +110,7 @@ def read_hub(source: str) -> list[Row]:
     except ImportError as error:
         raise MissingDependency("datasets", "pip install datasets") from error
     try:
-        config = rest[1] if len(rest) > 1 else None
-        table = datasets.load_dataset("/".join([owner, *rest[:1]]), config, split=split or "train")
+        table = datasets.load_dataset(name, config, split=split or "train")
     except datasets.exceptions.DatasetNotFoundError as error:
         raise FileError(source, f"the hub has no such data set that may be read: {error}") from error
     except (ValueError, RuntimeError, FileNotFoundError) as error:

@@ -145,6 +145,14 @@ def test_instances_of_one_instruction(file):
     assert tasks[1].id == "line-1-Instances-2"
 
 
+def test_a_row_that_is_one_itself_is_not_taken_for_a_list_of_rows(file):
+    row = {"prompt": "Hi.", "examples": [{"input": "x", "output": "y"}]}
+    assert data.read_prompts(lines(file, row)) == [(USER,)]
+    assert data.read_conversations(lines(file, {"messages": [U, A], "data": [{"a": 1}]})) == [PAIR]
+    with pytest.raises(FileError, match="has the columns 'data', 'rows'"):
+        data.read_prompts(lines(file, {"data": [{"prompt": "x"}], "rows": [{"prompt": "y"}]}))
+
+
 def test_tasks_with_and_without_checks(file):
     rows = [
         {"key": 7, "prompt": "Hi.", "instruction_id_list": ["a:b"], "kwargs": [{"n": 1, "m": None}]},
@@ -198,6 +206,7 @@ def test_a_run_is_what_it_left_of_the_kind(tmp_path):
         ("conversations", ["Hi."], "a row is ['Hi.'], expected messages"),
         ("conversations", {"messages": [U]}, "messages is ['user'], expected a turn of the assistant's"),
         ("conversations", {"messages": [U, A], "label": False}, "label is False, expected none"),
+        ("conversations", {"prompt": "q", "completion": "a", "label": "True"}, "label is 'True', expected"),
         ("conversations", {"messages": [U, {**A, "loss": "no"}]}, "turn [1].loss is 'no', expected true"),
         ("conversations", {"messages": [U, {**A, "weight": 0.5}]}, "turn [1].weight is 0.5, expected"),
         ("conversations", {"messages": [{**U, "loss": True}, A]}, "turn [0].loss is True, expected false"),
@@ -268,6 +277,11 @@ def test_a_source_that_is_not_there(tmp_path):
         data.read_prompts(tmp_path / "a.jsonl")
     with pytest.raises(FileError, match="a folder without a file whose name ends in"):
         data.read_prompts(tmp_path)
+    with pytest.raises(FileError, match="'': no such file"):
+        data.read_prompts("")
+    for name in ("hf:", "hf:a/b/c/d", "hf:a b", "hf:a/b:"):
+        with pytest.raises(FileError, match=r"expected hf:OWNER/NAME\[/CONFIG\]\[:SPLIT\]"):
+            data.read_prompts(name)
 
 
 class FakeHub:
@@ -294,7 +308,7 @@ class FakeHub:
     [
         ("hf:o/n", ("o/n", None, "train")),
         ("hf:o/n/main:test", ("o/n", "main", "test")),
-        ("hf:n:test", ("n", None, "test")),
+        ("hf:n:train[:10%]", ("n", None, "train[:10%]")),
     ],
 )
 def test_a_data_set_of_the_hub(monkeypatch, source, asked):
