@@ -56,7 +56,7 @@ def pairs_to_read(title: str, pairs: Sequence[Preference]) -> Diffs:
 
 
 def losses(run: Run, stages: Mapping[str, str], note: str = "") -> list[Curves]:
-    """Losses by step of the trainings of a run; none in a process that follows another's run, which keeps none.
+    """Losses by step of the trainings of a run; none in a process that follows another's run.
 
     Args:
         run: the run.

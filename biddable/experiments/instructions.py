@@ -108,14 +108,11 @@ class InstructionSettings:
     """What models are measured on."""
     seeds: Count = 1
     """Repetitions with other tasks, samples and orders."""
-    sampling: Sampling = Sampling(max_tokens=80, temperature=0.9, top_p=0.9)
-    """How answers to learn from are drawn; held-out tasks are answered greedily, as long at most."""
 
 
 SMOKE = {
     "compose.types": ("change_case:english_lowercase", "punctuation:no_comma"),
     "compose.held_out_types": (),
-    "sampling.max_tokens": 32,
     "test.tasks": 12,
     "test.held_out": 0,
 }
@@ -125,7 +122,6 @@ LARGE = {
     "compose.brief": False,
     "compose.rules": 3,
     "compose.types": SHORT_TYPES,
-    "sampling.max_tokens": 512,
     "seeds": 3,
     "test.tasks": 500,
     "test.held_out": 200,
@@ -155,11 +151,16 @@ class Suite:
 
 
 class Instructions:
-    """The tasks of an experiment, composed or the user's own."""
+    """The tasks of an experiment, composed or the user's own.
 
-    def __init__(self, settings: InstructionSettings):
+    Args:
+        settings: what a method was told.
+        max_tokens: longest answer.
+    """
+
+    def __init__(self, settings: InstructionSettings, max_tokens: int):
         self.compose, self.test, self.file = settings.compose, settings.test, settings.tasks
-        self.max_tokens, self.model = settings.sampling.max_tokens, settings.model
+        self.max_tokens, self.model = max_tokens, settings.model
 
     def check(self) -> None:
         """Look at all that the settings name.
@@ -251,7 +252,7 @@ class Scored:
 
     @property
     def passed(self) -> list[float]:
-        """Per task: 1 where every rule was followed, and the text is an answer unless the suite is official."""
+        """Per task: 1 where every rule was followed and, unless the suite is official, in a proper answer."""
         return self.strict if self.official else [float(bool(verdict.passed)) for verdict in self.verdicts]
 
     @property

@@ -141,7 +141,7 @@ class Measured:
                 )
                 for arm, rows in reports.items()
             ),
-            note="By the rules alone, means over seeds. The bare prompt, sent back, would have a mean of 33 %.",
+            note="By the rules alone, means over seeds. The bare prompt, sent back, has a mean of 33 %.",
         )
 
     def _to_read(self, suite: Suite, last: str) -> Trees:

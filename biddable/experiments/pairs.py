@@ -40,7 +40,7 @@ def independent_pairs(answers: Answers, rng: np.random.Generator) -> list[Prefer
 
 
 def pair_similarity(pairs: Sequence[Preference]) -> float | None:
-    """How much of the two sides is the same text, from 0 to 1 (mean of difflib's ratio); None without pairs."""
+    """How much of the two sides is the same text, 0 to 1 (mean of difflib's ratio); None without pairs."""
     ratios = [
         difflib.SequenceMatcher(None, pair.chosen, pair.rejected, autojunk=False).ratio() for pair in pairs
     ]

@@ -41,6 +41,7 @@ from biddable.experiments.stages import Answers, Weights, answered, preferred, w
 from biddable.judges.base import Judge
 from biddable.judges.load import load_judge
 from biddable.methods.base import About, Method, show
+from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.runs.tables import write_parquet
@@ -101,6 +102,8 @@ class SelfRewardingConfig(InstructionSettings):
     """Tasks of each round (paper: some 4,000, then 7,000)."""
     samples: Annotated[int, Field(ge=2)] = 5
     """Answers to each task (paper: 4)."""
+    sampling: Sampling = Sampling(max_tokens=80, temperature=0.9, top_p=0.9)
+    """How they are drawn (paper: temperature 0.7, nucleus 0.9)."""
     dpo: DpoConfig = DpoConfig(lr=1e-4, epochs=3, rpo_alpha=2.0)
     """How pairs are trained on (paper: rate 1e-6, one epoch, no likelihood term)."""
 
@@ -127,15 +130,15 @@ class SelfRewarding(Method):
     )
     Config = SelfRewardingConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {**SMOKE, "iterations": 1, "prompts": 8, "samples": 3},
+        "smoke": {**SMOKE, "sampling.max_tokens": 32, "iterations": 1, "prompts": 8, "samples": 3},
         "full": {"iterations": 3, "prompts": 200, "seeds": 3, "test.tasks": 200, "test.held_out": 80},
-        "gpu": {**LARGE, "iterations": 3, "prompts": 1000},
+        "gpu": {**LARGE, "sampling.max_tokens": 512, "iterations": 3, "prompts": 1000},
     }
     config: SelfRewardingConfig
 
     def __init__(self, config: SelfRewardingConfig):
         super().__init__(config)
-        self.instructions = Instructions(config)
+        self.instructions = Instructions(config, config.sampling.max_tokens)
 
     def check(self) -> None:
         """See ``Method.check``: the tasks, the judge, the model."""

@@ -166,6 +166,8 @@ class SparConfig(InstructionSettings):
     """New training tasks per iteration (paper: 10,000)."""
     samples: Annotated[int, Field(ge=2)] = 5
     """Answers the actor gives to each training task (paper: 5)."""
+    sampling: Sampling = Sampling(max_tokens=80, temperature=0.9, top_p=0.9)
+    """How they are drawn (paper: the same, 2048 tokens)."""
     bootstrap: BootstrapSettings = BootstrapSettings()
     """How the first refiner is taught."""
     search: SearchSettings = SearchSettings(beam_width=1, max_depth=2, refine_tries=2)
@@ -484,6 +486,7 @@ class Spar(Method):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
             **SMOKE,
+            "sampling.max_tokens": 32,
             "arms": ("independent",),
             "prompts": 8,
             "samples": 3,
@@ -509,6 +512,7 @@ class Spar(Method):
         },
         "gpu": {
             **LARGE,
+            "sampling.max_tokens": 512,
             "iterations": 3,
             "prompts": 1000,
             "bootstrap.tasks": 1000,
@@ -524,7 +528,7 @@ class Spar(Method):
 
     def __init__(self, config: SparConfig):
         super().__init__(config)
-        self.instructions = Instructions(config)
+        self.instructions = Instructions(config, config.sampling.max_tokens)
 
     def check(self) -> None:
         """See ``Method.check``: the tasks and the model."""
