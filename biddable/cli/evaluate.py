@@ -10,11 +10,12 @@ import click
 from biddable import registry
 from biddable.cli.flags import written_as_flags
 from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
-from biddable.cli.output import folder_name, json_option, print_json, print_table, say_ending
+from biddable.cli.output import executor_option, folder_name, json_option, print_json, print_table, say_ending
 from biddable.cli.served import served_options
 
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
+    from biddable.runs.executors import Executor
 
 
 class _Suite(click.ParamType):
@@ -60,6 +61,7 @@ def _suites() -> click.Choice[str]:
 @click.option(
     "--out", metavar="DIR", callback=folder_name, help="The run folder.  [default: runs/eval-SUITE-MODEL]"
 )
+@executor_option
 @json_option
 def evaluate(
     model: str,
@@ -70,6 +72,7 @@ def evaluate(
     strip_thinking: bool,
     served: ServedOptions | None,
     out: str | None,
+    executor: Executor,
     as_json: bool,
 ) -> None:
     """Measure how well a model follows verifiable instructions.
@@ -100,6 +103,7 @@ def evaluate(
             strip_thinking=strip_thinking,
             out=folder,
             served=served,
+            executor=executor,
         )
     page, results, steps = write_report(folder), read_results(Path(folder)), next_steps(folder)
     warn("task", report.unanswered, results.notes)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from biddable.cli.judge import strip_thinking_option, warn
-from biddable.cli.output import ascii_json, printing, replaceable, tell
+from biddable.cli.output import executor_option, printing, replaceable, tell
 from biddable.cli.served import served_options
-from biddable.errors import EndpointError, FileError, InputError
 
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
-    from biddable.types import Chat, Response
-
-ADDED = {"responses", "response", "finish_reasons", "finish_reason", "error"}
-"""Fields that ``generate`` adds to a row."""
+    from biddable.runs.executors import Executor
+    from biddable.types import Response
 
 _SAMPLING = (
     click.option(
@@ -81,6 +76,7 @@ def sampling_options(command: Any) -> Any:
 @strip_thinking_option
 @sampling_options
 @served_options
+@executor_option
 def generate(
     model: str,
     prompts: str,
@@ -89,6 +85,7 @@ def generate(
     strip_thinking: bool,
     seed: int,
     served: ServedOptions | None,
+    executor: Executor,
     **sampling: Any,
 ) -> None:
     """Let a model answer a file of prompts.
@@ -96,7 +93,8 @@ def generate(
     Each line of --prompts is {"prompt": "…"} or {"messages": [{"role": "user", "content": "…"}, …]}.
     --out gets the same lines, every field kept, with "responses": ["…", …] and "finish_reasons" added, and
     with "response" and "finish_reason" where there is one of them. A prompt that the model does not answer
-    has "error" beside an empty response. The file is written whole, at the end.
+    has "error" beside an empty response. The file is written whole, at the end; until then FILE.part keeps
+    what is finished, and the same command goes on from there.
 
     \b
     Examples:
@@ -104,93 +102,26 @@ def generate(
       biddable generate runs/spar --prompts prompts.jsonl --out answers.jsonl --n 4 --temperature 0.7
       biddable generate openai:NAME@http://localhost:8000 --prompts prompts.jsonl --out answers.jsonl
     """
-    import numpy as np
-
-    from biddable.judges.thinking import has_thinking, without_thinking
-    from biddable.methods.answers import not_plain
+    from biddable.methods import generate as generating
     from biddable.models.base import Sampling
-    from biddable.models.load import load_model
-    from biddable.runs.files import write_atomic
 
-    how = Sampling(**sampling)
-    target = None if out == "-" else replaceable("--out", out)
-    rows = _read(prompts)
-    seeds = [int(np.random.SeedSequence([seed, i]).generate_state(1)[0]) for i in range(len(rows))]
-    places, chats = [place for place, _, _ in rows], [chat for _, _, chat in rows]
-    try:
-        loaded = load_model(model, served=served)
-        answers = loaded.generate(chats, n=count, sampling=how, seeds=seeds)
-    except InputError as error:  # raised only where no prompt can be answered
-        raise error.at(places[0]) if error.field == "prompt" else error from None
-    thinking = sum(has_thinking(found.text) for responses in answers for found in responses)
-    if strip_thinking:
-        answers = [[replace(one, text=without_thinking(one.text)) for one in found] for found in answers]
-    failed = _failed(places, answers)
-    responses = [one for found in answers for one in found]
-    notes = not_plain(
-        len(responses),
-        cut_off=sum(one.finish_reason == "length" for one in responses),
-        max_tokens=how.max_tokens,
-        empty=sum(not one.text.strip() and not one.error for one in responses),
-        thinking=thinking,
-        thinking_removed=strip_thinking,
-    )
-    if failed:
-        notes = [f"{len(failed)} of {len(responses)} answers could not be had; the rows say why.", *notes]
-    warn("prompt", failed, notes)
-    lines = [
-        ascii_json(_answered(row, found)) + "\n" for (_, row, _), found in zip(rows, answers, strict=True)
-    ]
-    if target is None:
-        with printing():
-            click.echo("".join(lines), nl=False)
-    else:
-        write_atomic(target, "".join(lines))
-        tell(f"{len(responses) - len(failed)} responses in {out}")
-
-
-def _read(path: str) -> list[tuple[str, dict[str, Any], Chat]]:
-    """Each row's place, the row, and the chat to answer."""
-    from biddable.tasks.chats import asked, read_chat
-    from biddable.tasks.rows import read_values
-
-    rows, answered = [], 0
-    for row in read_values(path):
-        try:
-            chat = read_chat(row.value)
-            rows.append((row.where, row.value, asked(chat)))
-        except InputError as error:
-            raise error.at(row.where) from None
-        answered += chat[-1].role == "assistant"
-    if not rows:
-        raise FileError(path, "holds no prompts")
-    if answered:
+    how, target = Sampling(**sampling), None if out == "-" else replaceable("--out", out)
+    rows = generating.read_prompt_rows(prompts, seed)
+    if answered := sum(row.answered for row in rows):
         note = "end with an answer of the assistant's, which is left off and asked for anew"
         tell(f"warning: {answered} of {len(rows)} chats {note}")
-    return rows
-
-
-def _answered(row: dict[str, Any], responses: Sequence[Response]) -> dict[str, Any]:
-    """A row with its responses; what an earlier ``generate`` added to it is gone."""
-    texts, reasons = [one.text for one in responses], [one.finish_reason for one in responses]
-    added: dict[str, Any] = {"responses": texts, "finish_reasons": reasons}
-    if len(responses) == 1:
-        added |= {"response": texts[0], "finish_reason": reasons[0]}
-    if error := next((one.error for one in responses if one.error), ""):
-        added["error"] = error
-    return {**{name: value for name, value in row.items() if name not in ADDED}, **added}
-
-
-def _failed(places: Sequence[str], answers: Sequence[Sequence[Response]]) -> list[tuple[str, str]]:
-    """The place of the prompt of each answer that could not be had, and the reason.
-
-    Raises:
-        EndpointError: not one could be had.
-    """
-    pairs = [(place, one) for place, found in zip(places, answers, strict=True) for one in found]
-    failed = [(place, one.error) for place, one in pairs if one.error]
-    if len(failed) == len(pairs):
-        place, reason = failed[0]
-        others = f" (none of {len(answers)} prompts was answered)" if len(answers) > 1 else ""
-        raise EndpointError(f"{place}: {reason}{others}")
-    return failed
+    asking: dict[str, Any] = {"n": count, "sampling": how, "served": served, "executor": executor}
+    if target is not None:
+        result = generating.generate_file(model, rows, target, strip_thinking=strip_thinking, **asking)
+    else:
+        found: list[list[Response]] = []
+        for batch in generating.generate_batches(model, rows, **asking):
+            begun = rows[len(found) : len(found) + len(batch)]
+            with printing():
+                for row, each in zip(begun, batch, strict=True):
+                    click.echo(generating.line(row, each, strip_thinking), nl=False)
+            found += batch
+        result = generating.summary(rows, found, how, strip_thinking)
+    warn("prompt", result.failed, result.notes)
+    if target is not None:
+        tell(f"{result.responses} responses in {out}")

@@ -29,6 +29,25 @@ json_option = click.option(
 )
 
 
+def _executor(ctx: click.Context, parameter: click.Parameter, name: str) -> Any:
+    from biddable.runs.executors import named_executor
+
+    try:
+        return named_executor(name)
+    except InputError as error:
+        raise InputError("--executor", name, error.expected) from None
+
+
+executor_option = click.option(
+    "--executor",
+    metavar="WHERE",
+    callback=_executor,
+    default="in-process",
+    show_default=True,
+    help="Where the work is done: in-process, processes:N (on this machine) or ray (a Ray cluster).",
+)
+
+
 def folder_name(ctx: click.Context, parameter: click.Parameter, out: str | None) -> str | None:
     """The callback of an option that names a folder. Raises InputError: an empty text names none."""
     if out is not None and not out.strip():

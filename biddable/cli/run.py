@@ -10,10 +10,11 @@ import click
 
 from biddable import registry
 from biddable.cli.flags import written_as_flags
-from biddable.cli.output import folder_name, json_option, print_results
+from biddable.cli.output import executor_option, folder_name, json_option, print_results
 
 if TYPE_CHECKING:
     from biddable.methods.base import Method
+    from biddable.runs.executors import Executor
 
 
 class _Methods(click.Group):
@@ -66,15 +67,26 @@ def _command(name: str, method: type[Method]) -> click.Command:
         help="The run folder.",
     )
     @click.option("--seed", default=0, show_default=True, help="What every random draw is derived from.")
+    @executor_option
     @json_option
     @click.pass_context
-    def command(ctx: click.Context, preset: str, out: str, seed: int, as_json: bool, **settings: Any) -> None:
+    def command(
+        ctx: click.Context,
+        preset: str,
+        out: str,
+        seed: int,
+        executor: Executor,
+        as_json: bool,
+        **settings: Any,
+    ) -> None:
         from biddable.cli.options import given
         from biddable.methods import base
         from biddable.report.page import write_report
 
         with written_as_flags(ctx.params):
-            results = base.run(name, out=out, preset=preset, seed=seed, **given(ctx, settings))
+            results = base.run(
+                name, out=out, preset=preset, seed=seed, executor=executor, **given(ctx, settings)
+            )
         print_results(results, out, write_report(out), as_json=as_json)
 
     command.params[:0] = config_options(method.Config)

@@ -19,6 +19,7 @@ from biddable import registry
 from biddable.errors import InputError, MissingDependency
 from biddable.judges.load import judge_identity
 from biddable.models.load import model_identity
+from biddable.runs.executors import Executor, in_process, named_executor
 from biddable.runs.figures import Figure, save_figures
 from biddable.runs.files import content_digest
 from biddable.runs.folder import is_run
@@ -101,7 +102,13 @@ def configure(method: type[Method], preset: str = "default", options: Mapping[st
 
 
 def run(
-    name: str, *, out: str | Path | None = None, preset: str = "default", seed: int = 0, **options: Any
+    name: str,
+    *,
+    out: str | Path | None = None,
+    preset: str = "default",
+    seed: int = 0,
+    executor: str | Executor = in_process,
+    **options: Any,
 ) -> Results:
     """Run a method; the same folder again goes on where it was.
 
@@ -110,6 +117,8 @@ def run(
         out: the run folder (default ``runs/NAME``).
         preset: ``default``, or one of the method's own, such as ``smoke``, ``full`` and ``gpu``.
         seed: what every random draw is derived from.
+        executor: where mapped stages are computed: ``in-process``, ``processes:4``, ``ray``, or what
+            ``biddable.runs.executors`` makes.
         options: fields of the method's configuration; inner ones as ``**{"dpo.lr": 1e-4}`` or as
             ``dpo={"lr": 1e-4}``.
 
@@ -122,7 +131,8 @@ def run(
     made = method(config)
     made.check()
     settings = {"preset": preset, **_by_content(asdict(config)), **_weights(config)}
-    with Run.open(out or Path("runs") / name, name, settings, seed) as opened:
+    where = named_executor(executor) if isinstance(executor, str) else executor
+    with Run.open(out or Path("runs") / name, name, settings, seed, executor=where) as opened:
         return made.run(opened)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biddable import registry
 from biddable.errors import EndpointError, InputError, RunError
+from biddable.experiments.answers import Ask, answers
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.ifeval.judge import bind
 from biddable.judges.ifeval.report import IFEvalReport
@@ -18,7 +19,9 @@ from biddable.judges.ifeval.report import evaluate as score
 from biddable.judges.thinking import without_thinking
 from biddable.methods.answers import SHOWN, answers_to_read, not_plain
 from biddable.models.base import LanguageModel, Sampling, TrainableModel
-from biddable.models.load import load_model, model_identity
+from biddable.models.lazy import LazyModel
+from biddable.models.load import model_identity
+from biddable.runs.executors import Executor, in_process
 from biddable.runs.figures import Bars, Figure, Table, Trees, save_figures
 from biddable.runs.files import read_json, write_atomic
 from biddable.runs.folder import is_run
@@ -28,9 +31,6 @@ from biddable.types import Response, Task
 
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
-
-BATCH = 128
-"""Responses between two entries of the journal: what an interruption can lose, decoded side by side."""
 
 MAX_TOKENS = 1280
 """IFEval's published setting (lm-eval's, too). With a quarter of it, answers of 400 words are cut off."""
@@ -46,6 +46,7 @@ def evaluate(
     strip_thinking: bool = False,
     out: str | Path | None = None,
     served: ServedOptions | None = None,
+    executor: Executor = in_process,
 ) -> IFEvalReport:
     """Let a model answer a suite greedily, and score what it says by the published rules.
 
@@ -64,6 +65,7 @@ def evaluate(
         strip_thinking: judge answers without their blocks of thinking; the answers are kept whole.
         out: the run folder (default ``evaluation_folder(model, suite)``).
         served: how a served model is asked.
+        executor: where answers are computed (``biddable.runs.executors``).
 
     Raises:
         InputError: an unknown suite, a task file missing or not wanted, tasks that rules cannot judge.
@@ -81,7 +83,7 @@ def evaluate(
     }
     folder = Path(out or evaluation_folder(model, suite))
     _require_same_weights(folder, config)
-    with Run.open(folder, "eval", config, seed=0) as run:
+    with Run.open(folder, "eval", config, seed=0, executor=executor) as run:
         responses = _answers(run, model, suite_tasks, max_tokens, served)
         if all(response.error for response in responses):
             said = f"none of {len(responses)} tasks was answered; the first: {responses[0].error}"
@@ -174,35 +176,25 @@ def _answers(
 ) -> list[Response]:
     """The response to each task. One that could not be had in an earlier try is asked for again."""
 
-    @functools.cache  # a resumed run may need no model at all
-    def loaded() -> tuple[LanguageModel, Sampling]:
-        found = load_model(model, served=served)
-        limit = max_tokens or default_max_tokens(found)
-        run.describe(model_source=getattr(found, "source", found.name), max_tokens=limit)
-        return found, Sampling(max_tokens=limit, temperature=0.0)
-
-    asked: set[int] = set()
-
-    def answer(batch: list[tuple[int, Task]]) -> list[Response]:
-        asked.update(index for index, _ in batch)
-        return _each(*loaded(), [task for _, task in batch])
-
-    numbered = list(enumerate(tasks))
-    responses = run.map("responses", numbered, answer, Response, BATCH, key=lambda item: item[1])
-    if again := [row for row in numbered if responses[row[0]].error and row[0] not in asked]:
-        for (index, _), response in zip(again, answer(again), strict=True):
-            responses[index] = response
-    return responses
+    lazy = LazyModel(model, served)
+    [(source, limit)] = run.map("model", [model], Facts(lazy, max_tokens), tuple[str, int], 1)
+    run.describe(model_source=source, max_tokens=limit)
+    ask = Ask(lazy, Sampling(max_tokens=limit, temperature=0.0))
+    return [row[0] for row in answers(run, "responses", ask, [task.prompt for task in tasks])]
 
 
-def _each(model: LanguageModel, how: Sampling, tasks: Sequence[Task]) -> list[Response]:
-    """One response to each task; where the model takes none of them, each has its own reason."""
-    try:
-        return [rows[0] for rows in model.generate([task.prompt for task in tasks], sampling=how)]
-    except InputError as error:
-        if len(tasks) == 1:
-            return [Response("", finish_reason="error", error=str(error))]
-        return [response for task in tasks for response in _each(model, how, [task])]
+@dataclass(frozen=True)
+class Facts:
+    """Where a model came from and how long its answers may be, by the process that has it."""
+
+    model: LazyModel
+    max_tokens: int | None
+
+    def __call__(self, batch: Sequence[str]) -> list[tuple[str, int]]:
+        """The same for each name of a batch."""
+        found = self.model()
+        limit = self.max_tokens or default_max_tokens(found)
+        return [(getattr(found, "source", found.name), limit) for _ in batch]
 
 
 def default_max_tokens(model: LanguageModel) -> int:

@@ -1,6 +1,7 @@
-"""The journal of a mapped stage: one checksummed line for each finished batch.
+"""What a stage leaves: a value, or the journal of a mapped one, a checksummed line for each finished batch.
 
-The first line says what the batches were cut from, so that results of other items are never mixed in.
+The first line of a journal says what the batches were cut from, so that results of other items are never
+mixed in.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from biddable.errors import FileError, InputError, RunError
 from biddable.runs.codec import decode, describe, digest, encode, seal, unseal
-from biddable.runs.files import LineFile
+from biddable.runs.files import LineFile, read_bytes
 
 Item = TypeVar("Item")
 
@@ -92,6 +93,17 @@ def read_batches(path: Path, header: dict[str, Any], type: Any) -> dict[int, lis
             raise FileError(path, describe(error), line=number) from error
         finished[index] = results
     return finished
+
+
+def read_stage(path: Path, type: Any) -> Any:
+    """The value of a finished stage. Raises FileError: it is damaged, or of another type."""
+    payload = unseal(read_bytes(path).removesuffix(b"\n"))
+    if payload is None:
+        raise FileError(path, "damaged; delete the file to compute the stage again")
+    try:
+        return decode(payload, type)
+    except ValidationError as error:
+        raise FileError(path, describe(error)) from error
 
 
 def _check_header(path: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,9 +16,11 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any
 
-from biddable.errors import InputError, MissingDependency, RunError
+from biddable.errors import BiddableError, InputError, MissingDependency, RunError, said
 
 Batches = Iterable[tuple[int, list[Any]]]
+DIED = "a worker process died (out of memory?)"
+
 Executor = Callable[[Callable[[list[Any]], list[Any]], Batches], Iterator[tuple[int, list[Any]]]]
 
 
@@ -33,22 +36,27 @@ def processes(workers: int) -> Executor:
         raise InputError("workers", workers, "an integer of at least 1")
 
     def execute(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
+        _require_sendable(fn, pickle.dumps)
         # Forking a process that holds threads or a GPU breaks both; spawned workers start clean.
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
         try:
             yield from _bounded(batches, 2 * workers, lambda batch: pool.submit(fn, batch), _finished_futures)
         except BrokenProcessPool as error:
-            raise RunError("a worker process died (out of memory?); what was finished is kept") from error
+            raise RunError(f"{DIED}; what was finished is kept, the same run goes on from there") from error
+        except BiddableError:
+            raise
+        except Exception as error:
+            raise RunError(f"a worker process failed: {said(error)}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
     return execute
 
 
-def on_cores(workers: int) -> Executor:
-    """In ``workers`` processes, or here where it is one."""
-    return processes(workers) if workers > 1 else in_process
+def on_cores(workers: int) -> Executor | None:
+    """In ``workers`` processes; None, which is where the run computes, where it is one."""
+    return processes(workers) if workers > 1 else None
 
 
 def ray_tasks(**options: Any) -> Executor:
@@ -63,16 +71,25 @@ def ray_tasks(**options: Any) -> Executor:
         raise MissingDependency("Ray", 'pip install "biddable[ray]"') from error
 
     def execute(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
+        _require_sendable(fn, ray.cloudpickle.dumps)
         if not ray.is_initialized():
-            ray.init(log_to_driver=False)
+            ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
         # Ray refuses partial functions and built-in ones, unless they are wrapped.
-        task = ray.remote(**{"num_cpus": 1, **options})(lambda batch: fn(batch))
+        task = ray.remote(**{"num_cpus": 1, **options})(_applied)
         most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        function = ray.put(fn)
 
         def finished(running: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
             return ((reference, ray.get(reference)) for reference in ray.wait(running)[0])
 
-        yield from _bounded(batches, most, task.remote, finished)
+        try:
+            yield from _bounded(batches, most, lambda batch: task.remote(function, batch), finished)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, BiddableError):
+                raise error.cause from None
+            raise RunError(f"a Ray worker failed: {said(error.cause)}") from error
+        except ray.exceptions.RayError as error:
+            raise RunError(f"{DIED} ({said(error)}); what was finished is kept") from error
 
     return execute
 
@@ -87,6 +104,22 @@ def named_executor(name: str) -> Executor:
     if name == "ray":
         return ray_tasks()
     raise InputError("executor", name, "in-process, processes:N or ray")
+
+
+def _applied(fn: Callable[[list[Any]], list[Any]], batch: list[Any]) -> list[Any]:
+    return fn(batch)
+
+
+def _require_sendable(fn: Callable[[list[Any]], list[Any]], dumps: Callable[[Any], bytes]) -> None:
+    """Raise RunError unless other processes can be given ``fn``."""
+    try:
+        dumps(fn)
+    except Exception as error:
+        name = getattr(fn, "__qualname__", type(fn).__name__)
+        raise RunError(
+            f"{name} cannot be sent to other processes ({said(error)}); compute in-process, or map a "
+            "function that is found by its name"
+        ) from error
 
 
 def _bounded(

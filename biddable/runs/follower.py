@@ -12,17 +12,15 @@ collective call would wait, and whether the owner still lives is told by the loc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from biddable.errors import BiddableError, RunError
-from biddable.runs.batches import cut, read_batches
-from biddable.runs.executors import Executor, in_process
-from biddable.runs.folder import check_same, is_held, is_run, take_folder
-from biddable.runs.run import Item, Run, Value, read_stage
+from biddable.runs.batches import read_batches
+from biddable.runs.folder import check_same, is_held, is_run
 
 SECONDS_TO_START = 300.0
 """How much later than this process the owner may open the run."""
@@ -30,69 +28,51 @@ SECONDS_TO_START = 300.0
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
-class Follower(Run):
-    """The run in ``owned``, which another process holds; everything is as in ``Run`` but where it says so.
+class Follower:
+    """What a process takes from the run folder that another process holds.
+
+    Args:
+        owned: the run folder.
+        identity: method, seed and configuration, which must be the owner's.
+
+    Attributes:
+        scratch: the folder for whatever this process writes.
 
     Raises:
         RunError: the folder is another run's, or the owner does not open it or has ended.
     """
 
-    def __init__(self, owned: Path, method: str, config: dict[str, Any], seed: int):
+    def __init__(self, owned: Path, identity: dict[str, Any]):
         self._owned = owned
         self._latest_start = time.monotonic() + SECONDS_TO_START
         self._owner_seen = False
-        identity = {"method": method, "seed": seed, "config": config}
         self._wait(lambda: is_run(owned), "the run was made")
         check_same(owned, identity)
-        self._scratch = TemporaryDirectory(prefix="biddable-")
-        folder = Path(self._scratch.name).resolve()
-        super().__init__(folder, take_folder(folder, identity), method, config, seed)
+        self._temporary = TemporaryDirectory(prefix="biddable-")
+        self.scratch = Path(self._temporary.name).resolve()
 
-    def stage(self, name: str, fn: Callable[[], Value], type: Any) -> Value:
-        """What the owner computed. ``fn`` is not called."""
-        path = self._claim(name, ".json")
-        self._wait(path.exists, f"stage {name} was finished")
-        return read_stage(path, type)
+    def wait(self, there: Callable[[], bool], stage: str) -> None:
+        """Wait until what a stage leaves is ``there``. Raises RunError: the owner ended before."""
+        self._wait(there, f"stage {stage} was finished")
 
-    def map(
-        self,
-        name: str,
-        items: Sequence[Item],
-        fn: Callable[[list[Item]], list[Value]],
-        type: Any,
-        batch_size: int,
-        *,
-        key: Callable[[Item], Any] = lambda item: item,
-        executor: Executor = in_process,
-    ) -> list[Value]:
-        """What the owner computed. ``fn`` is not called."""
-        batches, header = cut(items, batch_size, key)
-        path = self._claim(name, ".jsonl")
-        self._wait(_has_lines(path, 1 + len(batches)), f"stage {name} was finished")
-        finished = read_batches(path, header, type)
-        return [result for index in range(len(batches)) for result in finished[index]]
+    def batches(
+        self, path: Path, header: dict[str, Any], type: Any, count: int, stage: str
+    ) -> dict[int, list[Any]]:
+        """The owner's results of a mapped stage of ``count`` batches, by their number."""
+        self.wait(_has_lines(path, 1 + count), stage)
+        return read_batches(path, header, type)
 
-    def stage_folder(self, name: str, fn: Callable[[Path], None]) -> Path:
-        """The owner's folder. ``fn`` is called to do this process's share; what it writes is thrown away."""
-        path = self._claim(name, "")
-        finished = f"stage {name} was finished"
+    def share(self, path: Path, fn: Callable[[Path], None], stage: str) -> Path:
+        """The owner's stage folder. ``fn`` does this process's share of it; what it writes is thrown away."""
         if not path.exists():
-            with TemporaryDirectory(dir=self.folder) as work, self._together(finished):
+            with TemporaryDirectory(dir=self.scratch) as work, self._together(f"stage {stage} was finished"):
                 fn(Path(work))
-        self._wait(path.exists, finished)
+        self.wait(path.exists, stage)
         return path
-
-    def checkpoints(self, name: str) -> Path:
-        """Where the owner keeps a stage's unfinished work: to read from."""
-        return self._owned / "checkpoints" / name
 
     def close(self) -> None:
         """Throw the scratch folder away."""
-        super().close()
-        self._scratch.cleanup()
-
-    def _claim(self, name: str, suffix: str) -> Path:
-        return self._owned / super()._claim(name, suffix).relative_to(self.folder)
+        self._temporary.cleanup()
 
     @contextmanager
     def _together(self, event: str) -> Iterator[None]:

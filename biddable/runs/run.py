@@ -12,7 +12,8 @@ computed. Nothing that counts is drawn from anything but ``run.rng`` and ``run.s
 killed and one that was not end with the same results.
 
 Under ``torchrun`` every process opens the run and calls the same things; the first one computes and
-writes, the others follow it (``biddable.runs.follower``).
+writes, the others follow it (``biddable.runs.follower``). ``run.scope("seed0")`` is the run with names of
+its own, so that a method does for each of many what it does for one.
 
 The folder: ``config.json`` (method, config, seed), ``environment.json``, ``stages/`` (a JSON file, a
 journal of batches or a folder for each stage), ``checkpoints/`` (of stages not finished yet),
@@ -21,6 +22,7 @@ journal of batches or a folder for each stage), ``checkpoints/`` (of stages not 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -29,18 +31,18 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from biddable.errors import FileError, InputError, RunError
-from biddable.runs.batches import BatchJournal, cut
-from biddable.runs.codec import decode, describe, encode, jsonable, seal, unseal
+from biddable.runs.batches import BatchJournal, cut, read_stage
+from biddable.runs.codec import encode, jsonable, seal
 from biddable.runs.environment import environment, rank
 from biddable.runs.executors import Executor, in_process
-from biddable.runs.files import make_folder, read_bytes, read_json, replacing, write_atomic, write_json
+from biddable.runs.files import make_folder, read_json, replacing, write_atomic, write_json
 from biddable.runs.folder import take_folder
+from biddable.runs.follower import Follower
 from biddable.runs.journal import Journal
 from biddable.runs.metrics import Metrics
 from biddable.runs.progress import progress
@@ -59,13 +61,26 @@ class Run:
     Attributes:
         folder: where to write, as an absolute path: the run folder (a scratch folder in a follower).
         method, config, root_seed: what it was started with.
+        executor: where mapped stages are computed unless they say otherwise.
         environment: where it is computed; ``describe`` adds to it.
     """
 
-    def __init__(self, folder: Path, lock: IO[str], method: str, config: dict[str, Any], seed: int):
-        self.folder, self.method, self.config, self.root_seed = folder, method, config, seed
-        self._lock = lock
+    def __init__(self, path: Path, method: str, config: dict[str, Any], seed: int, executor: Executor):
+        self.method, self.config, self.root_seed, self.executor = method, config, seed, executor
+        identity = {"method": method, "seed": seed, "config": config}
+        self._follower = Follower(path, identity) if rank() > 0 else None
+        self._owned = path
+        self.folder = folder = self._follower.scratch if self._follower else path
+        self._lock = take_folder(folder, identity)
+        self._prefix = ""
         self._names: set[str] = set()
+        try:
+            self._begin(folder)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _begin(self, folder: Path) -> None:
         make_folder(folder / "stages")
         self._journal = Journal(folder / "journal.jsonl")
         self._metrics = Metrics(folder / "metrics.jsonl")
@@ -76,7 +91,15 @@ class Run:
         self.describe(**environment())
 
     @classmethod
-    def open(cls, folder: str | Path, method: str, config: dict[str, Any], seed: int) -> Run:
+    def open(
+        cls,
+        folder: str | Path,
+        method: str,
+        config: dict[str, Any],
+        seed: int,
+        *,
+        executor: Executor = in_process,
+    ) -> Run:
         """Start a run in a new or empty folder, or go on with the one that is there.
 
         Args:
@@ -84,6 +107,8 @@ class Run:
             method: the method's name.
             config: everything the results depend on, as JSON can hold it.
             seed: what every random draw is derived from, at least 0.
+            executor: where mapped stages are computed (``biddable.runs.executors``); results do not depend
+                on it, so a run may go on under another.
 
         Raises:
             RunError: the folder holds something else, or a run with another method, config or seed
@@ -92,17 +117,21 @@ class Run:
         """
         if seed < 0:
             raise InputError("seed", seed, "an integer of at least 0")
-        path, config = Path(folder).absolute(), jsonable(config)
-        if rank() > 0:
-            from biddable.runs.follower import Follower  # which is a Run itself
+        return cls(Path(folder).absolute(), method, jsonable(config), seed, executor)
 
-            return Follower(path, method, config, seed)
-        lock = take_folder(path, {"method": method, "seed": seed, "config": config})
-        try:
-            return cls(path, lock, method, config, seed)
-        except BaseException:
-            lock.close()
-            raise
+    def scope(self, name: str) -> Run:
+        """This run with ``name-`` before every name: of stages, checkpoints, logs and random generators.
+
+        ``run.scope("seed0").stage("train", …)`` is ``run.stage("seed0-train", …)``; scopes nest. Artifacts,
+        environment and results are the run's, and it is the run that is closed.
+
+        Raises:
+            InputError: no name of a stage starts so.
+        """
+        _check_name(name)
+        view = copy.copy(self)
+        view._prefix = f"{self._prefix}{name}-"
+        return view
 
     def stage(self, name: str, fn: Callable[[], Value], type: Any) -> Value:
         """What ``fn()`` gives, computed once; ``type`` says how to read it back (``list[Task]``).
@@ -115,6 +144,8 @@ class Run:
             TypeError: ``fn`` gave something else than ``type``.
         """
         path = self._claim(name, ".json")
+        if self._follower:
+            self._follower.wait(path.exists, name)
         if path.exists():
             return read_stage(path, type)
         with self._timed(name):
@@ -130,17 +161,23 @@ class Run:
         shared.
         """
         path = self._claim(name, "")
+        if self._follower:
+            return self._follower.share(path, fn, name)
         if not path.exists():
             with self._timed(name), replacing(path) as temporary:
                 temporary.mkdir()
                 fn(temporary)
-        shutil.rmtree(self.folder / "checkpoints" / name, ignore_errors=True)
+        shutil.rmtree(self._checkpoints(name), ignore_errors=True)
         return path
 
     def checkpoints(self, name: str) -> Path:
-        """Where stage ``name`` keeps its unfinished work; ``stage_folder`` removes it at the end."""
-        path = self.folder / "checkpoints" / name
-        make_folder(path)
+        """Where stage ``name`` keeps its unfinished work (a follower only reads there).
+
+        ``stage_folder`` removes it at the end.
+        """
+        path = self._checkpoints(name)
+        if not self._follower:
+            make_folder(path)
         return path
 
     def map(
@@ -152,7 +189,7 @@ class Run:
         batch_size: int,
         *,
         key: Callable[[Item], Any] = lambda item: item,
-        executor: Executor = in_process,
+        executor: Executor | None = None,
     ) -> list[Value]:
         """The results of ``fn`` for all items, in order, each finished batch computed once.
 
@@ -164,7 +201,7 @@ class Run:
             type: the type of one result.
             batch_size: items in a batch.
             key: what tells items apart, where an item itself cannot be written as JSON.
-            executor: where batches are computed (``biddable.runs.executors``).
+            executor: where batches are computed, if not where the run computes (``executor``).
 
         Raises:
             RunError: the name was used before, the stage was begun with other items or another batch
@@ -174,12 +211,15 @@ class Run:
         """
         batches, header = cut(items, batch_size, key)
         path = self._claim(name, ".jsonl")
+        if self._follower:
+            finished = self._follower.batches(path, header, type, len(batches), name)
+            return [result for index in range(len(batches)) for result in finished[index]]
         with BatchJournal(path, header, type) as journal:
             missing = [(index, batch) for index, batch in enumerate(batches) if index not in journal.finished]
             if missing:
                 with self._timed(name), progress(len(items), name) as advance:
                     advance(sum(map(len, journal.finished.values())))
-                    for index, results in executor(fn, missing):
+                    for index, results in (executor or self.executor)(fn, missing):
                         if len(results) != len(batches[index]):
                             found = f"{len(results)} results for {len(batches[index])} items"
                             raise RunError(f"stage {name}: the function gave {found}")
@@ -200,12 +240,12 @@ class Run:
         """Note numbers of a training step. Steps of a stage grow; one that comes again replaces the
         earlier line and all after it, so a stage that goes on from a checkpoint leaves no line twice.
         """
-        self._metrics.add(stage, step, metrics)
+        self._metrics.add(self._prefix + stage, step, metrics)
         self._journal.beat()
 
     def logged(self, stage: str, name: str) -> list[tuple[int, float]]:
         """What ``log`` noted under a name in a stage, as (step, number), without what was not finite."""
-        return self._metrics.curve(stage, name)
+        return self._metrics.curve(self._prefix + stage, name)
 
     def describe(self, **facts: Any) -> None:
         """Add to the environment what only the caller knows (``device="cpu"``, ``dtype="float32"``).
@@ -272,6 +312,8 @@ class Run:
         self._journal.close()
         self._metrics.close()
         self._lock.close()
+        if self._follower:
+            self._follower.close()
 
     def __enter__(self) -> Self:
         return self
@@ -281,35 +323,36 @@ class Run:
 
     def _claim(self, name: str, suffix: str) -> Path:
         """The path of a stage, after a check that no other stage of this run has its name."""
-        if not _NAME.fullmatch(name):
-            raise InputError("stage name", name, "up to 100 of a-z, 0-9, '_' and '-'")
+        name = self._prefix + name
+        _check_name(name)
         if name in self._names:
             raise RunError(f"stage {name}: the name is used twice; both would get what is computed first")
         self._names.add(name)
-        return self.folder / "stages" / (name + suffix)
+        return self._owned / "stages" / (name + suffix)
+
+    def _checkpoints(self, name: str) -> Path:
+        return self._owned / "checkpoints" / (self._prefix + name)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        self._journal.write("started", stage=name)
+        stage = self._prefix + name
+        self._journal.write("started", stage=stage)
         try:
             yield
         except BaseException:
-            self._journal.write("stopped", stage=name)
+            self._journal.write("stopped", stage=stage)
             raise
-        self._journal.write("finished", stage=name)
+        self._journal.write("finished", stage=stage)
 
     def _seed_sequence(self, keys: Sequence[str | int]) -> np.random.SeedSequence:
+        if self._prefix:
+            first, *rest = keys or ("",)
+            keys = (f"{self._prefix}{first}", *rest)
         # Not hash(): that of a string differs from process to process.
         hashed = hashlib.sha256(json.dumps(jsonable(keys)).encode()).digest()
         return np.random.SeedSequence([self.root_seed, *np.frombuffer(hashed, dtype="<u4").tolist()])
 
 
-def read_stage(path: Path, type: Any) -> Any:
-    """The value of a finished stage. Raises FileError: it is damaged, or of another type."""
-    payload = unseal(read_bytes(path).removesuffix(b"\n"))
-    if payload is None:
-        raise FileError(path, "damaged; delete the file to compute the stage again")
-    try:
-        return decode(payload, type)
-    except ValidationError as error:
-        raise FileError(path, describe(error)) from error
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError("stage name", name, "up to 100 of a-z, 0-9, '_' and '-'")

@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from biddable import registry
 from biddable.cli import main
-from biddable.methods import evaluate
 from biddable.models import load
 
 from .fakes import Fickle, Parrot
@@ -36,7 +35,6 @@ def biddable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def parrot(monkeypatch: pytest.MonkeyPatch) -> Parrot:
     """What every model name stands for."""
     model = Parrot()
-    monkeypatch.setattr(evaluate, "load_model", model.load)
     monkeypatch.setattr(load, "load_model", model.load)
     return model
 
@@ -45,7 +43,6 @@ def parrot(monkeypatch: pytest.MonkeyPatch) -> Parrot:
 def fickle(monkeypatch: pytest.MonkeyPatch) -> Fickle:
     """The same, not always with an answer."""
     model = Fickle()
-    monkeypatch.setattr(evaluate, "load_model", model.load)
     monkeypatch.setattr(load, "load_model", model.load)
     return model
 

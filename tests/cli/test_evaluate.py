@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from biddable.errors import InputError
+from biddable.experiments import answers as experiment_answers
 from biddable.methods import evaluate
 from biddable.methods.evaluate import load_suite
 from biddable.runs.figures import load_figures
@@ -250,7 +251,7 @@ def test_a_batch_that_a_model_refuses_whole_does_not_end_the_others(
         return answers(chats, **options)
 
     monkeypatch.setattr(parrot, "generate", generate)
-    monkeypatch.setattr(evaluate, "BATCH", 2)
+    monkeypatch.setattr(experiment_answers, "BATCH", 2)
     tasks = followable("say it now", "say it then", "long one", "long two")
     found = json.loads(biddable("eval", "parrot", "--tasks", tasks, "--json").stdout)
     assert (found["prompt_strict"], found["refused"]) == (0.5, 2)

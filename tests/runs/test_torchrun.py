@@ -21,7 +21,6 @@ from biddable.errors import RunError
 from biddable.runs import follower
 from biddable.runs.environment import rank
 from biddable.runs.files import read_jsonl
-from biddable.runs.follower import Follower
 from biddable.runs.results import Results, read_results
 from biddable.runs.run import Run
 
@@ -44,7 +43,7 @@ def follow(folder: Path, **changes: Any) -> Run:
         patch.setenv("RANK", "1")
         patch.setenv("WORLD_SIZE", "2")
         run = own(folder, **changes)
-    assert isinstance(run, Follower)
+    assert run._follower is not None
     return run
 
 

@@ -1,0 +1,71 @@
+"""What a model answers to many prompts: a stage of a run that any executor can compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from biddable.errors import InputError
+from biddable.models.base import GREEDY, Sampling
+from biddable.models.lazy import LazyModel
+from biddable.runs.executors import Batches
+from biddable.runs.run import Run
+from biddable.types import Prompt, Response
+
+BATCH = 128
+"""Prompts between two entries of the journal: what an interruption can lose, decoded side by side."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Asks a model; it can be sent to other processes, each of which loads the model once.
+
+    Called on a batch of (prompt, seed), it gives the ``n`` responses to each. Where the model takes no prompt
+    of a batch, the responses of each hold its own reason.
+    """
+
+    model: LazyModel
+    sampling: Sampling = GREEDY
+    n: int = 1
+
+    def __call__(self, batch: Sequence[tuple[Prompt, int]]) -> list[list[Response]]:
+        """Responses, [prompts][n]."""
+        prompts, seeds = [prompt for prompt, _ in batch], [seed for _, seed in batch]
+        try:
+            return self.model().generate(prompts, n=self.n, sampling=self.sampling, seeds=seeds)
+        except InputError as error:
+            if len(batch) == 1:
+                return [[Response("", finish_reason="error", error=str(error))] * self.n]
+            return [row for each in batch for row in self([each])]
+
+
+def answers(
+    run: Run, name: str, ask: Ask, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None
+) -> list[list[Response]]:
+    """The responses to each prompt, [prompts][n].
+
+    One that could not be had before the run was killed is asked for again.
+
+    Args:
+        run: the run, whose executor computes them.
+        name: the stage's name.
+        ask: the model, and how it is asked.
+        prompts: what is asked.
+        seeds: one for each prompt (default 0, 1, …).
+    """
+    items = list(zip(prompts, range(len(prompts)) if seeds is None else seeds, strict=True))
+    asked: set[int] = set()
+
+    def noting(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
+        batches = list(batches)
+        asked.update(index for index, _ in batches)
+        return run.executor(fn, batches)
+
+    rows = run.map(name, items, ask, list[Response], BATCH, executor=noting)
+    again = [i for i, row in enumerate(rows) if i // BATCH not in asked and any(one.error for one in row)]
+    if again:
+        [(_, found)] = run.executor(ask, [(0, [items[i] for i in again])])
+        for i, row in zip(again, found, strict=True):
+            rows[i] = row
+    return rows
