@@ -20,6 +20,7 @@ Kind = Literal["methods", "suites", "judges", "envs"]
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
+        "grpo": "biddable.methods.improve.grpo:Grpo",
         "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",

@@ -70,6 +70,13 @@ def losses(run: Run, stages: Mapping[str, str], note: str = "") -> list[Curves]:
     return [Curves("Training: loss by step", "optimizer step", "loss of the step's batch", series, note=note)]
 
 
+def logged(run: Run, stage: str, title: str, metrics: Sequence[str]) -> list[Curves]:
+    """Metrics of a training by step; none in a process that follows another's run."""
+    curves = {metric: run.logged(stage, metric) for metric in metrics}
+    series = {metric: tuple(Point(*row) for row in rows) for metric, rows in curves.items() if rows}
+    return [Curves(title, "optimizer step", "mean over the batch", series)] if series else []
+
+
 def _tree(task: Task, result: SearchResult) -> Tree:
     judge = AnswerJudge()
 
