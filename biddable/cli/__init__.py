@@ -15,6 +15,7 @@ import click
 import biddable
 from biddable.cli.chat import chat
 from biddable.cli.evaluate import evaluate
+from biddable.cli.export import export
 from biddable.cli.generate import generate
 from biddable.cli.judge import judge
 from biddable.cli.methods import methods
@@ -23,7 +24,7 @@ from biddable.cli.run import run
 from biddable.cli.runs import compare, report
 from biddable.errors import BiddableError, StorageError, one_line, said
 
-_RESUMABLE = ("run", "eval")
+_RESUMABLE = ("run", "eval", "generate")
 
 _ENVIRONMENT = {
     # The libraries' own bars and warnings stay off the terminal.
@@ -100,7 +101,7 @@ def main() -> None:
     """
 
 
-for _command in (methods, run, evaluate, judge, generate, chat, compare, report):
+for _command in (methods, run, evaluate, judge, generate, chat, compare, report, export):
     main.add_command(_command)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from biddable.experiments import answers
 from biddable.types import Message
 
 from .conftest import Command
@@ -200,6 +201,25 @@ def test_an_interruption_leaves_nothing_half_written(biddable: Command, parrot: 
     parrot.interrupt_after = 0
     assert biddable(*ARGUMENTS).exit_code == 130
     assert [path.name for path in Path().iterdir()] == ["in.jsonl"]
+
+
+def test_what_was_killed_goes_on_and_other_work_is_refused(
+    biddable: Command, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "BATCH", 2)
+    write_lines("in.jsonl", [{"prompt": f"p{i}"} for i in range(5)])
+    assert biddable(*ARGUMENTS[:-1], "whole.jsonl").exit_code == 0
+    parrot.interrupt_after = parrot.calls + 1
+    interrupted = biddable(*ARGUMENTS)
+    assert (interrupted.exit_code, Path("out.jsonl").exists()) == (130, False)
+    assert "the same command goes on" in interrupted.stderr
+    parrot.interrupt_after = -1
+    assert_one_line(biddable(*ARGUMENTS, "--seed", "1"), "out.jsonl.part", "prompts was")
+    asked = len(parrot.chats)
+    assert biddable(*ARGUMENTS).exit_code == 0
+    assert len(parrot.chats) == asked + 3
+    assert Path("out.jsonl").read_text() == Path("whole.jsonl").read_text()
+    assert not Path("out.jsonl.part").exists()
 
 
 def test_a_piped_chat_remembers_resets_and_exits(biddable: Command, parrot: Parrot) -> None:
