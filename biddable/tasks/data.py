@@ -221,16 +221,18 @@ def _rows_in(row: Row) -> Iterator[Row]:
     """The rows that one value of a file holds: itself, or those under it.
 
     Read are an object that holds its rows under one of ``_LISTS``, or under numbers; and instances of one
-    instruction (Super-NaturalInstructions' and Self-Instruct's).
+    instruction (Super-NaturalInstructions', Self-Instruct's and BIG-bench's, as ``task_prefix``).
     """
     value = row.value if isinstance(row.value, dict) else {}
     names = [name for name in _LISTS if _objects(value.get(name))]
     numbered = all(key.isdecimal() for key in value) and _objects(value)
     above: dict[str, Any] = {}
-    if len(names) == 1 and names[0].lower() == "instances":
-        definition: Any = value.get("Definition", value.get("instruction"))
+    if len(names) == 1:
+        keys = ("Definition", "task_prefix", *(["instruction"] if names[0].lower() == "instances" else []))
+        definition: Any = next((value[key] for key in keys if value.get(key)), None)
         if definition is not None:
-            above["instruction"] = "\n".join(definition) if _texts(definition) else definition
+            text = "\n".join(definition) if _texts(definition) else definition
+            above["instruction"] = text.strip() if isinstance(text, str) else text
     # A row that says itself what is asked is no list of rows, whatever else it holds.
     if not numbered and (len(names) != 1 or (is_row(value) and not above)):
         yield row

@@ -143,6 +143,10 @@ def test_instances_of_one_instruction(file):
     tasks = data.read_examples(lines(file, row))
     assert [task.prompt for task in tasks] == [user("Add.\n1 2"), user("Add.\n2")]
     assert tasks[1].id == "line-1-Instances-2"
+    row = {"task_prefix": "Sort.\n", "examples": [{"input": "b a", "target": "a b"}]}
+    assert data.read_examples(lines(file, row))[0].prompt == user("Sort.\nb a")
+    row = {"instruction": "Sort.", "instances": [{"input": "b a", "output": "a b"}]}
+    assert data.read_examples(lines(file, row))[0].prompt == user("Sort.\nb a")
 
 
 def test_a_row_that_is_one_itself_is_not_taken_for_a_list_of_rows(file):
