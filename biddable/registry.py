@@ -65,8 +65,10 @@ def find(kind: Kind, name: str) -> Any:
     for point in _points(kind):
         if point.name == name:
             return point.load()
-    near = difflib.get_close_matches(name, names(kind), n=3, cutoff=0.4) or names(kind)
-    raise InputError(kind.removesuffix("s"), name, "one of " + ", ".join(near))
+    known = names(kind)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    expected = f"{' or '.join(near)}?" if near else ", ".join(known)
+    raise InputError(kind.removesuffix("s"), name, f"one of {len(known)} {kind}: {expected}")
 
 
 def items(kind: Kind) -> Iterator[tuple[str, Any]]:

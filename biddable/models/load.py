@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -59,9 +60,9 @@ def load_model(
 
         return VLLMModel(name.removeprefix("vllm:"))
 
+    folder, source = locate(name)  # before torch is imported: a mistyped name is said at once
     from biddable.models.local import LocalModel
 
-    folder, source = locate(name)
     if (folder / "adapter_config.json").is_file():
         base = _base_of(folder, device=device, precision=precision)
         return base.with_adapter(folder, name=name, source=source)
@@ -144,7 +145,10 @@ def locate(name: str) -> tuple[Path, str]:
         return _model_folder(path), f"folder:{path.name}"
     if _is_hub_name(name):
         return _from_hub(name), f"hub:{name}"
-    raise InputError("model", name, FORMS)
+    if near := difflib.get_close_matches(name, PACKAGED, n=1):
+        raise InputError("model", name, f"{near[0]}?")
+    missing = " (there is no such folder)" if os.sep in name or name.startswith(".") else ""
+    raise InputError("model", name, FORMS + missing)
 
 
 def _is_hub_name(name: str) -> bool:
