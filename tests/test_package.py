@@ -118,7 +118,7 @@ def test_what_is_registered_is_there(kind: registry.Kind) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match="method is 'spa', expected one of spar"):
+    with pytest.raises(InputError, match="method is 'spa', expected one of [0-9]+ methods: spar"):
         registry.find("methods", "spa")
 
 
