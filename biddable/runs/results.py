@@ -73,10 +73,7 @@ def check_comparison(comparison: Comparison) -> None:
     if comparison.n < 1 or not comparison.seeds:
         raise ValueError(f"{name}: no case or no seed")
     if (comparison.verdict is None) != (comparison.role == "control"):
-        expected = "no verdict" if comparison.role == "control" else "a verdict"
-        raise ValueError(
-            f"{name}: the verdict of a {comparison.role} is {comparison.verdict}, not {expected}"
-        )
+        raise ValueError(f"{name}: a {comparison.role} with the verdict {comparison.verdict}")
     if comparison.p_value is not None and not 0 <= comparison.p_value <= 1:
         raise ValueError(f"{name}: the p-value {comparison.p_value} is not between 0 and 1")
     # For "equal" the margin, which is not kept, decides.

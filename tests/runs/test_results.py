@@ -62,6 +62,10 @@ def test_results_come_back_equal(tmp_path: Path) -> None:
         ({"verdict": "not shown"}, "the interval says 'held', not 'not shown'"),
         ({"predicted": "lower"}, "the interval says 'contradicted', not 'held'"),
         ({"n": 2.5}, r"comparisons\[0\].n: "),
+        ({"role": "control"}, "a control with the verdict held"),
+        ({"verdict": None}, "a claim with the verdict None"),
+        ({"role": "test"}, r"comparisons\[0\].role: input should be 'claim' or 'control'"),
+        ({"p_value": 1.5}, "the p-value 1.5 is not between 0 and 1"),
     ],
 )
 def test_unsound_comparisons_are_neither_written_nor_read(
@@ -80,6 +84,21 @@ def test_unsound_comparisons_are_neither_written_nor_read(
     file.write_text(json.dumps(fields(comparisons=[dataclasses.asdict(unsound)], schema_version=1)))
     with pytest.raises(FileError, match=problem):
         read_results(file)
+
+
+def test_a_control_and_what_an_interval_is_over_come_back(tmp_path: Path) -> None:
+    kind = "t over 2 seeds and 8 cases"
+    control = dataclasses.replace(SOUND, role="control", verdict=None, interval_kind=kind, p_value=0.03125)
+    write_results(tmp_path / "results.json", fields(control))
+    assert read_results(tmp_path).comparisons == [control]
+
+
+def test_comparisons_of_old_are_claims_whose_interval_is_not_named(tmp_path: Path) -> None:
+    new = ("role", "interval_kind", "p_value")
+    old = {name: value for name, value in dataclasses.asdict(SOUND).items() if name not in new}
+    (tmp_path / "results.json").write_text(json.dumps(fields(comparisons=[old], schema_version=1)))
+    assert read_results(tmp_path).comparisons == [SOUND]
+    assert (SOUND.role, SOUND.interval_kind, SOUND.p_value) == ("claim", "", None)
 
 
 def test_a_difference_may_be_off_by_rounding(tmp_path: Path) -> None:

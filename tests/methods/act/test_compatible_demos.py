@@ -229,6 +229,10 @@ def test_what_a_run_leaves(tmp_path) -> None:
     assert all(0 <= share <= 1 for arm in found["success"].values() for share in arm["per_seed"])
     metrics = [one.metric for one in results.comparisons]
     assert metrics.count("Reach2DPillar: success") == 7
+    [auc] = [one for one in results.comparisons if "AUC" in one.metric]
+    assert (auc.n, auc.seeds, auc.interval_kind) == (1, (0, 1, 2), "t over 3 seeds")
+    controls = [one.metric for one in results.comparisons if one.role == "control"]
+    assert controls == ["Reach2DPillar: success on the way back"]
     assert json.loads((tmp_path / "run" / "figures.json").read_text())
 
 

@@ -68,6 +68,8 @@ def test_the_arms_are_those_of_the_issue() -> None:
 def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
     whole = biddable.run("words-as-beacons", out=tmp_path / "whole", **TINY)
     assert set(whole.metrics["arms"]) == {"ppo", "relative", "representation", "reward only", "input only"}
+    frames = [one for one in whole.comparisons if one.metric == "frames to success"]
+    assert {(one.n, one.seeds, one.interval_kind) for one in frames} == {(1, (0, 1), "t over 2 seeds")}
     killed = killed_run("words-as-beacons", TINY, "students", 2)
     again = biddable.run("words-as-beacons", out=killed, **TINY)
     assert again.metrics == whole.metrics
