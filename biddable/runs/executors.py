@@ -6,6 +6,7 @@ crosses a process border must be picklable: a function found by its name, items 
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import pickle
@@ -73,7 +74,7 @@ def ray_tasks(**options: Any) -> Executor:
     def execute(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
         _require_sendable(fn, ray.cloudpickle.dumps)
         if not ray.is_initialized():
-            ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         # Ray refuses partial functions and built-in ones, unless they are wrapped.
         task = ray.remote(**{"num_cpus": 1, **options})(_applied)
         most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))

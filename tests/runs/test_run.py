@@ -338,13 +338,6 @@ def test_executors_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         executors.named_executor("ray")
 
 
-def test_ray(tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is an extra")
-    with open_run(tmp_path) as run:
-        assert run.map("ray", [3, 1, 2], sorted, int, 2, executor=executors.ray_tasks()) == [1, 3, 2]
-    ray.shutdown()
-
-
 # Seeds
 
 
