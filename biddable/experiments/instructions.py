@@ -17,12 +17,14 @@ from pydantic import Field
 
 from biddable.config import Count, Natural, settings
 from biddable.errors import InputError
-from biddable.experiments.stages import BATCH, LazyModel, Weights
+from biddable.experiments.answers import Ask, answers
+from biddable.experiments.stages import Weights
 from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
 from biddable.judges.ifeval import IFEvalReport
 from biddable.judges.ifeval import evaluate as ifeval
 from biddable.judges.ifeval.judge import bind
 from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
 from biddable.models.load import require_trainable
 from biddable.runs.run import Run
 from biddable.tasks.compose import SHORT_TYPES, Composer
@@ -293,14 +295,9 @@ class Scored:
 
 def scored(run: Run, name: str, weights: Weights, suite: Suite) -> Scored:
     """Greedy answers of a model to a suite, judged."""
-    model = LazyModel(weights)
-    greedy = Sampling(max_tokens=suite.max_tokens, temperature=0)
-
-    def answer(batch: list[Task]) -> list[str]:
-        rows = model().generate([task.prompt for task in batch], sampling=greedy)
-        return [samples[0].text for samples in rows]
-
-    texts = run.map(f"{name}-on-{suite.name}", suite.tasks, answer, str, 4 * BATCH)
+    ask = Ask(LazyModel(weights), Sampling(max_tokens=suite.max_tokens, temperature=0))
+    rows = answers(run, f"{name}-on-{suite.name}", ask, [task.prompt for task in suite.tasks])
+    texts = [samples[0].text for samples in rows]
     verdicts = AnswerJudge()(suite.tasks, [Response(text) for text in texts])
     return Scored(texts, verdicts, _official(suite.tasks, texts) if suite.official else None)
 

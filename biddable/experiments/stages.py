@@ -12,10 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biddable.experiments.answers import BATCH, Ask, answers
 from biddable.judges.base import Judge
 from biddable.judges.deciding import DecidingJudge
-from biddable.models.base import LanguageModel, Sampling
-from biddable.models.load import load_model, load_trainable
+from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
+from biddable.models.load import load_trainable
 from biddable.runs.run import Run
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.search.refiners import LMRefiner, Refinement
@@ -28,23 +30,7 @@ if TYPE_CHECKING:
     from biddable.train.learner import StepReport
     from biddable.train.sft import SftConfig
 
-BATCH = 64  # tasks answered between two entries in the journal
-
 Weights = str | Path
-
-
-class LazyModel:
-    """A model that is loaded when it is first called: a resumed run reads most stages back and needs none."""
-
-    def __init__(self, weights: Weights):
-        self.weights = weights
-        self._model: LanguageModel | None = None
-
-    def __call__(self) -> LanguageModel:
-        """The model."""
-        if self._model is None:
-            self._model = load_model(self.weights)
-        return self._model
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +54,10 @@ def sampled(
     run: Run, name: str, weights: Weights, tasks: Sequence[Task], samples: int, sampling: Sampling
 ) -> list[list[str]]:
     """Texts of ``samples`` answers to each task; each task draws with a seed of its own."""
-    model = LazyModel(weights)
-
-    def answer(batch: list[Task]) -> list[list[str]]:
-        seeds = [run.seed(name, task.id) for task in batch]
-        rows = model().generate([task.prompt for task in batch], n=samples, sampling=sampling, seeds=seeds)
-        return [[response.text for response in row] for row in rows]
-
-    return run.map(f"{name}-answers", tasks, answer, list[str], BATCH)
+    ask = Ask(LazyModel(weights), sampling, samples)
+    seeds = [run.seed(name, task.id) for task in tasks]
+    rows = answers(run, f"{name}-answers", ask, [task.prompt for task in tasks], seeds)
+    return [[response.text for response in row] for row in rows]
 
 
 def answered(

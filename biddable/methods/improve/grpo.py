@@ -40,11 +40,12 @@ from biddable.config import Count, settings
 from biddable.experiments.figures import logged, losses
 from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
 from biddable.experiments.measured import Measured
-from biddable.experiments.stages import LazyModel, reinforced, with_seed
+from biddable.experiments.stages import reinforced, with_seed
 from biddable.judges.load import load_judge
 from biddable.methods.base import About, Method, show
 from biddable.methods.improve.spar import Iteration, SelfPlay, SparConfig
 from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.train.grpo import GrpoConfig
@@ -74,7 +75,7 @@ class Grpo(Method):
         title="GRPO on verifiable instructions",
         citation="Shao et al. 2024, arXiv 2402.03300; Lambert et al. 2024, arXiv 2411.15124",
         claim=(
-            "Reinforcing answers that meet more of their verifiable constraints than others to the same prompt "
+            "Reinforcing answers that meet more of their verifiable constraints than others to their prompt "
             "raises instruction following, and less so on constraint types that were not trained."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",

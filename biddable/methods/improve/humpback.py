@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from biddable.experiments.stages import Answers, LazyModel, Weights
+from biddable.experiments.stages import Answers, Weights
 from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
 from biddable.runs.run import Run
 from biddable.types import Chat, Message, user
 

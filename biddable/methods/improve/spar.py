@@ -94,7 +94,6 @@ from biddable.experiments.repairs import (
 )
 from biddable.experiments.stages import (
     Answers,
-    LazyModel,
     Weights,
     answered,
     finetuned,
@@ -108,6 +107,7 @@ from biddable.judges.lm_judge import LMJudge, judge_chat, refine_chat
 from biddable.methods.base import About, Method, show
 from biddable.methods.improve import humpback, meta_rewarding, self_evolution, self_rewarding
 from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Figure
 from biddable.runs.results import Results
 from biddable.runs.run import Run
