@@ -10,6 +10,7 @@ import httpx
 from biddable.errors import InputError
 
 CHAT = "/chat/completions"
+TEXT = "/completions"
 _SECRET = re.compile(r"key|token|secret|passw|sig|auth|code", re.IGNORECASE)
 
 
@@ -38,6 +39,11 @@ def chat_url(url: str) -> str:
         return str(parsed)
     query = parsed.query.decode()
     return base_url(url) + CHAT + (f"?{query}" if query else "")
+
+
+def text_url(url: str) -> str:
+    """The address that raw text is posted to, beside that for chats. Raises as ``base_url``."""
+    return chat_url(url).replace(CHAT, TEXT)
 
 
 def without_secrets(url: str) -> str:

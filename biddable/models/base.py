@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 from pydantic import Field
 
 from biddable.config import Count, settings
+from biddable.errors import ModelError
 from biddable.types import Prompt, Response
 
 
@@ -37,6 +38,10 @@ class Sampling:
 
 
 GREEDY = Sampling(temperature=0.0)
+
+
+class NoScoresError(ModelError):
+    """The model answers, but gives no log-probabilities of given text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,11 @@ class LanguageModel(Protocol):
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
     ) -> list[TokenScores]:
-        """How likely each continuation is after its prompt; ``end``: the end of the turn included."""
+        """How likely each continuation is after its prompt; ``end``: the end of the turn included.
+
+        Raises:
+            NoScoresError: the model gives no log-probabilities of given text.
+        """
 
 
 @runtime_checkable

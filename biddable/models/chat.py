@@ -219,6 +219,24 @@ class ChatFormat:
             raise ModelError(f"{owner(self._tokenizer)} responses cannot be ended: {problem}")
         return int(end)
 
+    def text(self, text: str) -> list[int]:
+        """Token ids of a text by itself, without a token that marks its beginning; perhaps none.
+
+        Raises:
+            InputError: it is no text, or holds a token that the model lacks.
+        """
+        require_text("text", text)
+        ids = self._ids(text)
+        if ids:
+            self._require_known("text", ids)
+        return ids
+
+    @property
+    def begin_id(self) -> int:
+        """What stands before the first token of a text: the beginning token, or else what ends texts."""
+        candidates = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id)
+        return next((int(token) for token in candidates if token is not None), self.end_id)
+
     @cached_property
     def _first(self) -> list[int]:
         """The token that texts begin with, where there is one."""

@@ -1,4 +1,4 @@
-"""Reading a chat completion, in the forms in which servers send one."""
+"""Reading a completion of a chat or of raw text, in the forms in which servers send one."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ def _put_together(text: str) -> dict[str, Any]:
                 continue
             if "message" in choice:  # a whole completion as one event
                 return dict(event)
-            for name, value in (choice.get("delta") or {}).items():
+            delta = {"content": choice["text"]} if "text" in choice else choice.get("delta") or {}
+            for name, value in delta.items():
                 if isinstance(value, str | list):
                     message[name] = message[name] + value if name in message else value
             tokens += (choice.get("logprobs") or {}).get("content") or ()
@@ -139,8 +140,10 @@ def _why_empty(message: Mapping[str, Any], parts: Mapping[str, str], finish: str
 def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
     """One log-probability per token, or none at all: they are no reason to lose a text."""
     try:
-        found = tuple(float(token["logprob"]) for token in choice["logprobs"]["content"])
-    except (LookupError, TypeError, ValueError, OverflowError):
+        told = choice["logprobs"]
+        listed = told.get("token_logprobs")  # of raw text, in most servers
+        found = tuple(map(float, listed or [token["logprob"] for token in told["content"]]))
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         return ()
     return found if all(map(math.isfinite, found)) else ()
 

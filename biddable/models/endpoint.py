@@ -20,12 +20,13 @@ from typing import Any, TypeVar
 import httpx
 
 from biddable.errors import EndpointError, InputError
-from biddable.models.address import is_loopback, without_secrets
+from biddable.models.address import TEXT, is_loopback, without_secrets
 from biddable.models.waits import MAX_WAIT_S, asked_wait
 
 MAX_MESSAGE = 300
 LONG_WAIT_S = 5.0
 WORTH_RETRYING = {408, 409, 429}
+NO_ROUTE = {404, 405, 501}
 FAULT_OF_THE_REQUEST = {400, 413, 422}
 PERHAPS_OF_THE_REQUEST = {403, 451}
 """Refused access; by some servers' moderation, one prompt."""
@@ -56,6 +57,10 @@ class RefusedError(NoAnswerError):
         self.answer, self.of_us = answer, of_us
 
 
+class NoRouteError(EndpointError):
+    """There is nothing at the address that was asked."""
+
+
 class _TryAgainError(Exception):
     def __init__(self, problem: str, wait_s: float = 0.0, *, unreachable: bool = False):
         self.problem, self.wait_s, self.unreachable = problem, wait_s, unreachable
@@ -67,7 +72,8 @@ class Endpoint:
 
     Args:
         url: base address, without a trailing slash and a query: what errors name.
-        chat_url: the full address that is posted to.
+        chat_url: the full address that chats are posted to.
+        text_url: the full address that raw text is posted to.
         api_key: sent as a bearer token; never shown, not even when the server repeats it.
         timeout_s: seconds one attempt may take from connecting to the last byte.
         retries: attempts after the first. A long wait that the server asks for takes up none, at most so
@@ -77,6 +83,7 @@ class Endpoint:
 
     url: str
     chat_url: str
+    text_url: str
     api_key: str | None = field(repr=False)
     timeout_s: float
     retries: int
@@ -108,10 +115,13 @@ class Endpoint:
     ) -> T:
         """Post ``body`` and return what ``read`` makes of the answer (ValueError from it: nonsense).
 
+        What has a ``prompt`` goes where raw text is taken, all else where chats are.
+
         Raises:
             RefusedError: the server found fault with this request (400, 413, 422; 403, 451 perhaps).
             NoAnswerError: no attempt brought an answer.
-            EndpointError: it refuses us (401, 404 …), or it cannot be reached.
+            NoRouteError: there is nothing at that address, or no such model (404, 405, 501).
+            EndpointError: it refuses us (401 …), or it cannot be reached.
         """
         retries = self.retries if retries is None else retries
         attempts = used = patience = 0
@@ -135,6 +145,10 @@ class Endpoint:
             raise EndpointError(f"{self.shown_url}: {said}")
         raise NoAnswerError(self.shown_url, said)
 
+    def url_for(self, body: Mapping[str, Any]) -> str:
+        """The address that a request is posted to."""
+        return self.text_url if "prompt" in body else self.chat_url
+
     async def get(self, client: httpx.AsyncClient, url: str) -> Any:
         """The JSON at an address of this server, asked for once; None where there is none."""
         try:
@@ -155,7 +169,7 @@ class Endpoint:
         try:
             # httpx limits each read, so a server that trickles bytes would never run into its timeout.
             async with asyncio.timeout(self.timeout_s):
-                reply = await client.post(self.chat_url, content=json.dumps(body))
+                reply = await client.post(self.url_for(body), content=json.dumps(body))
         except (TimeoutError, httpx.TimeoutException):
             late = f"not answered in full within {self.timeout_s:g} s (--timeout)"
             raise _TryAgainError(late) from None
@@ -175,6 +189,9 @@ class Endpoint:
                 said = f"an answer that makes no sense ({error}): {_message(reply)}"
                 raise _TryAgainError(self._one_line(said)) from None
         said = self._one_line(f"{status} {reply.reason_phrase}: {_message(reply) or '(nothing more)'}")
+        if status in NO_ROUTE:
+            asked = f" (raw text was posted to {TEXT})" if "prompt" in body else ""
+            raise NoRouteError(f"{self.shown_url}: {said}{asked}")
         if status in WORTH_RETRYING or status >= 500:
             raise _TryAgainError(said, asked_wait(reply.headers, reply.text))
         if status in FAULT_OF_THE_REQUEST | PERHAPS_OF_THE_REQUEST:

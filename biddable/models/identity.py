@@ -34,7 +34,10 @@ _FACTS = ("id", "owned_by", "root", "parent", "meta", "digest", "sha", "hash", "
 _PROPS = ("model_path", "model_alias", "build_info", "chat_template")
 _FRESH_S = 600
 
-Ask = Callable[[list[dict[str, str]]], Awaitable[tuple[str, str, str]]]
+Asked = list[dict[str, str]] | str
+"""What a prompt is in a request: messages, or raw text."""
+
+Ask = Callable[[Asked], Awaitable[tuple[str, str, str]]]
 
 
 async def identity(
@@ -42,7 +45,8 @@ async def identity(
     client: httpx.AsyncClient,
     name: str,
     folder: Path,
-    prompts: Sequence[list[dict[str, str]]],
+    url: str,
+    prompts: Sequence[Asked],
     ask: Ask,
 ) -> str:
     """What answers of the model that serves ``name`` now are kept under.
@@ -51,13 +55,14 @@ async def identity(
 
     Args:
         folder: where it is noted which prompt is asked, beside the kept answers.
-        prompts: messages to choose that prompt from where none is noted.
+        url: the address that is asked, that for chats or that for raw text.
+        prompts: what to choose that prompt from where none is noted.
         ask: gives the model, the fingerprint and the text of a short greedy answer.
 
     Raises:
         EndpointError: the server cannot be reached, or refuses us.
     """
-    noted_in = folder / "models" / _digest([endpoint.chat_url, name])
+    noted_in = folder / "models" / _digest([url, name])
     noted = _noted(noted_in)
     for messages in [noted["messages"]] if noted else list(prompts[:TRIED]):
         try:
@@ -101,9 +106,10 @@ async def _facts(endpoint: Endpoint, client: httpx.AsyncClient, name: str) -> li
 def _noted(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_bytes())
-        whole = isinstance(found["identity"], str) and all(
-            isinstance(message["role"], str) and isinstance(message["content"], str)
-            for message in found["messages"]
+        asked = found["messages"]
+        whole = isinstance(found["identity"], str) and (
+            isinstance(asked, str)
+            or all(isinstance(turn["role"], str) and isinstance(turn["content"], str) for turn in asked)
         )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None

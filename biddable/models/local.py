@@ -110,6 +110,15 @@ class LocalModel:
         """The token that ends a turn: what training appends to a response."""
         return self._chat.end_id
 
+    @property
+    def begin_id(self) -> int:
+        """What stands before the first token of a text that nothing comes before."""
+        return self._chat.begin_id
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a text by itself; perhaps none."""
+        return self._chat.text(text)
+
     def encode_prompt(self, prompt: Prompt) -> list[int]:
         """Token ids of ``prompt`` up to where the response begins."""
         return self._chat.prompt(prompt)

@@ -1,4 +1,4 @@
-"""Any model behind an OpenAI-compatible chat endpoint: hosted, or vLLM, llama.cpp, Ollama … of one's own."""
+"""Any model behind an OpenAI-compatible endpoint: hosted, or vLLM, llama.cpp, Ollama … of one's own."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
 from biddable.errors import EndpointError, InputError
-from biddable.models.address import base_url, chat_url, without_secrets
-from biddable.models.base import GREEDY, Sampling, TokenScores
+from biddable.models.address import base_url, chat_url, text_url, without_secrets
+from biddable.models.base import GREEDY, NoScoresError, Sampling, TokenScores
 from biddable.models.cache import ResponseCache
-from biddable.models.chat import messages
+from biddable.models.chat import messages, require_prompt, require_text
 from biddable.models.completions import identifying, parse_completion
-from biddable.models.endpoint import Endpoint, NoAnswerError, RefusedError
+from biddable.models.echo import echo_request, parse_echo
+from biddable.models.endpoint import Endpoint, NoAnswerError, NoRouteError, RefusedError
 from biddable.models.fields import NEUTRAL, Change, changes
-from biddable.models.identity import CANARY_TOKENS, identity
-from biddable.models.seeds import row_seeds, sample_seed
+from biddable.models.identity import CANARY_TOKENS, Asked, identity
+from biddable.models.seeds import require_one_each, row_seeds, sample_seed
 from biddable.runs.files import cache_folder
 from biddable.runs.progress import progress
-from biddable.types import Chat, Prompt, Response
+from biddable.types import Prompt, Response
 
 logger = logging.getLogger(__name__)
 unanswered = logging.getLogger(f"{__name__}.unanswered")  # a command that names them itself turns it off
@@ -34,7 +36,7 @@ unanswered = logging.getLogger(f"{__name__}.unanswered")  # a command that names
 FAILED_IN_ROW = 5
 """Requests in a row without an answer, after which a plain one shows whether there is any to be had."""
 
-PLAIN_REQUEST = [{"role": "user", "content": "Say hello."}]
+PLAIN_REQUEST = "Say hello."
 """What a server answers that answers at all."""
 
 T = TypeVar("T")
@@ -109,12 +111,12 @@ class OpenAIModel:
             raise InputError("concurrency", concurrency, "an integer of at least 1")
         self.name = name
         self._endpoint = Endpoint(
-            base_url(url), chat_url(url), _usable_key(api_key), timeout_s, retries, backoff_s
+            base_url(url), chat_url(url), text_url(url), _usable_key(api_key), timeout_s, retries, backoff_s
         )
         self._concurrency = concurrency
         self._cache = ResponseCache(cache) if cache is not None else None
         self._changes: dict[str, Change] = {}
-        self._identity = ""
+        self._identities: dict[str, str] = {}  # by the address that is asked
         self._kept_here: set[str] = set()
         self._failed_in_row = 0
 
@@ -126,8 +128,9 @@ class OpenAIModel:
         sampling: Sampling = GREEDY,
         seeds: Sequence[int] | None = None,
     ) -> list[list[Response]]:
-        """``n`` responses to each chat, in order; ``seeds`` holds one integer per chat (default 0, 1, …).
+        """``n`` responses to each prompt, in order; ``seeds`` holds one integer for each (default 0, 1, …).
 
+        Raw text goes to the server's route for it, ``/completions``, which not every server has.
         ``logprobs`` are filled where the server gives them; ``token_ids`` stay empty, as the
         tokenizer is the server's. A request that gets no answer does not end the others: its response is
         empty and its ``error`` says why. The responses that came are in the cache, so calling again goes
@@ -139,7 +142,7 @@ class OpenAIModel:
             InputError: ``n`` or ``seeds`` cannot be used.
         """
         bodies = [
-            self._body(_chat(prompt), sampling, sample_seed(seed, sample))
+            self._body(prompt, sampling, sample_seed(seed, sample))
             for prompt, seed in zip(prompts, row_seeds(prompts, n, seeds), strict=True)
             for sample in range(n)
         ]
@@ -152,30 +155,69 @@ class OpenAIModel:
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
     ) -> list[TokenScores]:
-        """Not possible here, and said so rather than approximated.
+        """See ``LanguageModel.score``: after raw text only, without the end, and where the server can.
 
-        Chat endpoints do not score given text. The older ``/completions`` route with ``echo`` is no way
-        out: it bypasses the model's chat template, and servers that take the argument without
-        honouring it (llama.cpp) would have us read the scores of other tokens.
+        The server is asked to repeat the text with its log-probabilities (``echo``), and the tokens that come
+        back are held against what was sent: servers take the argument without honouring it (llama.cpp).
+        Servers tell no token ids. After a chat nothing can be scored: what is repeated would bypass the chat
+        template.
 
         Raises:
-            InputError: always.
+            NoScoresError: the server gives no such log-probabilities.
+            EndpointError: it cannot be reached, or does not answer.
         """
-        expected = (
-            "a model whose weights are here (a folder, a hub name, vllm:NAME): this method scores given text"
-        )
-        raise InputError("model", f"openai:{self.name}@{self._endpoint.url}", expected)
+        require_one_each("continuations", continuations, prompts)
+        pairs: list[tuple[str, str]] = []
+        for prompt, text in zip(prompts, continuations, strict=True):
+            require_prompt("prompt", prompt)
+            require_text("continuation", text)
+            if end or not isinstance(prompt, str):
+                problem = "a served model gives no log-probabilities of given text"
+                where = "with the end of the turn (end=False leaves it out)" if end else "after a chat"
+                raise NoScoresError(f"openai:{self.name}@{self._endpoint.url}: {problem} {where}")
+            pairs.append((prompt, text))
+        return _run(self._score_all(pairs)) if pairs else []
 
-    def _body(self, chat: Chat, sampling: Sampling, seed: int) -> dict[str, Any]:
+    async def _score_all(self, pairs: Sequence[tuple[str, str]]) -> list[TokenScores]:
+        free = asyncio.Semaphore(self._concurrency)
+        with progress(len(pairs), f"asking {self.name}") as advance:
+
+            async def score(prompt: str, text: str) -> TokenScores:
+                async with free:
+                    body = echo_request(self.name, prompt, text)
+                    read = partial(parse_echo, prompt=prompt, continuation=text)
+                    scores = await self._endpoint.post(client, body, read)
+                    advance(1)
+                    return scores
+
+            try:
+                async with self._endpoint.client() as client:
+                    first = await score(*pairs[0])  # before many are sent in vain
+                    async with asyncio.TaskGroup() as group:
+                        rest = [group.create_task(score(*pair)) for pair in pairs[1:]]
+            except ExceptionGroup as raised:
+                raise raised.exceptions[0] from None
+            except (NoRouteError, RefusedError) as error:
+                raise NoScoresError(str(error)) from None
+            except NoScoresError as error:
+                raise NoScoresError(f"openai:{self.name}@{self._endpoint.url}: {error}") from None
+        return [first, *(task.result() for task in rest)]
+
+    def _body(self, prompt: Prompt, sampling: Sampling, seed: int) -> dict[str, Any]:
         body = NEUTRAL | {
             "model": self.name,
-            "messages": messages(chat),
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
             "seed": seed,
         }
+        if isinstance(prompt, str):
+            require_prompt("prompt", prompt)
+            del body["top_logprobs"]
+            body |= {"prompt": prompt, "logprobs": 1}  # a number, in the older of the two routes
+        else:
+            body["messages"] = messages(prompt)
         return body | {"stop": list(sampling.stop)} if sampling.stop else body
 
     async def _answer_all(self, bodies: Sequence[dict[str, Any]]) -> list[Response]:
@@ -206,8 +248,8 @@ class OpenAIModel:
 
             try:
                 async with self._endpoint.client() as client:
-                    if self._cache is not None and not self._identity:
-                        self._identity = await self._identify(client, self._cache.folder, bodies)
+                    if self._cache is not None:
+                        await self._identify(client, self._cache.folder, bodies)
                     async with asyncio.TaskGroup() as group:
                         tasks = [group.create_task(answer(body)) for body in bodies]
                     if not alive:
@@ -228,7 +270,7 @@ class OpenAIModel:
             EndpointError: it does not, in the words of the first failure.
         """
         try:
-            await self._ask(client, {**body, "messages": PLAIN_REQUEST}, parse_completion, retries=0)
+            await self._ask(client, _with_prompt(body, PLAIN_REQUEST), parse_completion, retries=0)
         except EndpointError:
             counted = f" ({len(failures)} of {asked} requests failed, and so did a plain one)"
             raise EndpointError(f"{failures[0]}{counted if asked > 1 else ''}") from None
@@ -236,21 +278,32 @@ class OpenAIModel:
 
     async def _identify(
         self, client: httpx.AsyncClient, folder: Path, bodies: Sequence[dict[str, Any]]
-    ) -> str:
+    ) -> None:
+        """Find out which model answers at each address that is asked."""
         how = Sampling(max_tokens=CANARY_TOKENS, temperature=0.0)
 
-        async def ask(prompt: list[dict[str, str]]) -> tuple[str, str, str]:
-            body = self._body((), how, 0) | {"messages": prompt}
+        async def ask(prompt: Asked) -> tuple[str, str, str]:
+            if isinstance(prompt, str):
+                body = self._body(prompt, how, 0)
+            else:
+                body = self._body((), how, 0) | {"messages": prompt}
             return await self._ask(client, body, identifying, retries=min(1, self._endpoint.retries))
 
-        prompts = [body["messages"] for body in bodies]
-        return await identity(self._endpoint, client, self.name, folder, prompts, ask)
+        prompts: dict[str, list[Asked]] = {}
+        for body in bodies:
+            asked = body["prompt"] if "prompt" in body else body["messages"]
+            prompts.setdefault(self._endpoint.url_for(body), []).append(asked)
+        for url in prompts.keys() - self._identities.keys():
+            self._identities[url] = await identity(
+                self._endpoint, client, self.name, folder, url, prompts[url], ask
+            )
 
     async def _answer(self, client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[Response, bool]:
         """The response, and whether an earlier model object kept it."""
         if self._cache is None:
             return await self._ask(client, body, parse_completion), False
-        request = {"url": self._endpoint.chat_url, "identity": self._identity, **body}
+        url = self._endpoint.url_for(body)
+        request = {"url": url, "identity": self._identities[url], **body}
         place = self._cache.place(request)
         response = self._cache.get(request)
         if response is not None:
@@ -311,7 +364,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-def _chat(prompt: Prompt) -> Chat:
-    if isinstance(prompt, str):
-        raise InputError("prompt", prompt, "a chat: the server is asked at its address for chats")
-    return prompt
+def _with_prompt(body: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """The request with another prompt of one turn, of the same kind."""
+    if "prompt" in body:
+        return {**body, "prompt": text}
+    return {**body, "messages": [{"role": "user", "content": text}]}

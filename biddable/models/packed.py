@@ -17,7 +17,8 @@ from biddable.models.attention import AfterHeaderPlan, Header, HeaderPlan, TreeP
 from biddable.models.fused import fused_layers
 from biddable.models.head import token_logprobs
 from biddable.models.packing import Packed, Span, pack
-from biddable.models.prefix_tree import prefix_tree
+from biddable.models.plain import context_of
+from biddable.models.prefix_tree import PrefixTree, prefix_tree
 
 RowFunctions = Mapping[str, Callable[[Tensor], Tensor]]
 """Names of further numbers, and what makes each of them, [n], from rows of logits [n, V] in fp32."""
@@ -82,7 +83,7 @@ class PackedLM(nn.Module):
         with self._computing(tree.tokens.device):
             inputs = {
                 "input_ids": tree.tokens[None, start:],
-                "position_ids": tree.positions[None, start:],
+                "position_ids": self._positions(tree)[None, start:],
                 "use_cache": False,
                 "plan": AfterHeaderPlan(tree, header) if header else TreePlan(tree),
             }
@@ -108,6 +109,13 @@ class PackedLM(nn.Module):
         for layer in layers:
             numbers[f"layer {layer}"] = out.hidden_states[layer][0][predictors].float()
         return {name: batch.per_token(values) for name, values in numbers.items()}
+
+    def _positions(self, tree: PrefixTree) -> Tensor:
+        """[T]; a token right after a full context is only predicted: no place of its own is needed."""
+        context = context_of(self.module.config)
+        return (
+            tree.positions.clamp(max=context - 1) if tree.gather.shape[1] == context + 1 else tree.positions
+        )
 
     @torch.no_grad()
     def header(self, tokens: Sequence[int]) -> Header:

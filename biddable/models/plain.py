@@ -44,7 +44,7 @@ def plain_logits(module: Any, ids: Sequence[int]) -> Tensor:
 
 def plain_logprobs(module: Any, ids: Sequence[int], start: int) -> Tensor:
     """[T - start] log-probabilities of ``ids[start:]``, each after those before it; ``start`` >= 1."""
-    logits = plain_logits(module, ids)[start - 1 : -1]
+    logits = plain_logits(module, ids[:-1])[start - 1 :]
     targets = torch.tensor(list(ids[start:]), device=logits.device)
     return logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from biddable.train.fused import _RMSNorm, _SwiGLU, _SwiGLUDown, fused_layers
+from biddable.models.fused import _RMSNorm, _SwiGLU, _SwiGLUDown, fused_layers
 
 
 def test_the_norm_has_the_right_gradients():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from biddable.train import head
-from biddable.train.head import token_logprobs
+from biddable.models import head
+from biddable.models.head import token_logprobs
 
 ROWS, WIDTH, VOCABULARY = 11, 8, 50
 CHUNKS = {"one chunk": 2**25, "three chunks": 4 * VOCABULARY, "a chunk for each row": 1}

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 from biddable.errors import EndpointError, InputError
-from biddable.models.base import LanguageModel, Sampling
+from biddable.models.base import LanguageModel, NoScoresError, Sampling
 from biddable.models.openai import (
     FAILED_IN_ROW,
     PLAIN_REQUEST,
@@ -36,6 +36,8 @@ from tests.models.served import (
 )
 
 KEY = "sk-very-secret-0123456789"
+
+PLAIN = [{"role": "user", "content": PLAIN_REQUEST}]
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_errors_for_ever_end_after_the_retries(server):
     server.behaviours = [answer(500, {"error": {"message": "out of\n  memory"}})]
     with pytest.raises(EndpointError) as raised:
         model(server).generate([user("hi")])
-    assert [body["messages"] == PLAIN_REQUEST for _, body in server.requests] == [False, False, False, True]
+    assert [body["messages"] == PLAIN for _, body in server.requests] == [False, False, False, True]
     last = "500 Internal Server Error: out of memory"
     assert str(raised.value) == f"{server.url}/v1: no usable answer after 3 attempts; the last: {last}"
 
@@ -216,7 +218,7 @@ def test_one_prompt_that_never_gets_an_answer_does_not_cost_the_others(server, s
 
 def test_many_bad_prompts_in_a_row_do_not_end_the_good_one(server):
     def only_the_last(handler, body):
-        good = body["messages"] in ([{"role": "user", "content": "11"}], PLAIN_REQUEST)
+        good = body["messages"] in ([{"role": "user", "content": "11"}], PLAIN)
         (ok() if good else answer(500, {"error": {"message": "no"}}))(handler, body)
 
     server.behaviours = [only_the_last]
@@ -537,8 +539,9 @@ def test_calls_that_cannot_be_used(server):
         model(server).generate([user("a")], seeds=[1, 2])
 
 
-def test_scoring_is_refused_with_the_way_out(server):
-    with pytest.raises(
-        InputError, match=r"model is 'openai:m@http.*', expected a model whose weights are here"
-    ):
-        model(server).score([user("a")], ["b"])
+def test_what_cannot_be_scored_is_refused_in_so_many_words(server):
+    for prompt, end, where in ((user("a"), False, "after a chat"), ("a", True, "with the end of the turn")):
+        with pytest.raises(
+            NoScoresError, match=rf"^openai:m@http.* no log-probabilities of given text {where}"
+        ):
+            model(server).score([prompt], ["b"], end=end)
