@@ -93,7 +93,8 @@ def evaluate(
         write_atomic(run.artifact("data", "responses.jsonl"), "".join(lines))
         report = score(suite_tasks, responses, strip_thinking=strip_thinking)
         shown = _to_read(suite_tasks, responses, strip_thinking)
-        save_figures(run.folder / "figures.json", [_by_type(report), *_unanswered(report), shown])
+        figures = [_accuracies(report), _by_type(report), *_unanswered(report), shown]
+        save_figures(run.folder / "figures.json", figures)
         run.describe(sentence_splitter=report.sentence_splitter)
         most = run.environment.get("max_tokens", max_tokens)
         run.finish([], metrics={**measured(report), "max_tokens": most}, notes=remarks(report, most))
@@ -213,13 +214,24 @@ def _line(task: Task, response: Response) -> str:
     return json.dumps({**row, "error": response.error} if response.error else row) + "\n"
 
 
+def _accuracies(report: IFEvalReport) -> Table:
+    rows = (
+        ("tasks (prompts)", report.n_prompts, report.prompt_strict, report.prompt_loose),
+        ("instructions", report.n_instructions, report.inst_strict, report.inst_loose),
+    )
+    note = (
+        f"{report.degenerate:.0%} of the answers say nothing: they loop, copy the request or are too short."
+    )
+    return Table("Share followed", ("of", "n", "strict", "loose"), rows, note=note)
+
+
 def _by_type(report: IFEvalReport) -> Bars:
     return Bars(
         "Instructions followed, by type",
         tuple(report.per_type),
         {
-            "loose": tuple(found.loose for found in report.per_type.values()),
             "strict": tuple(found.strict for found in report.per_type.values()),
+            "loose": tuple(found.loose for found in report.per_type.values()),
         },
         unit="share followed",
     )
