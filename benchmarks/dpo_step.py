@@ -35,8 +35,7 @@ from biddable.models.load import load_model
 from biddable.models.precision import computes_in_bf16
 from biddable.train.dpo import DpoConfig, dpo_objective
 from biddable.train.examples import Encoder
-from biddable.train.loop import Training
-from biddable.train.scorer import packed
+from biddable.train.learner import Batch, Learner
 from biddable.types import Preference, user
 
 PAIRS, THREADS, LR = 8, 2, 1e-7
@@ -62,15 +61,13 @@ def preferences(kind: str, seed: int = 0) -> list[Preference]:
 def our_step(kind: str) -> tuple[Any, int]:
     """A function that makes one step of ours, and the tokens it works on."""
     model: Any = load_model("smollm2", device="cpu")
-    model.module.requires_grad_(True)
-    config = DpoConfig(lr=LR, epochs=10**4, warmup=0.0, batch_size=PAIRS)
+    config = DpoConfig(lr=LR, warmup=0.0, batch_size=PAIRS)
     rows = [(pair.prompt, (pair.chosen, pair.rejected)) for pair in preferences(kind)]
     examples, _ = Encoder.of(model).encode_all(rows, field="pairs", too_long="error")
     tokens = sum(len(one.prompt) + len(answer) for one in examples for answer in one.completions)
-    context = packed(model.module, config)
-    objective = dpo_objective(torch.zeros(PAIRS, 2), config)
-    training = Training(context.__enter__(), examples, objective, config)
-    return training.advance, tokens
+    batch = Batch(examples, columns={"reference": torch.zeros(2 * PAIRS)})
+    learner = Learner(model, config, steps=10**4).__enter__()
+    return lambda: learner.step(batch, dpo_objective(config)), tokens
 
 
 def trl_step(kind: str) -> Any:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 
-from biddable.config import REQUIRED, Count, Share, settings
+from biddable.config import REQUIRED, Count, Natural, NonNegative, Positive, Share, settings
 from biddable.models.precision import Precision, computes_in_bf16
-
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Natural = Annotated[int, Field(ge=0)]
 
 
 @settings

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from biddable.config import settings
+from biddable.config import NonNegative, Positive, settings
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.models.chat import require_prompt, require_text
-from biddable.train.config import NonNegative, Positive, TrainConfig
+from biddable.train.config import TrainConfig
 from biddable.train.examples import Encoder, require_answer
 from biddable.train.learner import Learner, Objective, Scores
 from biddable.train.loop import OnStep, TrainReport, example_steps, fit_examples

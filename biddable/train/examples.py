@@ -30,6 +30,11 @@ class Example:
         return len(self.prompt) + sum(map(len, self.completions))
 
     @property
+    def counted(self) -> int:
+        """How many completion tokens count."""
+        return sum(map(sum, self.masks)) if self.masks else sum(map(len, self.completions))
+
+    @property
     def longest(self) -> int:
         """Length of its longest sequence (prompt and one completion)."""
         return len(self.prompt) + max(map(len, self.completions))

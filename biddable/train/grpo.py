@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -15,19 +16,19 @@ from peft import PeftModel
 from pydantic import Field
 from torch import Tensor
 
-from biddable.config import Count, settings
-from biddable.errors import InputError
+from biddable.config import Count, NonNegative, Positive, settings
+from biddable.errors import InputError, ModelError
 from biddable.judges.base import Judge
 from biddable.models.base import Sampling, TrainableModel
 from biddable.models.packed import span_logprobs
 from biddable.train.batches import batch_order
-from biddable.train.config import NonNegative, Positive, TrainConfig
+from biddable.train.config import TrainConfig
 from biddable.train.examples import Encoder, Example
 from biddable.train.learner import Batch, Learner, Objective, Scores
 from biddable.train.loop import OnStep, TrainReport, example_steps, fit
 from biddable.train.losses import Losses, group_advantages, grpo_loss
 from biddable.train.scorer import language_model
-from biddable.types import Response, Task
+from biddable.types import Response, Task, Verdict
 
 
 @settings
@@ -78,50 +79,48 @@ def train_grpo(
     Args:
         model: what to train. To resume, pass it as it was at first.
         tasks: prompts, and what the judge needs to know of them.
-        judge: gives the reward. A response without a score has the reward 0.
+        judge: gives the reward. A response without a finite score has the reward 0.
         config: see ``GrpoConfig``; ``batch_size`` counts prompts.
         checkpoint_dir: see ``train.loop.fit``.
         on_step: see ``train.loop.fit``.
 
     Returns:
-        the report; metrics of each step are ``reward`` and ``passed`` (means over the responses), ``length``
-        (mean tokens), ``cut_off`` (share that reached the limit), ``alike`` (share of prompts whose responses
-        have one reward, and teach nothing), ``clipped``, and with ``beta`` ``kl``, by token.
+        the report; metrics of each step are ``reward`` and ``passed`` (means over the responses),
+        ``unscored`` (share without a score), ``length`` (mean tokens), ``cut_off`` (share that reached the
+        limit), ``alike`` (share of prompts whose responses have one reward, and teach nothing), and,
+        averaged as the loss is, ``clipped`` and with ``beta`` ``kl``.
 
     Raises:
-        InputError: no tasks, or none whose prompt leaves room for a response.
+        InputError: no tasks, or a prompt (named) that the model does not take or that leaves no room for a
+            response.
+        ModelError: the model's numbers are not finite.
     """
     config = config or GrpoConfig()
-    if not tasks:
-        raise InputError("tasks", [], "at least one task")
-    encoder = Encoder.of(model)
-    order = batch_order(len(tasks), config.batch_size, config.epochs, config.seed)
-    steps = example_steps(config.batch_size, config.epochs, len(tasks)) * config.updates
+    asked = _encoded(Encoder.of(model), tasks, config)
+    order = batch_order(len(asked), config.batch_size, config.epochs, config.seed)
+    steps = example_steps(config.batch_size, config.epochs, len(asked)) * config.updates
     adapted = isinstance(model.module, PeftModel)  # with an adapter that the reference has too
     with Learner(model, config, steps=steps) as learner:
         reference = _reference(learner, adapted=adapted) if config.beta else None
-        sample: tuple[Batch, dict[str, float]] = (Batch([]), {})
+        sample = Batch([])
 
         def batch_at(step: int) -> Batch:
             nonlocal sample
             if step % config.updates == 0:
-                chosen = [tasks[index] for index in order[step // config.updates]]
-                sample = _sample(learner, encoder, chosen, judge, config, step, reference)
-            return sample[0]
+                chosen = [asked[index] for index in order[step // config.updates]]
+                sample = _sample(learner, chosen, judge, config, step, reference)
+            return sample
 
-        def reported(report: Any) -> None:
-            if on_step:
-                on_step(replace(report, metrics={**report.metrics, **sample[1]}))
-
-        return fit(
+        report = fit(
             learner,
             batch_at,
             grpo_objective(config),
             identity={"data": _digest(tasks)},
             checkpoint_dir=checkpoint_dir,
-            on_step=reported,
+            on_step=on_step,
             together=config.updates,
         )
+    return replace(report, dropped=len(tasks) - len(asked))
 
 
 def grpo_objective(config: GrpoConfig) -> Objective:
@@ -148,52 +147,77 @@ def grpo_objective(config: GrpoConfig) -> Objective:
     return objective
 
 
+Asked = tuple[Task, tuple[int, ...]]
+"""A task, and the token ids of its prompt."""
+
+
+def _encoded(encoder: Encoder, tasks: Sequence[Task], config: GrpoConfig) -> list[Asked]:
+    """The tasks whose prompts leave room for a response; ``too_long`` says what is done with others."""
+    room = encoder.context - config.sampling.max_tokens
+    asked: list[Asked] = []
+    for index, task in enumerate(tasks):
+        try:
+            prompt = encoder.prompt(task.prompt)
+        except InputError as error:
+            raise error.at(f"tasks[{index}]") from None
+        if len(prompt) <= room:
+            asked.append((task, prompt))
+        elif config.too_long == "error":
+            expected = f"at most {room}, to leave {config.sampling.max_tokens} to answer"
+            raise InputError(f"tasks[{index}].prompt", f"{len(prompt)} tokens", expected)
+    if not asked:
+        raise InputError("tasks", f"{len(tasks)} tasks", f"one whose prompt has at most {room} tokens")
+    return asked
+
+
 def _sample(
     learner: Learner,
-    encoder: Encoder,
-    tasks: Sequence[Task],
+    asked: Sequence[Asked],
     judge: Judge,
     config: GrpoConfig,
     step: int,
     reference: Callable[[list[Example]], list[list[Tensor]]] | None,
-) -> tuple[Batch, dict[str, float]]:
-    """Responses of the weights as they are, judged: a batch, and what is to be said of it."""
+) -> Batch:
+    """Responses of the weights as they are, judged."""
     group = config.group_size
 
     # 1. Responses, [prompts, group]. Each prompt draws with a seed of its own.
     def answer(indices: list[int]) -> list[list[Response]]:
         seeds = [_seed(config.seed, step, index) for index in indices]
-        prompts = [tasks[index].prompt for index in indices]
+        prompts = [asked[index][0].prompt for index in indices]
         return learner.model.generate(prompts, n=group, sampling=config.sampling, seeds=seeds)
 
-    answered = learner.share_out(answer, range(len(tasks)))
-    kept = [(task, row) for task, row in zip(tasks, answered, strict=True) if all(r.token_ids for r in row)]
-    if not kept:
-        raise InputError("tasks", f"{len(tasks)} prompts", "prompts that leave room for a response")
-    responses = [response for _, row in kept for response in row]
+    rows = learner.share_out(answer, range(len(asked)))
+    responses = [response for row in rows for response in row]
+    if error := next((response.error for response in responses if not response.token_ids), None):
+        raise ModelError(f"no response to train on: {error}")
 
-    # 2. Rewards and advantages, [prompts, group].
-    seeds = [_seed(config.seed, step, len(tasks) + index) for index in range(len(responses))]
-    verdicts = judge([task for task, row in kept for _ in row], responses, seeds=seeds)
+    # 2. Rewards and advantages, [prompts, group]. Each response is judged once, in one process.
+    def assess(indices: list[int]) -> list[Verdict]:
+        seeds = [_seed(config.seed, step, len(asked) + index) for index in indices]
+        tasks = [asked[index // group][0] for index in indices]
+        return judge(tasks, [responses[index] for index in indices], seeds=seeds)
+
+    verdicts = learner.share_out(assess, range(len(responses)))
+    scores = [verdict.score if verdict.score is not None else math.nan for verdict in verdicts]
     passed = [float(bool(verdict.passed)) for verdict in verdicts]
-    scores = [verdict.score or 0.0 for verdict in verdicts] if config.reward == "score" else passed
-    rewards = torch.tensor(scores, dtype=torch.float32).view(-1, group)
+    found = torch.tensor(scores if config.reward == "score" else passed, dtype=torch.float32)
+    rewards = found.nan_to_num(0.0, 0.0, 0.0).view(-1, group)
     advantages = group_advantages(rewards, config.scale_rewards).flatten()
 
     # 3. The batch: the responses' own tokens, those of one prompt in examples that fit a micro-batch.
     most = config.tokens_at_once(learner.device)
     examples = [
         Example(prompt, tuple(chunk))
-        for task, row in kept
-        for prompt in [encoder.prompt(task.prompt)]
+        for (_, prompt), row in zip(asked, rows, strict=True)
         for chunk in _chunks([response.token_ids for response in row], max(1, most - len(prompt)))
     ]
     lengths = [len(response.token_ids) for response in responses]
     columns: dict[str, Any] = {"advantages": advantages}
     if config.updates > 1:
-        columns["old"] = [row for rows in learner.logprobs(examples) for row in rows]
+        columns["old"] = [row for each in learner.logprobs(examples) for row in each]
     if reference is not None:
-        columns["reference"] = [row for rows in reference(examples) for row in rows]
+        columns["reference"] = [row for each in reference(examples) for row in each]
     units = {
         "sequence": len(responses),
         "token": sum(lengths),
@@ -202,11 +226,12 @@ def _sample(
     metrics = {
         "reward": float(rewards.mean()),
         "passed": float(np.mean(passed)),
+        "unscored": float((~found.isfinite()).float().mean()),
         "length": float(np.mean(lengths)),
         "cut_off": float(np.mean([response.finish_reason == "length" for response in responses])),
         "alike": float((rewards == rewards[:, :1]).all(1).float().mean()),
     }
-    return Batch(examples, units, columns), metrics
+    return Batch(examples, units, columns, metrics)
 
 
 def _chunks(answers: Sequence[tuple[int, ...]], most: int) -> Iterator[list[tuple[int, ...]]]:

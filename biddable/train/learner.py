@@ -30,6 +30,7 @@ from biddable.errors import BiddableError, InputError
 from biddable.models.base import TrainableModel
 from biddable.models.packed import PackedLM, RowFunctions, span_logprobs
 from biddable.models.packing import Packed, pack
+from biddable.runs.codec import jsonable
 from biddable.runs.progress import progress
 from biddable.train.adapter import choose_weights
 from biddable.train.batches import micro_batches, shared_prefix
@@ -56,11 +57,13 @@ class Batch:
         units: what the sum of the losses is divided by (examples, tokens, sequences); None: the examples.
         columns: what the objective needs to know beside, by name: for each sequence a tensor of one number
             per completion token (old or reference log-probabilities, advantages), or one tensor [S].
+        metrics: what is known of it before the step (rewards, lengths), to be reported with the step.
     """
 
     examples: Sequence[Example]
     units: float | None = None
     columns: Mapping[str, Sequence[Tensor] | Tensor] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Scores(dict[str, Tensor]):
@@ -112,8 +115,8 @@ class Exchange(Protocol):
 class StepReport:
     """One optimizer step.
 
-    ``loss`` and ``metrics`` are sums over the batch divided by its units; ``step`` counts from 1;
-    ``tokens`` are those worked on, an example's prompt counted once.
+    ``loss`` and the objective's ``metrics`` are sums over the batch divided by its units, beside the batch's
+    own metrics; ``step`` counts from 1; ``tokens`` are those worked on, an example's prompt counted once.
     """
 
     step: int
@@ -243,6 +246,7 @@ class Learner:
             self._exchange.after_step(self.network, self.done)
         tokens = sum(example.tokens for example in batch.examples)
         seconds = time.perf_counter() - started
+        metrics = {**batch.metrics, **metrics}
         return StepReport(self.done, self.steps, loss, metrics, norm, lr, seconds, not finite, tokens)
 
     def logprobs(self, examples: Sequence[Example], *, shown_as: str = "") -> list[list[Tensor]]:
@@ -347,7 +351,8 @@ class Learner:
     def _identity(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
         """What decides the result, and so must be the same when the training is resumed."""
         config = {name: value for name, value in asdict(self.config).items() if name not in FREE}
-        return {**config, "steps": self.steps, **(more or {}), "starting_weights": self._start}
+        identity = {**config, "steps": self.steps, **(more or {}), "starting_weights": self._start}
+        return dict(jsonable(identity))  # as it is read back: a tuple is a list there
 
 
 def digest(examples: Sequence[Example]) -> str:

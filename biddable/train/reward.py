@@ -16,13 +16,13 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from biddable.config import settings
+from biddable.config import NonNegative, Positive, settings
 from biddable.errors import InputError, ModelError, said
 from biddable.models.base import TrainableModel
 from biddable.models.chat import ChatFormat
-from biddable.models.packed import PackedClassifier
+from biddable.models.classifier import packed_classifier
 from biddable.models.plain import context_of
-from biddable.train.config import NonNegative, Positive, TrainConfig
+from biddable.train.config import TrainConfig
 from biddable.train.dpo import require_pair
 from biddable.train.examples import Example
 from biddable.train.learner import Learner, Scores
@@ -71,6 +71,8 @@ def train_reward(
         ModelError: the architecture has no sequence classifier, or cannot be trained on packed batches.
     """
     config = config or RewardConfig()
+    if not preferences:
+        raise InputError("preferences", [], "at least one example")
     for index, pair in enumerate(preferences):
         require_pair(f"preferences[{index}]", pair)
     format = ChatFormat.of(model.module, model.tokenizer)
@@ -78,7 +80,7 @@ def train_reward(
     language_model(model.module, bf16=False)  # or its body would be refused only after the head is off
     model.module = reward_module(model.module, model.tokenizer, seed=config.seed)
     steps = example_steps(config.batch_size, config.epochs, len(examples))
-    with Learner(model, config, steps=steps, network=reward_network, task="SEQ_CLS") as learner:
+    with Learner(model, config, steps=steps, network=packed_classifier, task="SEQ_CLS") as learner:
         report = fit_examples(
             learner,
             examples,
@@ -93,11 +95,6 @@ def reward_objective(scores: Scores, center: float = 0.0) -> Losses:
     """The loss of pairs, from the rewards of chosen, rejected, chosen … in turn."""
     chosen, rejected = scores["scores"].view(-1, 2).unbind(1)
     return reward_loss(chosen, rejected, center)
-
-
-def reward_network(module: Any, bf16: bool) -> PackedClassifier:
-    """A reward model as a function of packed batches."""
-    return PackedClassifier(module, bf16=bf16)
 
 
 def reward_module(module: Any, tokenizer: Any, *, seed: int) -> Any:
@@ -138,7 +135,10 @@ def _encode(
     """Both sides of each pair as token ids, split after what they have in common."""
     examples = []
     for index, pair in enumerate(preferences):
-        sides = [format.whole(pair.prompt, answer) for answer in (pair.chosen, pair.rejected)]
+        try:
+            sides = [format.whole(pair.prompt, answer) for answer in (pair.chosen, pair.rejected)]
+        except InputError as error:
+            raise error.at(f"preferences[{index}]") from None
         if (longest := max(map(len, sides))) > context:
             if config.too_long == "drop":
                 continue

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from biddable.config import settings
+from biddable.config import Positive, settings
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.models.chat import require_chat
-from biddable.train.config import Positive, TrainConfig
+from biddable.train.config import TrainConfig
 from biddable.train.examples import Encoder, Example, require_answer
 from biddable.train.learner import Learner, Scores
 from biddable.train.loop import OnStep, TrainReport, example_steps, fit_examples
@@ -81,7 +81,7 @@ def sft_objective(scores: Scores) -> Losses:
 
 
 def _tokens(examples: Sequence[Example]) -> float:
-    return sum(len(answer) for example in examples for answer in example.completions)
+    return sum(example.counted for example in examples)
 
 
 def _answers(
@@ -97,7 +97,10 @@ def _answers(
         raise InputError(f"{field}.trained", trained, f"{len(chat)} of true or false, one for each turn")
     places = [place for place, learned in enumerate(trained) if learned]
     if not places:
-        raise InputError(field, chat, "a chat that ends with an assistant's turn, after at least one other")
+        expected = "a chat that ends with an assistant's turn, after at least one other"
+        if isinstance(row, Conversation):
+            field, expected = f"{field}.trained", "at least one assistant's turn that is learned"
+        raise InputError(field, row.trained if isinstance(row, Conversation) else chat, expected)
     for place in places:
         if place == 0 or chat[place].role != "assistant":
             raise InputError(f"{field}[{place}].role", chat[place].role, "assistant, after at least one turn")

@@ -11,10 +11,13 @@ import torch
 from biddable.models import kv_cache
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
+from biddable.models.local import LocalModel
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
-from biddable.train.loop import train
+from biddable.train.learner import Learner
+from biddable.train.loop import example_steps, fit_examples
 from biddable.train.losses import sft_loss
+from tests.train.tiny import word_tokenizer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -108,7 +111,9 @@ def test_training_goes_the_way_it_goes_on_the_cpu(tiny, on_gpu, precision, toler
     config = TrainConfig(lr=1e-3, batch_size=8, precision=precision)
     losses = []
     for module in (tiny, on_gpu):
-        report = train(module, examples, lambda scores: sft_loss(scores.logprobs), config)
+        model = LocalModel(module, word_tokenizer(), name="tiny")
+        with Learner(model, config, steps=example_steps(8, 1, len(examples))) as learner:
+            report = fit_examples(learner, examples, lambda scores: sft_loss(scores.logprobs))
         losses.append([step.loss for step in report.history])
     assert losses[0][-1] < losses[0][0]
     assert losses[1] == pytest.approx(losses[0], rel=tolerance)

@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
-from biddable.train.packing import pack
-from biddable.train.scorer import packed
-
-from .tiny import MODULES, plain_logprobs
+from tests.train.tiny import MODULES, packed, plain_logprobs
+from tests.train.tiny import pack_examples as pack
 
 CONFIG = TrainConfig(lr=1.0, precision="fp32")
 
@@ -42,7 +40,7 @@ def module(name: str) -> Any:
 @given(batch=examples)
 def test_log_probabilities_are_those_of_each_sequence_alone(name: str, batch: list[Example]) -> None:
     with torch.no_grad(), packed(module(name), CONFIG) as lm:
-        sums = (layout := pack(batch)).per_sequence(lm(layout))
+        sums = lm(pack(batch))["logprobs"].sum(1)
     alone = torch.stack(
         [
             plain_logprobs(module(name), one.prompt, completion).sum().detach()
@@ -57,12 +55,12 @@ def test_log_probabilities_are_those_of_each_sequence_alone(name: str, batch: li
 def test_every_distinct_prefix_is_computed_and_scored_once(batch: list[Example]) -> None:
     layout = pack(batch)
     rows = [(len(one.prompt), one.prompt + answer) for one in batch for answer in one.completions]
-    assert layout.lengths.tolist() == [len(row) - start for start, row in rows]
+    assert layout.mask.sum(1).tolist() == [len(row) - start for start, row in rows]
     computed = {row[: i + 1] for _, row in rows for i in range(len(row))}
     scored = {row[: i + 1] for start, row in rows for i in range(start, len(row))}
     assert len(layout.tree.tokens) == len(computed)
     assert len(layout.targets) == len(scored)
-    assert torch.equal(layout.per_sequence(torch.ones(len(scored))), layout.lengths.float())
+    assert torch.equal(layout.per_token(torch.ones(len(scored))), layout.mask.float())
     for (start, row), places in zip(rows, layout.rows, strict=True):
         completion = places[places >= 0]
         assert layout.targets[completion].tolist() == list(row[start:])
@@ -73,7 +71,7 @@ def test_token_counts_by_hand() -> None:
     layout = pack(BY_HAND)
     assert len(layout.tree.tokens) == 7  # 1 2 3 4 5, 6 after 4, 9 after 3
     assert sorted(layout.targets.tolist()) == [3, 4, 5, 6, 9]
-    assert layout.lengths.tolist() == [3, 3, 3, 1, 2, 1]
+    assert layout.mask.sum(1).tolist() == [3, 3, 3, 1, 2, 1]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -86,6 +84,6 @@ def test_gradients_are_those_of_each_sequence_alone(name: str) -> None:
     expected = [parameter.grad.clone() for parameter in lm.parameters()]
     lm.zero_grad()
     with packed(lm, CONFIG) as policy:
-        (layout := pack(BY_HAND)).per_sequence(policy(layout)).mul(factors).sum().backward()
+        policy(pack(BY_HAND))["logprobs"].sum(1).mul(factors).sum().backward()
     for parameter, gradient in zip(lm.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-4)

@@ -12,13 +12,12 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from biddable.models.local import LocalModel
+from biddable.models.packed import PackedLM, span_logprobs
+from biddable.train.config import TrainConfig
 from biddable.train.dpo import DpoConfig, dpo_objective, train_dpo
 from biddable.train.examples import Encoder, Example
-from biddable.train.loop import Objective, Scores
-from biddable.train.losses import sft_loss
-from biddable.train.packing import pack
-from biddable.train.scorer import packed, sequence_logprobs
-from biddable.train.sft import SftConfig, train_sft
+from biddable.train.learner import Batch, Learner, Objective
+from biddable.train.sft import SftConfig, sft_objective, train_sft
 from biddable.types import Chat, Message, Preference, user
 from tests.train.tiny import MODULES, llama, local, word_tokenizer
 
@@ -56,7 +55,7 @@ def test_dpo_with_the_likelihood_term(policy: Any, reference: Any, tmp_path) -> 
         losses.append(loss)
         gradients.append(gradient)
     expected = sum(losses) / 4, {name: sum(one[name] for one in gradients) / 4 for name in gradients[0]}
-    loss, ours = our_dpo(policy, reference, DpoConfig(beta=0.1, alpha=0.1, precision="fp32"))
+    loss, ours = our_dpo(policy, reference, DpoConfig(beta=0.1, rpo_alpha=0.1, precision="fp32"))
     assert_same(loss, ours, expected)
 
 
@@ -147,17 +146,16 @@ def assert_same(loss: float, gradients: dict[str, torch.Tensor], expected: Resul
 
 
 def our_dpo(policy: Any, reference: Any, config: DpoConfig) -> Result:
-    rows = [(pair.prompt, (pair.chosen, pair.rejected)) for pair in PAIRS]
-    examples = encode(policy, rows)
-    with packed(reference, config) as lm:
-        logprobs = torch.stack(sequence_logprobs(lm, examples, max_tokens=40))
-    return our_gradients(policy, examples, dpo_objective(logprobs, config), config, units=len(PAIRS))
+    examples = encode(policy, [(pair.prompt, (pair.chosen, pair.rejected)) for pair in PAIRS])
+    spans = [(one.prompt, answer) for one in examples for answer in one.completions]
+    logprobs = span_logprobs(PackedLM(reference), spans, max_tokens=40)
+    batch = Batch(examples, columns={"reference": torch.stack([row.sum() for row in logprobs])})
+    return our_gradients(policy, batch, dpo_objective(config))
 
 
 def our_sft(policy: Any, config: SftConfig) -> Result:
     examples = encode(policy, [row for chat in CHATS for row in answers(chat, config.turns)])
-    tokens = sum(len(example.completions[0]) for example in examples)
-    return our_gradients(policy, examples, lambda scores: sft_loss(scores.logprobs), config, units=tokens)
+    return our_gradients(policy, Batch(examples, sum(one.counted for one in examples)), sft_objective)
 
 
 def answers(chat: Chat, turns: str) -> list[tuple[Chat, tuple[str]]]:
@@ -170,17 +168,15 @@ def encode(module: Any, rows: Sequence[tuple[Chat, Sequence[str]]]) -> list[Exam
     return Encoder.of(model).encode_all(rows, field="rows", too_long="error")[0]
 
 
-def our_gradients(
-    module: Any, examples: list[Example], objective: Objective, config: Any, *, units: int
-) -> Result:
-    module.zero_grad()
-    with packed(module, config) as lm:
-        batch = pack(examples)
-        everything = list(range(len(examples)))
-        losses, _ = objective(Scores(everything, batch.per_sequence(lm(batch)), batch.lengths))
-        loss = losses.sum() / units
-        loss.backward()
-    return loss.item(), gradients_of(module)
+def our_gradients(module: Any, batch: Batch, objective: Objective, **how: Any) -> Result:
+    """Of a learner's step, in micro-batches, whose optimizer's step is left out."""
+    model = LocalModel(module, word_tokenizer(), name="tiny")
+    module.requires_grad_(True)
+    config = TrainConfig(lr=1.0, precision="fp32", max_tokens_per_step=40)
+    with Learner(model, config, steps=1, **how) as learner:
+        module.zero_grad()
+        loss, _ = learner._gradients(batch, objective, {})
+    return loss, gradients_of(module)
 
 
 def trl_gradients(trainer: Any) -> Result:

@@ -6,19 +6,23 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from biddable.errors import BiddableError
+from biddable.models.packed import span_logprobs
 from biddable.runs.compare import compare
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
-from biddable.train.loop import StepReport, train
+from biddable.train.learner import Learner, StepReport
+from biddable.train.loop import example_steps, fit_examples
 from biddable.train.losses import sft_loss
-from biddable.train.scorer import packed, sequence_logprobs
+from biddable.train.scorer import language_model
 
 EXAMPLES, EPOCHS = 12, 10
 TRAINING = TrainConfig(
@@ -51,8 +55,9 @@ def score(weights: Path | None, folder: Path, batch: Ids) -> list[float]:
     """Log-probabilities of the second halves; leaves a trace of which process computed."""
     with open(folder.with_suffix(".computed"), "a") as file:
         print(os.environ.get("RANK", "0"), file=file)
-    with packed(tiny_llama(weights), TRAINING) as model:
-        return [float(sums) for sums in sequence_logprobs(model, examples(batch), 64)]
+    spans = [(one.prompt, one.completions[0]) for one in examples(batch)]
+    rows = span_logprobs(language_model(tiny_llama(weights).eval(), bf16=False), spans, 64)
+    return [float(row.sum()) for row in rows]
 
 
 def teach(run: Run, ids: Ids, folder: Path) -> None:
@@ -61,16 +66,16 @@ def teach(run: Run, ids: Ids, folder: Path) -> None:
         if report.step == int(os.environ.get("DIE_AT_STEP", 0)):
             os.kill(os.getpid(), 9)
 
-    module = tiny_llama()
-    train(
-        module,
-        examples(ids),
-        lambda scores: sft_loss(scores.logprobs),
-        TRAINING,
-        checkpoint_dir=run.checkpoints("weights"),
-        on_step=on_step,
-    )
-    module.save_pretrained(folder)
+    model: Any = SimpleNamespace(module=tiny_llama())
+    with Learner(model, TRAINING, steps=example_steps(4, EPOCHS, EXAMPLES)) as learner:
+        fit_examples(
+            learner,
+            examples(ids),
+            lambda scores: sft_loss(scores.logprobs),
+            checkpoint_dir=run.checkpoints("weights"),
+            on_step=on_step,
+        )
+    model.module.save_pretrained(folder)
 
 
 def examples(ids: Ids) -> list[Example]:

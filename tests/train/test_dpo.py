@@ -13,8 +13,9 @@ import torch
 from biddable.errors import InputError, RunError
 from biddable.models.load import load_model
 from biddable.train.adapter import choose_weights
+from biddable.train.config import LoraConfig
 from biddable.train.dpo import DpoConfig, train_dpo
-from biddable.train.loop import StepReport
+from biddable.train.learner import StepReport
 from biddable.types import Preference, user
 
 from .tiny import CONTEXT, llama, local
@@ -39,7 +40,9 @@ def margins(model: Any, start: Any) -> torch.Tensor:
 @pytest.mark.parametrize("lora_rank", [0, 4])
 def test_the_margin_grows_as_reported(lora_rank: int) -> None:
     model = local()
-    report = train_dpo(model, PAIRS, replace(CONFIG, lora_rank=lora_rank, lr=1e-2 if lora_rank else 3e-3))
+    report = train_dpo(
+        model, PAIRS, replace(CONFIG, lora=LoraConfig(rank=lora_rank), lr=1e-2 if lora_rank else 3e-3)
+    )
     first, last = report.history[0], report.history[-1]
     assert first.loss == pytest.approx(math.log(2))  # the reference is the model as it comes in
     assert first.metrics["margin"] == pytest.approx(0, abs=1e-5)
@@ -65,7 +68,7 @@ def test_the_likelihood_term_holds_up_the_chosen_responses() -> None:
     nll = sum(-score.total / len(score.token_ids) for score in scores) / len(PAIRS)
     with_it, without = local(), local()
     config = replace(CONFIG, batch_size=8)
-    first = train_dpo(with_it, PAIRS, replace(config, alpha=0.5)).history[0]
+    first = train_dpo(with_it, PAIRS, replace(config, rpo_alpha=0.5)).history[0]
     train_dpo(without, PAIRS, config)
     assert first.metrics["nll"] == pytest.approx(nll, rel=1e-4)
     assert first.loss == pytest.approx(math.log(2) + 0.5 * nll, rel=1e-4)
@@ -80,7 +83,7 @@ def likelihood(model: Any) -> float:
 def test_lora_trains_the_adapter_and_nothing_else() -> None:
     model = local()
     before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
-    train_dpo(model, PAIRS, replace(CONFIG, epochs=2, lora_rank=4))
+    train_dpo(model, PAIRS, replace(CONFIG, epochs=2, lora=LoraConfig(rank=4)))
     adapted = model.module
     assert all(parameter.any() for name, parameter in adapted.named_parameters() if ".lora_B." in name)
     merged = adapted.unload().state_dict()  # the base model without its adapter
@@ -88,16 +91,18 @@ def test_lora_trains_the_adapter_and_nothing_else() -> None:
 
 
 def test_an_adapter_that_is_there_is_its_own_reference() -> None:
-    model = local(choose_weights(llama(), lora_rank=4, seed=0))
-    train_dpo(model, PAIRS, replace(CONFIG, lora_rank=4, epochs=3, lr=1e-2))
-    (step,) = train_dpo(model, PAIRS, replace(CONFIG, lora_rank=4, epochs=1, batch_size=8)).history
+    model = local(choose_weights(llama(), LoraConfig(rank=4), seed=0))
+    train_dpo(model, PAIRS, replace(CONFIG, lora=LoraConfig(rank=4), epochs=3, lr=1e-2))
+    (step,) = train_dpo(
+        model, PAIRS, replace(CONFIG, lora=LoraConfig(rank=4), epochs=1, batch_size=8)
+    ).history
     assert step.loss == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize("lora_rank", [0, 4])
 def test_what_is_saved_is_what_was_trained(tmp_path: Path, lora_rank: int) -> None:
     model = load_model(local().save(tmp_path / "start"))
-    train_dpo(model, PAIRS, replace(CONFIG, lora_rank=lora_rank, epochs=3))
+    train_dpo(model, PAIRS, replace(CONFIG, lora=LoraConfig(rank=lora_rank), epochs=3))
     model.save(tmp_path / "trained")
     names = {path.name for path in (tmp_path / "trained").iterdir()}
     weights = "adapter_model.safetensors" if lora_rank else "model.safetensors"
@@ -119,7 +124,7 @@ def kill(report: StepReport) -> None:
 
 @pytest.mark.parametrize("lora_rank", [0, 4])
 def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, lora_rank: int) -> None:
-    config = replace(CONFIG, epochs=4, lora_rank=lora_rank, alpha=0.1, checkpoint_every=2)
+    config = replace(CONFIG, epochs=4, lora=LoraConfig(rank=lora_rank), rpo_alpha=0.1, checkpoint_every=2)
     undisturbed, killed, resumed = local(), local(), local()
     history = train_dpo(undisturbed, PAIRS, config).history
     with pytest.raises(Killed):
@@ -174,7 +179,7 @@ def test_bad_pairs_are_named_before_anything_is_trained(pairs, problem: str) -> 
     model = local()
     module = model.module
     with pytest.raises(InputError, match=f"^{problem}$"):
-        train_dpo(model, pairs, replace(CONFIG, lora_rank=2))
+        train_dpo(model, pairs, replace(CONFIG, lora=LoraConfig(rank=2)))
     assert model.module is module
 
 

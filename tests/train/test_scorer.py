@@ -7,11 +7,10 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from biddable.errors import ModelError
+from biddable.models.packed import span_logprobs
 from biddable.train.config import TrainConfig
-from biddable.train.packing import pack
-from biddable.train.scorer import packed, sequence_logprobs
 
-from .tiny import MODULES, gemma2, llama, plain_logprobs, random_examples
+from .tiny import MODULES, gemma2, llama, pack_examples, packed, plain_logprobs, random_examples
 
 FP32 = TrainConfig(lr=1.0, precision="fp32")
 BF16 = TrainConfig(lr=1.0, precision="bf16")
@@ -20,11 +19,11 @@ BF16 = TrainConfig(lr=1.0, precision="bf16")
 @pytest.mark.parametrize("max_tokens", [1, 30, 10_000])
 def test_however_it_is_cut_every_completion_has_its_log_probability(max_tokens: int) -> None:
     module, examples = llama(), random_examples(7, completions=2)
+    spans = [(example.prompt, one) for example in examples for one in example.completions]
     with packed(module, FP32) as model:
-        sums = sequence_logprobs(model, examples, max_tokens)
-    for example, row in zip(examples, sums, strict=True):
-        expected = [plain_logprobs(module, example.prompt, one).sum() for one in example.completions]
-        torch.testing.assert_close(row, torch.stack(expected), rtol=1e-4, atol=1e-4)
+        rows = span_logprobs(model, spans, max_tokens)
+    for (prompt, completion), row in zip(spans, rows, strict=True):
+        torch.testing.assert_close(row, plain_logprobs(module, prompt, completion), rtol=1e-4, atol=1e-4)
 
 
 def test_trained_weights_are_fp32_meanwhile_and_as_stored_afterwards() -> None:
@@ -50,8 +49,7 @@ def test_bf16_is_near_fp32_with_fp32_gradients() -> None:
     for config in (FP32, BF16):
         module = llama()
         with packed(module, config) as model:
-            batch = pack(examples)
-            logprobs = batch.per_sequence(model(batch))
+            logprobs = model(pack_examples(examples))["logprobs"].sum(1)
             logprobs.mean().backward()
         results.append((logprobs.detach(), module.lm_head.weight.grad))
     (exact, gradient), (rough, rough_gradient) = results
@@ -65,8 +63,8 @@ def test_there_is_no_dropout() -> None:
     module = llama(attention_dropout=0.5)
     module.model.layers[0].mlp.act_fn = torch.nn.Sequential(torch.nn.SiLU(), torch.nn.Dropout(0.5))
     with torch.no_grad(), packed(module, FP32) as model:
-        batch = pack(random_examples(3))
-        assert torch.equal(model(batch), model(batch))
+        batch = pack_examples(random_examples(3))
+        assert torch.equal(model(batch)["logprobs"], model(batch)["logprobs"])
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -88,7 +86,7 @@ def test_a_head_that_does_more_than_multiply_is_trained_as_it_is(config) -> None
     module, example = small_shift(llama()), random_examples(1, seed=3)[0]
     with packed(module, config) as model:
         assert model.own_head
-        ours = model(pack([example]))
+        ours = model(pack_examples([example]))["logprobs"][0]
         ours.sum().backward()
     assert module.lm_head.bias.grad.abs().sum() > 0
     exact = plain_logprobs(module, example.prompt, example.completions[0])
@@ -101,8 +99,8 @@ def test_dropout_by_a_function_is_no_reason_to_refuse() -> None:
     module = GPT2LMHeadModel(GPT2Config(**sizes, attn_pdrop=0.5, bos_token_id=1, eos_token_id=1))
     for _ in range(3):
         with packed(module, FP32) as model, torch.no_grad():
-            batch = pack(random_examples(3))
-            assert torch.equal(model(batch), model(batch))
+            batch = pack_examples(random_examples(3))
+            assert torch.equal(model(batch)["logprobs"], model(batch)["logprobs"])
 
 
 def test_attention_that_packing_does_not_know_is_refused() -> None:
@@ -112,5 +110,6 @@ def test_attention_that_packing_does_not_know_is_refused() -> None:
 
 def test_scores_do_not_hold_on_to_the_graph() -> None:
     with packed(llama(), FP32) as model:
-        sums = sequence_logprobs(model, random_examples(2), 100)
-    assert not any(row.requires_grad for row in sums)
+        spans = [(one.prompt, one.completions[0]) for one in random_examples(2)]
+        rows = span_logprobs(model, spans, 100)
+    assert not any(row.requires_grad for row in rows)

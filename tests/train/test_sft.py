@@ -11,6 +11,7 @@ import torch
 
 from biddable.errors import InputError
 from biddable.models.base import Sampling
+from biddable.train.config import LoraConfig
 from biddable.train.sft import SftConfig, train_sft
 from biddable.types import Chat, Message, user
 
@@ -35,10 +36,14 @@ def mean_nll(model: Any, rows: list[tuple[Chat, str]]) -> float:
 @pytest.mark.parametrize("lora_rank", [0, 8])
 def test_the_model_learns_to_say_it_and_to_stop(lora_rank: int) -> None:
     model = local()
-    report = train_sft(model, CHATS, replace(CONFIG, lora_rank=lora_rank, lr=2e-2 if lora_rank else 1e-2))
+    report = train_sft(
+        model, CHATS, replace(CONFIG, lora=LoraConfig(rank=lora_rank), lr=2e-2 if lora_rank else 1e-2)
+    )
     assert report.history[-1].loss < 0.1 * report.history[0].loss
     prompts = [chat[:-1] for chat in CHATS]
-    for chat, (response,) in zip(CHATS, model.generate(prompts, sampling=Sampling(8, 0.0)), strict=True):
+    for chat, (response,) in zip(
+        CHATS, model.generate(prompts, sampling=Sampling(max_tokens=8, temperature=0.0)), strict=True
+    ):
         assert response.text == chat[-1].content
         assert response.finish_reason == "stop"
 
@@ -71,7 +76,7 @@ def test_an_assistants_turn_with_nothing_before_it_is_context() -> None:
 def test_lora_trains_the_adapter_and_nothing_else() -> None:
     model = local()
     before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
-    train_sft(model, CHATS, replace(CONFIG, epochs=1, lora_rank=4))
+    train_sft(model, CHATS, replace(CONFIG, epochs=1, lora=LoraConfig(rank=4)))
     base = model.module.unload().state_dict()
     assert all(torch.equal(base[name], tensor) for name, tensor in before.items())
 
@@ -99,20 +104,32 @@ ENDING = "expected a chat that ends with an assistant's turn, after at least one
 @pytest.mark.parametrize(
     ("chats", "problem"),
     [
-        ([], r"^chats is \[\], expected at least one example$"),
-        ([CHATS[0], user("w1")], rf"^chats\[1\] is \(Message.*, {ENDING}"),
-        ([()], rf"^chats\[0\] is \(\), {ENDING}"),
-        ([(Message("assistant", "w1"),)], rf"^chats\[0\] is \(Message.*, {ENDING}"),
-        (["w1 w2"], r"^chats\[0\] is 'w1 w2', expected a tuple of Message"),
+        ([], r"^conversations is \[\], expected at least one example$"),
+        ([CHATS[0], user("w1")], rf"^conversations\[1\] is \(Message.*, {ENDING}"),
+        ([()], rf"^conversations\[0\] is \(\), {ENDING}"),
+        ([(Message("assistant", "w1"),)], rf"^conversations\[0\] is \(Message.*, {ENDING}"),
+        (["w1 w2"], r"^conversations\[0\] is 'w1 w2', expected a tuple of Message"),
         (
             [CHATS[0], ({"role": "user", "content": "w1"}, {"role": "assistant", "content": "w2"})],
-            r"^chats\[1\]\[0\] is {'role': 'user', .*, expected a Message\(role, content\)$",
+            r"^conversations\[1\]\[0\] is {'role': 'user', .*, expected a Message\(role, content\)$",
         ),
-        ([(*user("w1"), Message("tool", "w2"))], r"^chats\[0\]\[1\]\.role is 'tool', expected one of system"),
-        ([answered("w1", None)], r"^chats\[0\]\[1\]\.content is None, expected a text$"),
-        ([answered("w1\udc00", "w2")], r"^chats\[0\]\[0\]\.content is .*whole characters \(character 3 is"),
-        ([CHATS[0], answered("w1", "")], r"^chats\[1\]\[1\]\.content is '', expected an answer that says"),
-        ([CHATS[2], LONG], r"^chats\[1\]: length is \d+, expected at most 64 tokens, the model's context$"),
+        (
+            [(*user("w1"), Message("tool", "w2"))],
+            r"^conversations\[0\]\[1\]\.role is 'tool', expected one of system",
+        ),
+        ([answered("w1", None)], r"^conversations\[0\]\[1\]\.content is None, expected a text$"),
+        (
+            [answered("w1\udc00", "w2")],
+            r"^conversations\[0\]\[0\]\.content is .*whole characters \(character 3 is",
+        ),
+        (
+            [CHATS[0], answered("w1", "")],
+            r"^conversations\[1\]\[1\]\.content is '', expected an answer that says",
+        ),
+        (
+            [CHATS[2], LONG],
+            r"^conversations\[1\]: length is \d+, expected at most 64 tokens, the model's context$",
+        ),
     ],
 )
 @pytest.mark.parametrize("turns", ["last", "all"])
@@ -125,7 +142,7 @@ def test_an_earlier_answer_that_says_nothing_is_refused_only_where_it_is_learned
     chat = answered("w1", "", "w2")
     config = replace(CONFIG, epochs=1)
     assert train_sft(local(), [chat], config).history
-    with pytest.raises(InputError, match=r"^chats\[0\]\[1\]\.content is ''"):
+    with pytest.raises(InputError, match=r"^conversations\[0\]\[1\]\.content is ''"):
         train_sft(local(), [chat], replace(config, turns="all"))
 
 

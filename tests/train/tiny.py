@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,7 +21,11 @@ from transformers import (
 )
 
 from biddable.models.local import LocalModel
+from biddable.models.packed import PackedLM
+from biddable.models.packing import Packed, pack
+from biddable.train.config import TrainConfig
 from biddable.train.examples import Example
+from biddable.train.scorer import language_model, training_precision
 
 SPECIAL = ("<pad>", "<eos>", "<turn>", "<end>")
 WORDS = ("system", "user", "assistant", *(f"w{number}" for number in range(60)))
@@ -112,6 +118,19 @@ def random_examples(n: int, *, completions: int = 1, seed: int = 0) -> list[Exam
         return tuple(torch.randint(len(SPECIAL), VOCABULARY, (length,), generator=numbers).tolist())
 
     return [Example(draw(2, 6), tuple(draw(1, 8) for _ in range(completions))) for _ in range(n)]
+
+
+@contextmanager
+def packed(module: Any, config: TrainConfig) -> Iterator[PackedLM]:
+    """A module as it is trained: a function of packed batches."""
+    bf16 = config.bf16_on(torch.device("cpu"))
+    with training_precision(module, bf16):
+        yield language_model(module, bf16)
+
+
+def pack_examples(examples: Sequence[Example]) -> Packed:
+    """Examples as one packed batch."""
+    return pack([(one.prompt, answer) for one in examples for answer in one.completions])
 
 
 def plain_logprobs(module: Any, prompt: tuple[int, ...], completion: tuple[int, ...]) -> torch.Tensor:
