@@ -169,7 +169,7 @@ class ChatFormat:
         that repeat are tokenised once.
 
         Raises:
-            InputError: see ``prompt`` and ``response``; or no token is left after the prompt's.
+            InputError: see ``prompt`` and ``response``.
         """
         for prompt in prompts:
             require_prompt("prompt", prompt)
@@ -191,9 +191,10 @@ class ChatFormat:
             context = prompt  # else nothing would be before the first token
         start = ids(context) if context else list(self._first)
         whole = self.prompt(prompt + continuation)
-        target = [*whole[len(start) :], *([self.end_id] if end else [])]
+        # A word that the two texts make up together may be one token: then there is no other way than apart.
+        target = [*(whole[len(start) :] or self._ids(continuation)), *([self.end_id] if end else [])]
         if not target:
-            raise InputError("response", continuation, "a text that adds a token to the prompt's")
+            raise InputError("response", continuation, "a text of at least one token")
         return start, target
 
     @cached_property
