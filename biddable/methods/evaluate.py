@@ -220,7 +220,7 @@ def _accuracies(report: IFEvalReport) -> Table:
         ("instructions", report.n_instructions, report.inst_strict, report.inst_loose),
     )
     note = (
-        f"{report.degenerate:.0%} of the answers say nothing: they loop, copy the request or are too short."
+        f"{report.degenerate:.0%} of answers say nothing: they loop, copy the request or are too short."
     )
     return Table("Share followed", ("of", "n", "strict", "loose"), rows, note=note)
 
