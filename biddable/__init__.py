@@ -20,6 +20,7 @@ _PUBLIC = {
     "Sampling": "biddable.models.base",
     "run": "biddable.methods.base",
     "evaluate": "biddable.methods.evaluate",
+    "fit": "biddable.methods.training",
     "Run": "biddable.runs.run",
     **dict.fromkeys(
         (

@@ -22,9 +22,10 @@ from biddable.cli.methods import methods
 from biddable.cli.output import printing, tell, telling
 from biddable.cli.run import run
 from biddable.cli.runs import compare, report
+from biddable.cli.train import train
 from biddable.errors import BiddableError, StorageError, one_line, said
 
-_RESUMABLE = ("run", "eval", "generate")
+_RESUMABLE = ("run", "train", "eval", "generate")
 
 _ENVIRONMENT = {
     # The libraries' own bars and warnings stay off the terminal.
@@ -101,7 +102,7 @@ def main() -> None:
     """
 
 
-for _command in (methods, run, evaluate, judge, generate, chat, compare, report, export):
+for _command in (methods, run, train, evaluate, judge, generate, chat, compare, report, export):
     main.add_command(_command)
 
 

@@ -38,7 +38,8 @@ class SettingsCommand(click.Command):
         """Write the options, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
+            record = None if isinstance(parameter, click.Argument) else parameter.get_help_record(ctx)
+            if record is not None:
                 sections.setdefault(getattr(parameter, "heading", "") or "Options", []).append(record)
         for heading, records in sections.items():
             with formatter.section(heading):

@@ -147,6 +147,14 @@ def grpo_objective(config: GrpoConfig) -> Objective:
     return objective
 
 
+def rewards_of(verdicts: Sequence[Verdict], reward: Literal["score", "passed"]) -> list[float]:
+    """The reward of each verdict; 0 where there is no finite score."""
+    if reward == "passed":
+        return [float(bool(verdict.passed)) for verdict in verdicts]
+    scores = [0.0 if verdict.score is None else verdict.score for verdict in verdicts]
+    return [score if math.isfinite(score) else 0.0 for score in scores]
+
+
 Asked = tuple[Task, tuple[int, ...]]
 """A task, and the token ids of its prompt."""
 
@@ -199,10 +207,7 @@ def _sample(
         return judge(tasks, [responses[index] for index in indices], seeds=seeds)
 
     verdicts = learner.share_out(assess, range(len(responses)))
-    scores = [verdict.score if verdict.score is not None else math.nan for verdict in verdicts]
-    passed = [float(bool(verdict.passed)) for verdict in verdicts]
-    found = torch.tensor(scores if config.reward == "score" else passed, dtype=torch.float32)
-    rewards = found.nan_to_num(0.0, 0.0, 0.0).view(-1, group)
+    rewards = torch.tensor(rewards_of(verdicts, config.reward)).view(-1, group)
     advantages = group_advantages(rewards, config.scale_rewards).flatten()
 
     # 3. The batch: the responses' own tokens, those of one prompt in examples that fit a micro-batch.
@@ -225,8 +230,8 @@ def _sample(
     }[config.normalize]
     metrics = {
         "reward": float(rewards.mean()),
-        "passed": float(np.mean(passed)),
-        "unscored": float((~found.isfinite()).float().mean()),
+        "passed": float(np.mean([bool(verdict.passed) for verdict in verdicts])),
+        "unscored": float(np.mean([verdict.score is None for verdict in verdicts])),
         "length": float(np.mean(lengths)),
         "cut_off": float(np.mean([response.finish_reason == "length" for response in responses])),
         "alike": float((rewards == rewards[:, :1]).all(1).float().mean()),

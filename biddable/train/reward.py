@@ -54,7 +54,8 @@ def train_reward(
 
     The language model's head is taken off and a head of one number put on: afterwards ``model.module`` is
     a sequence classifier, which ``model.save`` writes, and ``model`` no longer generates. The reward is read
-    at the last token of the whole conversation, as the chat template renders it.
+    at the last token of the whole conversation, as the chat template renders it. An adapter (``lora.rank``)
+    is added to the weights at the end, so that plain ``transformers`` opens what is saved.
 
     Args:
         model: a language model. To resume, pass it as it was at first.
@@ -88,6 +89,8 @@ def train_reward(
             checkpoint_dir=checkpoint_dir,
             on_step=on_step,
         )
+    if isinstance(model.module, PeftModel):
+        model.module = model.module.merge_and_unload()
     return replace(report, dropped=len(preferences) - len(examples))
 
 

@@ -61,7 +61,10 @@ def train_sft(
             nothing, or one that is too long (naming it).
     """
     config = config or SftConfig()
-    answers = [list(_answers(index, row, config.turns)) for index, row in enumerate(conversations)]
+    answers = [
+        list(learned_answers(f"conversations[{index}]", row, config.turns))
+        for index, row in enumerate(conversations)
+    ]
     rows = [row for of_chat in answers for row in of_chat]
     sources = [index for index, of_chat in enumerate(answers) for _ in of_chat]
     examples, kept = Encoder.of(model).encode_all(
@@ -84,11 +87,10 @@ def _tokens(examples: Sequence[Example]) -> float:
     return sum(example.counted for example in examples)
 
 
-def _answers(
-    index: int, row: Chat | Conversation, turns: Literal["last", "all"]
+def learned_answers(
+    field: str, row: Chat | Conversation, turns: Literal["last", "all"]
 ) -> Iterator[tuple[Prompt, tuple[str]]]:
-    """(what came before, the answer) for each answer that is learned."""
-    field = f"conversations[{index}]"
+    """(what came before, the answer) for each answer that is learned. Raises InputError, naming ``field``."""
     chat = row.chat if isinstance(row, Conversation) else row
     if chat != ():
         require_chat(field, chat)
