@@ -208,3 +208,30 @@ def test_neighbouring_rows_share_no_seed() -> None:
     drawn = {sample_seed(row, sample) for row in range(100) for sample in range(10)}
     assert len(drawn) == 1000
     assert all(0 <= seed < 2**31 for seed in drawn)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_what_is_scored_after_raw_text_are_the_tokens_beyond_its_own(begins: bool) -> None:
+    chats = ChatFormat(tokenizer(ASKING, begins=begins))
+    first = "<bos> " if begins else ""
+    [(start, target), (blank, moved)] = chats.spans(["a b", "a "], [" c a", "b"])
+    assert (words(start), words(target)) == (f"{first}a b", "c a <end>")
+    assert (words(blank), words(moved)) == (f"{first}a", "b <end>")
+    [(start, target)] = chats.spans(["a b"], [" c"], end=False)
+    assert words(target) == "c"
+
+
+def test_a_word_that_both_texts_make_up_is_tokenised_apart() -> None:
+    chats = ChatFormat(tokenizer(ASKING))
+    [(start, target)] = chats.spans(["assistant"], [":"], end=False)  # whole, it is one token
+    assert (len(start), len(target)) == (1, 1)
+
+
+def test_what_is_scored_after_a_chat_is_its_response() -> None:
+    chats = ChatFormat(tokenizer(ASKING))
+    [(start, target)] = chats.spans([user("a")], ["b c"])
+    assert (start, target) == (chats.prompt(user("a")), chats.response("b c"))
+    with pytest.raises(InputError, match="prompt is 3"):
+        chats.spans([3], ["a"])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="response is '', expected a text of at least one token"):
+        chats.spans(["a"], [""], end=False)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from biddable.models.base import Sampling
+from biddable.models.base import NoScoresError, Sampling
+from biddable.models.choices import rank_choices
 from biddable.models.openai import OpenAIModel
 from biddable.types import user
 
@@ -78,3 +79,19 @@ def test_a_prompt_it_cannot_hold_is_refused_in_its_words_and_the_rest_is_kept(ad
     assert "exceeds the available context size" in rows[0][0].error
     assert rows[1][0].text
     assert sum(path.parent.name != "models" for path in tmp_path.rglob("*") if path.is_file()) == 1
+
+
+def test_raw_text_is_gone_on_with_as_it_stands(model):
+    [[response]] = model.generate(
+        ["The capital of France is"], sampling=Sampling(max_tokens=2, temperature=0.0)
+    )
+    assert response.text.startswith(" Paris")
+    assert len(response.logprobs) == 2
+
+
+def test_scores_that_are_not_those_of_the_text_are_no_scores_and_choices_go_by_the_answer(model, caplog):
+    with pytest.raises(NoScoresError, match=r"are not those of the text|does not repeat"):
+        model.score(["The capital of France is"], [" Paris"], end=False)
+    [ranking] = rank_choices(model, ["The capital of France is"], [" Rome", " Paris"])
+    assert (ranking.best, ranking.how) == (1, "generated text, prefix")
+    assert "chooses by the text that it generates" in caplog.text
