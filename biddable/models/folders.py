@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from biddable.errors import BiddableError, ModelError, said
+from biddable.errors import BiddableError, ModelError, said, shown
 from biddable.runs.files import cache_folder, write_atomic
 
 DECISIVE = (
@@ -40,6 +41,9 @@ NAMED = 3
 
 RACY_S = 2.0
 """A file changed so recently may change again without its times telling; its digest is not kept."""
+
+SLACK = 4
+"""A configuration may describe so many times as many numbers as the files hold to be read at all."""
 
 LFS = b"version https://git-lfs"
 
@@ -90,12 +94,14 @@ def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a la
     """
     from transformers import AutoModelForCausalLM
 
-    for path in sorted(folder.glob("*.safetensors")):
-        require_whole(path)
-    _require_shards(folder)
+    held = sum(require_whole(path) for path in _weight_files(folder))
     _require_plain_weights(folder)
     with reading(folder, what):
         loader: Any = auto or AutoModelForCausalLM
+        described = _size(folder, loader)
+        if described > SLACK * held:  # what is missing is made up in memory before it is refused
+            problem = f"config.json describes a model of {described:,} numbers, its files hold {held:,}"
+            raise ModelError(f"{folder}: {problem}")
         module, info = loader.from_pretrained(
             folder,
             dtype=dtype,
@@ -118,7 +124,18 @@ def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a la
     if problems:
         kind = type(module).__name__
         raise ModelError(f"{folder}: its tensors are not those of {kind}: {'; '.join(problems)}")
+    _require_generation_config(folder, module)
     return module
+
+
+def _size(folder: Path, loader: Any) -> int:
+    """How many numbers the model that the configuration describes has."""
+    import torch
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in loader.from_config(config).parameters())
 
 
 def listed(names: Sequence[str] | set[str]) -> str:
@@ -127,8 +144,8 @@ def listed(names: Sequence[str] | set[str]) -> str:
     return ", ".join(some[:NAMED]) + (", …" if len(some) > NAMED else "")
 
 
-def require_whole(path: Path) -> None:
-    """Look at a safetensors file: its header must be readable and all that it speaks of be there.
+def require_whole(path: Path) -> int:
+    """How many numbers a safetensors file holds: its header must be readable, what it speaks of be there.
 
     Raises:
         ModelError: it is a Git LFS pointer, cut off, no safetensors file, or holds quantised weights.
@@ -146,6 +163,7 @@ def require_whole(path: Path) -> None:
             header = json.loads(file.read(size))
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         ends = [entry["data_offsets"][1] for entry in entries.values()]
+        numbers = sum(math.prod(entry["shape"]) for entry in entries.values())
         packed = {name: entry["dtype"] for name, entry in entries.items() if entry["dtype"] not in NUMBERS}
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
@@ -157,35 +175,55 @@ def require_whole(path: Path) -> None:
     if packed:
         name, kind = next(iter(packed.items()))
         raise ModelError(f"{path}: {len(packed)} of its tensors are quantised ({name}: {kind})")
+    return numbers
 
 
-def _require_shards(folder: Path) -> None:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file() or (folder / "model.safetensors").is_file():
-        return
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that the weights are read from: others may lie beside them (``consolidated.safetensors``)."""
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if single.is_file() or not index.is_file():
+        return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
     try:
-        shards = set(json.loads(index.read_text())["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        shards = sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{index}: cannot be read as an index of weights") from None
-    if missing := [name for name in shards if not (folder / name).is_file()]:
+    if missing := [path.name for path in shards if not path.is_file()]:
         raise ModelError(
             f"{folder}: {len(missing)} of {len(shards)} files of weights missing ({listed(missing)})"
         )
+    return shards
 
 
 def _require_plain_weights(folder: Path) -> None:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        quantised = config.get("quantization_config") or config.get("compression_config")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        raise ModelError(f"{path}: cannot be read as a configuration") from None
+    config = _configuration(folder / "config.json")
+    quantised = config.get("quantization_config") or config.get("compression_config")
     if quantised:
         kind = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else "quantised"
         raise ModelError(
             f"{folder}: its weights are quantised ({kind}), expected weights in fp32, fp16 or bf16; "
             "take the model they were made from, or serve it: openai:NAME@URL"
         )
+
+
+def _require_generation_config(folder: Path, module: Any) -> None:
+    """transformers passes over what it cannot read there, and with it the tokens that end a text."""
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return
+    _configuration(path)
+    ends = getattr(getattr(module, "generation_config", None), "eos_token_id", None)
+    if not all(end is None or isinstance(end, int) for end in (ends if isinstance(ends, list) else [ends])):
+        raise ModelError(f"{path}: eos_token_id is {shown(ends)}, expected the number of a token or several")
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: cannot be read as a configuration")
+    return found
 
 
 @contextmanager

@@ -92,8 +92,50 @@ def test_damaged_files_are_named(folder) -> None:
 def test_a_missing_shard_is_named(folder) -> None:
     (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": shards}))
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
     with pytest.raises(ModelError, match=r"1 of 2 files of weights missing \(model-00002"):
+        load_model(folder)
+
+
+def shard(folder: Path, files: dict) -> None:
+    """An index by which the one file of weights is a shard, with ``files`` for further tensors."""
+    shards = dict.fromkeys(load_file(folder / WEIGHTS), "a.safetensors") | files
+    (folder / WEIGHTS).rename(folder / "a.safetensors")
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
+
+
+def test_an_index_that_names_no_files_is_refused(folder) -> None:
+    shard(folder, {"b": 5})
+    with pytest.raises(ModelError, match="cannot be read as an index of weights"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_files_beside_the_weights_are_not_looked_at(folder, sharded) -> None:
+    if sharded:
+        shard(folder, {})
+    (folder / "consolidated.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    load_model(folder)
+
+
+def test_a_configuration_of_a_far_larger_model_is_refused_before_it_fills_the_memory(folder) -> None:
+    configure(folder, vocab_size=2_000_000)
+    with pytest.raises(ModelError, match=r"describes a model of 128,\d+,\d+ numbers, its files hold"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"eos_token_id": 5', "cannot be read as a configuration"),
+        ("[]", "cannot be read as a"),
+        ('{"eos_token_id": "</s>"}', "eos_token_id is '</s>', expected the number of a token"),
+        ('{"eos_token_id": [2, "</s>"]}', "eos_token_id is .*, expected the number of a token"),
+    ],
+)
+def test_a_generation_config_that_cannot_be_read_is_not_passed_over(folder, content, problem) -> None:
+    (folder / "generation_config.json").write_text(content)
+    with pytest.raises(ModelError, match=problem):
         load_model(folder)
 
 
