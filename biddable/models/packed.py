@@ -208,7 +208,7 @@ def shared_header(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all ``prompts`` open with, the last of each aside: its state is needed."""
     if not prompts:
         return 0
-    first, last = min(prompts), max(prompts)  # in order, what these two share all share
+    first, last = min(prompts, key=list), max(prompts, key=list)  # in order, what these share all share
     return min(_shared(first, last), *(len(prompt) - 1 for prompt in (first, last)))
 
 
