@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ def parse_completion(body: bytes) -> Response:
 
     The text is the message's content, the text parts of it where it is a list, or else the refusal. A
     message without any says why in ``error``: it holds only reasoning, or calls of tools, or was filtered.
-    Log-probabilities that are not all finite numbers are left out.
+    Log-probabilities that are not all finite numbers of at most 0 are left out.
 
     Raises:
         ValueError: it is no chat completion.
@@ -63,7 +64,7 @@ def identifying(body: bytes) -> tuple[str, str, str]:
 def _completion(body: bytes) -> Mapping[str, Any]:
     """The completion's object; events are put together to one."""
     text = body.removeprefix(codecs.BOM_UTF8).decode().strip()
-    if text.startswith(("data:", "event:", "id:", ":")):
+    if text.startswith(("data:", "event:", "id:", "retry:", ":")):
         return _put_together(text)
     found, end = json.JSONDecoder().raw_decode(text)
     rest = text[end:].strip().removeprefix("data:").strip()
@@ -76,7 +77,8 @@ def _completion(body: bytes) -> Mapping[str, Any]:
 
 def _put_together(text: str) -> dict[str, Any]:
     """The completion that a stream of server-sent events spells out."""
-    lines = (line.removeprefix("data:").strip() for line in text.splitlines() if line.startswith("data:"))
+    # Not splitlines: texts may hold other characters that end lines for Python, U+2028 say.
+    lines = [line.partition(":")[2].strip() for line in re.split("[\r\n]", text) if line.startswith("data:")]
     data = [line for line in lines if line]
     events = [json.loads(line) for line in data if line != "[DONE]"]
     whole: dict[str, Any] = {"choices": []}
@@ -145,7 +147,7 @@ def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
         found = tuple(map(float, listed or [token["logprob"] for token in told["content"]]))
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         return ()
-    return found if all(map(math.isfinite, found)) else ()
+    return found if all(-math.inf < value <= 0 for value in found) else ()
 
 
 def _whole_characters(text: str) -> str:

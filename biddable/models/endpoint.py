@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
+from urllib.request import getproxies
 
 import httpx
 
@@ -96,14 +97,20 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self.api_key}"
             if httpx.URL(self.url).host.endswith(".azure.com"):
                 headers["api-key"] = self.api_key
-        return httpx.AsyncClient(
-            headers=headers,
-            timeout=self.timeout_s,
-            verify=_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE")),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            # The environment's proxy stands on another machine: it cannot reach our loopback.
-            trust_env=not is_loopback(self.url),
-        )
+        certificates = _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE"))
+        try:
+            return httpx.AsyncClient(
+                headers=headers,
+                timeout=self.timeout_s,
+                verify=certificates,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+                # The environment's proxy stands on another machine: it cannot reach our loopback.
+                trust_env=not is_loopback(self.url),
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            given = ", ".join(f"{kind}={without_secrets(url)}" for kind, url in sorted(getproxies().items()))
+            expected = f"http://HOST:PORT ({self._one_line(str(error))})"
+            raise InputError("proxies of the environment", given, expected) from None
 
     async def post(
         self,
@@ -193,7 +200,7 @@ class Endpoint:
             asked = f" (raw text was posted to {TEXT})" if "prompt" in body else ""
             raise NoRouteError(f"{self.shown_url}: {said}{asked}")
         if status in WORTH_RETRYING or status >= 500:
-            raise _TryAgainError(said, asked_wait(reply.headers, reply.text))
+            raise _TryAgainError(said, asked_wait(reply.headers, _body(reply)))
         if status in FAULT_OF_THE_REQUEST | PERHAPS_OF_THE_REQUEST:
             of_us = status in PERHAPS_OF_THE_REQUEST
             raise RefusedError(self.shown_url, said, reply.content, of_us=of_us)
@@ -236,4 +243,9 @@ def _message(reply: httpx.Response) -> str:
         found = found["message"] if isinstance(found, dict) else found
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
         found = None
-    return found if isinstance(found, str) else reply.text
+    return found if isinstance(found, str) else _body(reply)
+
+
+def _body(reply: httpx.Response) -> str:
+    # Not reply.text: for some encodings that a server may name (hex) Python's decoders raise.
+    return reply.content.decode(errors="replace")

@@ -163,8 +163,18 @@ def test_events_are_put_together():
     )
     assert parse_completion(body) == Response("fine")
     assert parse_completion(b": comment\n\nevent: x\n" + body) == Response("fine")
+    assert parse_completion(b"retry: 100\n" + body) == Response("fine")
     assert identifying(body) == ("m-2", "None", "fine")
     assert parse_completion(events({"reasoning_content": "so"}, finish="length")).error
+
+
+def test_only_line_feeds_and_returns_end_a_line_of_events():
+    text = "a\u2028b\x85c\x0bd"
+    body = json.dumps(
+        {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False
+    )
+    assert parse_completion(f"data: {body}\r\n\r\ndata: [DONE]".encode()).text == text
+    assert parse_completion(f"data: {body}\r\rdata: [DONE]".encode()).text == text
 
 
 def test_events_that_break_off_or_tell_an_error_are_no_answer():

@@ -360,6 +360,39 @@ def test_proxies_of_the_environment_are_not_asked_for_loopback(server, monkeypat
     assert texts(model(server).generate([user("hi")])) == [["fine"]]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("ALL_PROXY", "socks4://me:secret@127.0.0.1:9", r"all=socks4://\*\*\*@127.*Unknown scheme"),
+        ("HTTP_PROXY", "foo://proxy", "http=foo://proxy.*Unknown scheme"),
+        ("NO_PROXY", "[::::", "Invalid port"),
+    ],
+)
+def test_proxies_that_cannot_be_used_are_named(monkeypatch, name, value, problem):
+    for other in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    asked = OpenAIModel("m", "http://nowhere.invalid", retries=0)
+    with pytest.raises(InputError, match=problem) as caught:
+        asked.generate([user("hi")])
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13", "idna", "utf-16"])
+def test_an_encoding_that_does_not_hold_ends_nothing(server, charset):
+    named = {"Content_Type": f"text/plain; charset={charset}"}
+    server.behaviours = [
+        answer(400, b"no \xff", **named),
+        answer(503, b"busy", **named),
+        answer(200, b"?", **named),
+        ok(),
+    ]
+    rows = model(server, concurrency=1).generate([user("a"), user("b")])
+    assert [row[0].text for row in rows] == ["", "fine"]
+    assert rows[0][0].error == "400 Bad Request: no \ufffd"
+
+
 def test_it_works_where_a_loop_already_runs(server):
     async def notebook():
         return model(server).generate([user("hi")])
