@@ -21,6 +21,9 @@ BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
         "grpo": "biddable.methods.improve.grpo:Grpo",
+        "humpback": "biddable.methods.improve.humpback:Humpback",
+        "meta-rewarding": "biddable.methods.improve.meta_rewarding:MetaRewarding",
+        "self-evolution": "biddable.methods.improve.self_evolution:SelfEvolution",
         "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",

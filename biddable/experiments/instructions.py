@@ -7,7 +7,7 @@ teach instruction following share these settings, so that they are measured alik
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
@@ -164,11 +164,16 @@ class Instructions:
         self.compose, self.test, self.file = settings.compose, settings.test, settings.tasks
         self.max_tokens, self.model = max_tokens, settings.model
 
-    def check(self) -> None:
+    def check(self, arms: Sequence[str]) -> None:
         """Look at all that the settings name.
 
+        Args:
+            arms: all of the run by name, from the model as it comes to the one that the method ends with.
+
         Raises:
-            InputError: an unknown rule type, a file that cannot be read or judged, no such model.
+            InputError: an unknown rule type, tasks that cannot be judged, arms to score on IFEval that are
+                not of the run or do not hold its first and last, no such model.
+            FileError: a file that cannot be read.
         """
         if not set(self.compose.types) - set(self.compose.held_out_types):
             expected = "fewer than all of the rule types"
@@ -180,18 +185,24 @@ class Instructions:
                     Composer(types=types, rules=(1, 1))
             except InputError as error:
                 raise InputError(f"compose.{field}", error.value, error.expected) from None
+        self._check_ifeval(arms)
         for task in [task for suite in self.suites for task in suite.tasks]:
             bind(task)
         require_trainable(self.model)
 
     def train(self, seed: int, number: int) -> list[Task]:
-        """``number`` tasks to learn from, drawn by ``seed``; own tasks begin anew where they run out."""
+        """``number`` tasks to learn from, drawn by ``seed``.
+
+        Where own tasks run out they begin anew, under other names, so that they are answered anew as well.
+        """
         if self.file is not None:
             own, _ = self._own
             order = [
-                i for epoch in range(-(-number // len(own))) for i in self._shuffled(seed, epoch, len(own))
+                replace(own[i], id=f"{own[i].id} again {epoch}") if epoch else own[i]
+                for epoch in range(-(-number // len(own)))
+                for i in self._shuffled(seed, epoch, len(own))
             ]
-            return [own[i] for i in order[:number]]
+            return order[:number]
         composer = Composer(
             "train",
             types=self.compose.types,
@@ -225,6 +236,18 @@ class Instructions:
             suites.append(Suite("ifeval", "IFEval", tasks, test.ifeval_tokens, usual, official=True))
         return suites
 
+    def _check_ifeval(self, arms: Sequence[str]) -> None:
+        named, ends = self.test.ifeval_arms, (arms[0], arms[-1])
+        if self.test.ifeval is None:
+            return
+        for name in named:
+            if name not in arms:
+                known = ", ".join(arms)
+                raise InputError("test.ifeval_arms", name, f"one of the models of this run: {known}")
+        if named and not {*ends} <= {*named}:
+            expected = f"{' and '.join(ends)} among them: IFEval compares the two"
+            raise InputError("test.ifeval_arms", named, expected)
+
     @cached_property
     def _own(self) -> tuple[list[Task], list[Task]]:
         """The user's tasks: to learn from, and held out."""
@@ -233,11 +256,18 @@ class Instructions:
         assert self.file is not None
         tasks = read_tasks(self.file)
         if unchecked := [task.id for task in tasks if not task.checks]:
-            raise InputError("tasks", f"task {unchecked[0]} without checks", "tasks with their checks")
-        train, held_out = split(tasks, [str(task.prompt) for task in tasks], self.test.share, seed=0)
-        if not train or not held_out:
-            raise InputError("tasks", f"{len(tasks)} tasks", "enough to learn from some and hold out others")
-        return train, held_out
+            expected = "tasks with their checks: instruction_id_list and kwargs in every row"
+            raise InputError("tasks", f"{self.file} (task {unchecked[0]} has none)", expected)
+        for task in tasks:
+            try:
+                bind(task)
+            except InputError as error:
+                raise error.at(f"{self.file}, task {task.id}") from None
+        prompts = [str(task.prompt) for task in tasks]
+        if len({*prompts}) < 2:
+            expected = "at least two different prompts: one to learn from, one held out"
+            raise InputError("tasks", str(self.file), expected)
+        return split(tasks, prompts, self.test.share, seed=0)
 
     @staticmethod
     def _shuffled(seed: int, epoch: int, n: int) -> list[int]:

@@ -1,16 +1,26 @@
-"""Judges beside the checks: rules in the words of a language model that judges, and how far one agrees."""
+"""Judges beside the checks: rules in the words of a language model that judges, and how far one agrees.
+
+Lessons are chats that end with what a judge or a refiner is to say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from biddable.experiments.stages import Answers
+from biddable.experiments.instructions import Scored, Suite
+from biddable.experiments.stages import Answers, Weights
 from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
-from biddable.judges.lm_judge import END, START, judge_chat, refine_chat
+from biddable.judges.base import Judge
+from biddable.judges.lm_judge import END, JUDGE_SAMPLING, START, LMJudge, judge_chat, refine_chat
+from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Table
+from biddable.runs.run import Run
+from biddable.search.nodes import RefinementNode
 from biddable.tasks.repairs import repair
 from biddable.types import Chat, Message, Response, Task, Verdict
 
@@ -32,6 +42,38 @@ def rules_as_judge(
         replace(v, score=1.0 if v.passed else (v.score or 0.0) / 2, critique=critique_of(v))
         for v in AnswerJudge()(tasks, responses)
     ]
+
+
+def model_as_judge(weights: Weights, votes: int = 5, sampling: Sampling = JUDGE_SAMPLING) -> Judge:
+    """A model that judges by vote (see ``LMJudge``); it is loaded when it is first asked."""
+    model = LazyModel(weights)
+
+    def judge(
+        tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
+    ) -> list[Verdict]:
+        return LMJudge(model(), votes, sampling)(tasks, responses, seeds=seeds)
+
+    return judge
+
+
+def judgement_lesson(task: Task, response: str, critique: str) -> Chat:
+    """The request to judge a response, and the critique as what is to be said."""
+    return (*judge_chat(task, response), Message("assistant", critique))
+
+
+def refinement_lesson(task: Task, node: RefinementNode) -> Chat:
+    """The request to repair a node's parent, and what the refiner said that led to the node."""
+    assert node.parent is not None
+    chat = refine_chat(task, node.parent.response, node.parent.critique)
+    return (*chat, Message("assistant", node.refinement))
+
+
+def one_per_request(lessons: Iterable[Chat]) -> list[Chat]:
+    """The first lesson for each judge's request and kind (a refinement has four turns, a judgement two)."""
+    first: dict[tuple[str, int], Chat] = {}
+    for chat in lessons:
+        first.setdefault((chat[0].content, len(chat)), chat)
+    return list(first.values())
 
 
 def repair_lessons(
@@ -68,7 +110,7 @@ def judging_lessons(rows: Sequence[tuple[Task, str]]) -> list[Chat]:
     """What a judge can learn from the checks: its request for each answer, and their verdict in its form."""
     verdicts = AnswerJudge()([task for task, _ in rows], [Response(text) for _, text in rows])
     return [
-        (*judge_chat(task, text), Message("assistant", critique_of(verdict)))
+        judgement_lesson(task, text, critique_of(verdict))
         for (task, text), verdict in zip(rows, verdicts, strict=True)
     ]
 
@@ -94,6 +136,31 @@ def judge_bias(answers: Answers) -> dict[str, float]:
         "checks_passing": share(right),
         "passes_failures": share(judged[~right]),
         "fails_passes": share(~judged[right]),
+    }
+
+
+AGREEMENT = "judgements that agree with the checks"
+
+
+def agreement(run: Run, name: str, judge: Judge, suite: Suite, answers: Scored) -> list[float]:
+    """Per answer to a suite: 1 where a judge comes to the verdict of the checks; a stage of the run."""
+
+    def assess() -> list[Verdict]:
+        seeds = [run.seed(name, task.id) for task in suite.tasks]
+        return judge(suite.tasks, [Response(text) for text in answers.texts], seeds=seeds)
+
+    verdicts = run.stage(name, assess, list[Verdict])
+    return [float(v.passed == bool(right)) for v, right in zip(verdicts, answers.passed, strict=True)]
+
+
+def counts(answers: Answers) -> dict[str, Any]:
+    """How many answers there are, how the judge found them, and how that differs from the checks."""
+    passed = [verdict.passed for _, _, verdict in answers.flat()]
+    return {
+        "answers": len(passed),
+        "answers_passing": passed.count(True) / len(passed),
+        "answers_undecided": passed.count(None) / len(passed),
+        "judge": judge_bias(answers),
     }
 
 

@@ -58,6 +58,10 @@ class Measured:
             for metric, values in _values(suite, found).items():
                 self.scores.add(arm, values, metric=metric, seed=seed)
 
+    def answered_by(self, arm: str) -> list[Suite]:
+        """The suites that an arm answered."""
+        return [suite for suite in self.suites if arm in self.answers[suite.name]]
+
     def comparisons(self, pairs: Iterable[tuple[str, str]], last: str) -> list[Comparison]:
         """Each pair (baseline, method) on every suite that both answered: the method passes more.
 
@@ -68,17 +72,20 @@ class Measured:
             [claim for suite in self.suites for claim in self._claims(suite, list(pairs), last)]
         )
 
-    def figures(self, last: str, iterations: Sequence[str] = ()) -> list[Figure]:
+    def figures(
+        self, last: str, iterations: Sequence[str] = (), *, beside: Sequence[str] = ()
+    ) -> list[Figure]:
         """What a reader wants to see of it, the arm ``last`` beside the model as it comes.
 
         Args:
             last: the arm to show.
             iterations: the arms of a method's iterations, first to last, for a curve over them.
+            beside: arms to show beside the two, where there are any, rule by rule.
         """
-        drawn: list[Figure] = [self._by_rule(suite, last) for suite in self.suites]
+        drawn: list[Figure] = [self._by_rule(suite, (BASE, *beside, last)) for suite in self.suites]
         drawn.append(self._table())
         drawn += [self._published(suite) for suite in self.suites if suite.official]
-        drawn += [self._to_read(suite, last) for suite in self.suites if last in self.answers[suite.name]]
+        drawn += [self._to_read(suite, last) for suite in self.answered_by(last)]
         if iterations:
             drawn.append(self._over_iterations(iterations))
         return drawn
@@ -100,9 +107,9 @@ class Measured:
             yield Claim(BASE, last, "higher", metric=f"{suite.title}: {also}")
             yield Claim(BASE, last, "lower", metric=f"{suite.title}: degenerate texts")
 
-    def _by_rule(self, suite: Suite, last: str) -> Bars:
+    def _by_rule(self, suite: Suite, chosen: Sequence[str]) -> Bars:
         arms = self.answers[suite.name]
-        shown = [arm for arm in arms if arm in (BASE, last)]
+        shown = [arm for arm in chosen if arm in arms]
         rates = {arm: _by_type(suite, arms[arm]) for arm in shown}
         rules = sorted(rates[BASE])
         return Bars(

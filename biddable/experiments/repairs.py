@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from biddable.experiments.instructions import Scored, Suite
-from biddable.experiments.judging import critique_of
+from biddable.errors import BiddableError
+from biddable.experiments.claims import Claim
+from biddable.experiments.instructions import BASE, Scored, Suite
+from biddable.experiments.judging import critique_of, judge_bias
+from biddable.experiments.measured import Measured
 from biddable.experiments.scores import ArmScores
-from biddable.experiments.stages import Weights, searched
+from biddable.experiments.stages import Answers, Weights, searched
+from biddable.experiments.teaching import MORE
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.base import Judge
 from biddable.models.base import Sampling
@@ -22,7 +27,7 @@ from biddable.runs.figures import Curves, Point
 from biddable.runs.run import Run
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.search.tree import SearchSettings
-from biddable.types import Response, Task
+from biddable.types import Preference, Response, Task
 
 BUDGETS = (1, 2, 3, 4, 6, 8, 12, 16)
 """Generations at which accuracy by budget is read off."""
@@ -35,6 +40,54 @@ class Failure:
     task: Task
     response: str
     critique: str
+
+
+def choose_failures(answers: Answers, rng: np.random.Generator) -> list[Failure]:
+    """One randomly chosen failed answer of each task that has any."""
+    chosen = []
+    for task, texts, verdicts in zip(answers.tasks, answers.texts, answers.verdicts, strict=True):
+        failed = [i for i, v in enumerate(verdicts) if v.passed is False and texts[i].strip()]
+        if failed:
+            pick = failed[int(rng.integers(len(failed)))]
+            chosen.append(Failure(task, texts[pick], verdicts[pick].critique))
+    return chosen
+
+
+class Repaired(NamedTuple):
+    """Failed answers, and the tree of repairs of each."""
+
+    failed: list[Failure]
+    results: list[SearchResult]
+
+
+def refined_pairs(repaired: Repaired) -> list[Preference]:
+    """What a tree found against the *original* answer, for trees that were solved."""
+    return [
+        Preference(failure.task.prompt, result.best.response, failure.response, {"task": failure.task.id})
+        for failure, result in zip(*repaired, strict=True)
+        if result.solved and result.best.response != failure.response
+    ]
+
+
+def counts(repaired: Repaired) -> dict[str, int]:
+    """How many failures there were, how many were mended, and what it took."""
+    return {
+        "negatives": len(repaired.failed),
+        "solved": sum(result.solved for result in repaired.results),
+        "expansions": sum(result.expansions for result in repaired.results),
+    }
+
+
+def nothing_to_learn(answers: Answers, repaired: Repaired) -> BiddableError:
+    """Says why there are no refined pairs: a judge that passes all, or a refiner that mends none."""
+    decided = sum(verdict.passed is not None for _, _, verdict in answers.flat())
+    bias, failed = judge_bias(answers), len(repaired.failed)
+    passed, right = (round(decided * bias[name]) for name in ("judged_passing", "checks_passing"))
+    solved = sum(result.solved for result in repaired.results)
+    return BiddableError(
+        f"no refined pairs were found: of {decided} answers the judge passes {passed} (the checks {right}), "
+        f"and {solved} of {failed} failures were mended; {MORE}"
+    )
 
 
 class Refinement:
@@ -82,6 +135,7 @@ class Refinement:
         return [replace(failure, critique=said) for failure, said in zip(failed, critiques, strict=True)]
 
 
+INFERENCE = "search at inference"
 MENDED = "failed answers mended by one repair"
 CLAIMED = f"{MENDED}, by whoever judges"
 ONCE = SearchSettings(branching=1, beam_width=1, max_depth=1, refine_tries=1)
@@ -114,6 +168,12 @@ def failures(suite: Suite, scored: Scored, limit: int) -> list[Failure]:
         for task, text, verdict in rows
         if not verdict.passed and text.strip()
     ][:limit]
+
+
+def untrained_failures(measured: Measured, limit: int) -> list[Failure]:
+    """The first failed answers of the model as it comes to the first suite."""
+    suite = measured.suites[0]
+    return failures(suite, measured.answers[suite.name][BASE][0], limit)
 
 
 def passing(results: Sequence[SearchResult], tasks: Sequence[Task]) -> list[float]:
@@ -165,6 +225,34 @@ def at_inference(
         for way, of in mended.items()
     }
     return {"greedy": greedy, **rows}
+
+
+def measure_at_inference(
+    refinement: Refinement,
+    name: str,
+    refiner: Weights,
+    measured: Measured,
+    arm: str,
+    limit: int,
+    how: SearchSettings,
+    *,
+    seed: int,
+) -> None:
+    """``at_inference`` on every suite that ``arm`` answered; the scores go to those of ``measured``."""
+    for suite in measured.answered_by(arm):
+        stage = name if suite is measured.suites[0] else f"{name}-{suite.name}"
+        answers = measured.answers[suite.name][arm][-1]
+        for way, values in at_inference(refinement, stage, refiner, suite, answers, limit, how).items():
+            measured.scores.add(way, values, metric=f"{suite.passing}, {INFERENCE}", seed=seed)
+
+
+def inference_claims(measured: Measured, arm: str) -> list[Claim]:
+    """Tree search beats greedy answers, and as many single repairs."""
+    return [
+        Claim(way, "tree search", metric=f"{suite.passing}, {INFERENCE}")
+        for suite in measured.answered_by(arm)
+        for way in ("greedy", "best of as many")
+    ]
 
 
 def by_budget(

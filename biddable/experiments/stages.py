@@ -22,6 +22,7 @@ from biddable.runs.run import Run
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.search.refiners import LMRefiner, Refinement
 from biddable.search.tree import SearchSettings, tree_search
+from biddable.tasks.data import write_conversations
 from biddable.types import Chat, Conversation, Preference, Response, Task, Verdict
 
 if TYPE_CHECKING:
@@ -161,6 +162,12 @@ def trained(run: Run, name: str, start: Weights, config: Any, train: Callable[..
         model.save(folder)
 
     return run.stage_folder(name, fill)
+
+
+def publish_conversations(run: Run, chats: Sequence[Chat]) -> None:
+    """Leave what a model learned to say, of each chat the last turn, as the run's data."""
+    rows = [Conversation(chat, (*(False for _ in chat[1:]), True)) for chat in chats]
+    write_conversations(run.artifact("data", "conversations.jsonl"), rows)
 
 
 def with_seed(config: Any, seed: int) -> Any:

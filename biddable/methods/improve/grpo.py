@@ -110,7 +110,7 @@ class Grpo(Method):
 
     def check(self) -> None:
         """See ``Method.check``: the tasks, the judge, the model."""
-        self.instructions.check()
+        self.instructions.check([BASE, *([SPAR] if self.config.beside_spar else []), GRPO])
         load_judge(self.config.judge)
 
     def run(self, run: Run) -> Results:

@@ -25,7 +25,8 @@ Departures from the paper, and why:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -35,9 +36,11 @@ from biddable.config import Count, settings
 from biddable.errors import BiddableError
 from biddable.experiments.figures import losses, pairs_to_read
 from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
+from biddable.experiments.judging import model_as_judge
 from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import best_against_worst, pair_similarity
 from biddable.experiments.stages import Answers, Weights, answered, preferred, with_seed
+from biddable.experiments.teaching import MORE
 from biddable.judges.base import Judge
 from biddable.judges.load import load_judge
 from biddable.methods.base import About, Method, show
@@ -80,10 +83,7 @@ def self_rewarding(
     for iteration in range(1, iterations + 1):
         pairs = best_against_worst(answers_of(iteration, model))
         if not pairs and iteration == 1:
-            raise BiddableError(
-                "no pairs of answers with different scores were found; use more prompts, more samples or easier "
-                "rule types"
-            )
+            raise BiddableError(f"no pairs of answers with different scores were found; {MORE}")
         if pairs:
             model = preferred(run, f"{name}{iteration}", model, pairs, dpo)
         trained.append((Path(model), pairs))
@@ -142,9 +142,13 @@ class SelfRewarding(Method):
 
     def check(self) -> None:
         """See ``Method.check``: the tasks, the judge, the model."""
-        self.instructions.check()
+        self.instructions.check([BASE, *self._arms])
         if self.config.judge != SELF:
             load_judge(self.config.judge)
+
+    @property
+    def _arms(self) -> list[str]:
+        return [f"iteration-{number}" for number in range(1, self.config.iterations + 1)]
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
@@ -152,7 +156,7 @@ class SelfRewarding(Method):
         run.describe(model=config.model, judge=config.judge)
         measured = Measured(run, self.instructions)
         measured.add(BASE, config.model)
-        arms = [f"iteration-{number}" for number in range(1, config.iterations + 1)]
+        arms = self._arms
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             trained = self._train(run, seed)
             for arm, (weights, _) in zip(arms, trained, strict=True):
@@ -165,7 +169,7 @@ class SelfRewarding(Method):
         show(run, [*drawn, pairs_to_read("Pairs", pairs)])
         run.publish(trained[-1][0], "model")
         write_parquet(run.artifact("data", "pairs.parquet"), pairs, Preference)
-        claims = [(BASE, last), *zip(arms, arms[1:], strict=False)]
+        claims = [(BASE, last), *pairwise(arms)]
         metrics = {
             "accuracy": measured.metrics(),
             "pairs": [len(of_iteration) for _, of_iteration in trained],
@@ -189,11 +193,5 @@ class SelfRewarding(Method):
 
 
 def judge_named(spec: str, model: Weights) -> Judge:
-    """The judge, which is ``model`` itself where it is so named; it is loaded when first asked."""
-    if spec != SELF:
-        return load_judge(spec)
-
-    def judge(*rows: Sequence[Any], seeds: Sequence[int] | None = None) -> Any:
-        return load_judge(f"lm:{model}")(*rows, seeds=seeds)
-
-    return judge
+    """The judge, which is ``model`` itself where it is so named."""
+    return model_as_judge(model) if spec == SELF else load_judge(spec)

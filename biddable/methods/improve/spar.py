@@ -50,73 +50,39 @@ Departures from the paper, and why:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from biddable.config import Count, Natural, settings
-from biddable.errors import BiddableError, InputError
+from biddable.errors import InputError
+from biddable.experiments import judging, repairs
 from biddable.experiments.claims import Claim
 from biddable.experiments.figures import losses, pairs_to_read, search_trees
-from biddable.experiments.instructions import (
-    BASE,
-    LARGE,
-    SMOKE,
-    TYPES,
-    Instructions,
-    InstructionSettings,
-    Suite,
-)
-from biddable.experiments.judging import (
-    judge_bias,
-    judge_table,
-    judging_lessons,
-    repair_lessons,
-    rules_as_judge,
-)
+from biddable.experiments.instructions import BASE, LARGE, SMOKE, TYPES, Instructions, InstructionSettings
 from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import independent_pairs, pair_similarity, similarity_table
-from biddable.experiments.repairs import (
-    CLAIMED,
-    MENDED,
-    Failure,
-    Refinement,
-    at_inference,
-    budget_curve,
-    by_budget,
-    failures,
-    measure_refiners,
-)
-from biddable.experiments.stages import (
-    Answers,
-    Weights,
-    answered,
-    finetuned,
-    preferred,
-    sampled,
-    with_seed,
-)
+from biddable.experiments.repairs import Repaired
+from biddable.experiments.stages import Answers, Weights, answered, finetuned, preferred, with_seed
+from biddable.experiments.teaching import TeachingSettings, require, taught
 from biddable.judges.base import Judge
 from biddable.judges.ifeval import sentence_splitter_name
-from biddable.judges.lm_judge import LMJudge, judge_chat, refine_chat
 from biddable.methods.base import About, Method, show
 from biddable.methods.improve import humpback, meta_rewarding, self_evolution, self_rewarding
 from biddable.models.base import Sampling
-from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Figure
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.runs.tables import write_parquet
-from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.search.tree import SearchSettings
 from biddable.train.dpo import DpoConfig
 from biddable.train.sft import SftConfig
-from biddable.types import Chat, Comparison, Message, Preference, Task
+from biddable.types import Chat, Comparison, Preference, Task
 
 logger = logging.getLogger(__name__)
 
@@ -139,18 +105,6 @@ NOTES = (
 
 
 @settings
-class BootstrapSettings:
-    """The first refiner."""
-
-    tasks: Count = 130
-    """Tasks whose failed answers, repaired by rule, teach it; the same for all seeds."""
-    samples: Count = 1
-    """Answers to each of them."""
-    sft: SftConfig = SftConfig(lr=5e-4, batch_size=4)
-    """How it is taught."""
-
-
-@settings
 class SparConfig(InstructionSettings):
     """Settings of SPaR; the paper's values are named where 2 cores ask for others."""
 
@@ -168,8 +122,8 @@ class SparConfig(InstructionSettings):
     """Answers the actor gives to each training task (paper: 5)."""
     sampling: Sampling = Sampling(max_tokens=80, temperature=0.9, top_p=0.9)
     """How they are drawn (paper: the same, 2048 tokens)."""
-    bootstrap: BootstrapSettings = BootstrapSettings()
-    """How the first refiner is taught."""
+    bootstrap: TeachingSettings = TeachingSettings()
+    """The first refiner: what rules teach it, the same for all seeds."""
     search: SearchSettings = SearchSettings(beam_width=1, max_depth=2, refine_tries=2)
     """The tree of repairs (paper: beam width 2, depth 3, 9 tries)."""
     repair: Sampling = Sampling(max_tokens=160, temperature=0.7)
@@ -193,32 +147,16 @@ class SparConfig(InstructionSettings):
             raise InputError("votes", self.votes, "an odd number, so that votes can be settled")
         return self
 
-
-def choose_failures(answers: Answers, rng: np.random.Generator) -> list[Failure]:
-    """Step 3: one randomly chosen failed answer of each task that has any."""
-    chosen = []
-    for task, texts, verdicts in zip(answers.tasks, answers.texts, answers.verdicts, strict=True):
-        failed = [i for i, v in enumerate(verdicts) if v.passed is False and texts[i].strip()]
-        if failed:
-            pick = failed[int(rng.integers(len(failed)))]
-            chosen.append(Failure(task, texts[pick], verdicts[pick].critique))
-    return chosen
-
-
-class Repaired(NamedTuple):
-    """Step 4: failed answers, and the tree of repairs of each."""
-
-    failed: list[Failure]
-    results: list[SearchResult]
-
-
-def refined_pairs(repaired: Repaired) -> list[Preference]:
-    """Step 5: what the tree found against the *original* answer, for trees that were solved."""
-    return [
-        Preference(failure.task.prompt, result.best.response, failure.response, {"task": failure.task.id})
-        for failure, result in zip(*repaired, strict=True)
-        if result.solved and result.best.response != failure.response
-    ]
+    @property
+    def trained_arms(self) -> list[str]:
+        """All models of a run by their names in its tables, the last iteration's at the end."""
+        numbers = range(1, self.iterations + 1)
+        several = ("self-rewarding", "meta-rewarding")  # train an actor in each iteration, as SPaR does
+        names = [BASE]
+        for arm in self.arms:
+            names += [f"{arm}-{i}" for i in numbers] if arm in several else [arm]
+            names += ["refined"] if arm == "independent" else []
+        return [*names, *(f"spar-{i}" for i in numbers)]
 
 
 def refiner_data(
@@ -237,9 +175,9 @@ def refiner_data(
         scale: of the paper's caps.
     """
     rows = [(f.task, result) for f, result in zip(*repaired, strict=True) if result.refined]
-    repairs = [_refinement(task, result.best) for task, result in rows if result.solved]
+    mended = [judging.refinement_lesson(task, result.best) for task, result in rows if result.solved]
     if not judgements:
-        return _first_of_each(repairs[: round(4000 * scale)])
+        return judging.one_per_request(mended[: round(4000 * scale)])
     of_nodes: dict[bool, list[Chat]] = {True: [], False: []}
     for task, result in rows:
         nodes = [node for node in result.root.walk() if node.parent is not None and node.critique.strip()]
@@ -247,19 +185,20 @@ def refiner_data(
             split = [node for node in nodes if low < node.value < high]
             if split:
                 node = split[int(rng.integers(len(split)))]
-                of_nodes[passed].append(_judgement(task, node.response, node.critique))
+                of_nodes[passed].append(judging.judgement_lesson(task, node.response, node.critique))
     of_answers: dict[bool, list[Chat]] = {True: [], False: []}
     for task, text, verdict in answers.flat():
         if verdict.passed is not None and 0 < (verdict.score or 0) < 1:
-            of_answers[verdict.passed].append(_judgement(task, text, verdict.critique))
+            of_answers[verdict.passed].append(judging.judgement_lesson(task, text, verdict.critique))
     groups = (  # with the paper's caps, for 10,000 prompts
-        (repairs, 4000),
+        (mended, 4000),
         (of_nodes[True], 1500),
         (of_nodes[False], 1000),
         (of_answers[False], 500),
         (of_answers[True], 2500),
     )
-    return _first_of_each(chat for chats, cap in groups for chat in chats[: max(1, round(cap * scale))])
+    caps = [(chats, max(1, round(cap * scale))) for chats, cap in groups]
+    return judging.one_per_request(chat for chats, cap in caps for chat in chats[:cap])
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +218,7 @@ class SelfPlay:
     def __init__(self, run: Run, config: SparConfig, instructions: Instructions, seed: int):
         self.run, self.config, self.instructions, self.seed = run, config, instructions, seed
         self.name = f"seed{seed}"
-        self.refinement = Refinement(run, self.judge, config.repair, criticise=config.judge == "self")
+        self.refinement = repairs.Refinement(run, self.judge, config.repair, criticise=config.judge == "self")
         self.tasks = instructions.train(seed, config.iterations * config.prompts)
 
     def slice(self, iteration: int) -> list[Task]:
@@ -293,37 +232,31 @@ class SelfPlay:
         In the paper a strong teacher writes them. Rules are a teacher too, and the only one here. As there,
         one first refiner serves all seeds; so this is called once in a run.
         """
-        how = self.config.bootstrap
-        tasks = self.instructions.train(self.run.seed("bootstrap"), how.tasks)
-        lessons = self.run.stage("lessons", partial(self._lessons, tasks), list[Chat])
-        return finetuned(self.run, "refiner0", self.config.model, lessons, with_seed(how.sft, self.seed))
-
-    def _lessons(self, tasks: list[Task]) -> list[Chat]:
-        how, model = self.config.bootstrap, self.config.model
-        texts = sampled(self.run, "bootstrap", model, tasks, how.samples, self.config.sampling)
-        lessons, judged = repair_lessons(tasks, texts, self.run.rng("lessons"))
-        return lessons + (judging_lessons(judged) if self.config.judge == "self" else [])
+        config = self.config
+        return taught(
+            self.run,
+            "refiner0",
+            config.model,
+            self.instructions,
+            config.bootstrap,
+            config.sampling,
+            judgements=config.judge == "self",
+            seed=self.seed,
+        )
 
     def answer(self, name: str, actor: Weights, tasks: list[Task], refiner: Weights) -> Answers:
         """Step 3: K answers of the actor to each task, judged."""
-        config = self.config
-        judge = self.judge(refiner)
+        config, judge = self.config, self.judge(refiner)
         return answered(self.run, name, actor, tasks, config.samples, config.sampling, judge)
 
     def repair(self, name: str, refiner: Weights, answers: Answers, how: SearchSettings) -> Repaired:
         """Steps 3 and 4: a failed answer of each task, and a tree of repairs from it."""
-        failed = choose_failures(answers, self.run.rng(name, "negatives"))
+        failed = repairs.choose_failures(answers, self.run.rng(name, "negatives"))
         return Repaired(failed, self.refinement.search(name, refiner, failed, how))
 
     def train_actor(self, name: str, start: Weights, pairs: Sequence[Preference]) -> Path:
         """Step 5: DPO with the likelihood term; the reference is the actor it starts from."""
         return preferred(self.run, name, start, pairs, with_seed(self.config.actor, self.seed))
-
-    def lessons(self, name: str, repaired: Repaired, answers: Answers) -> list[Chat]:
-        """Step 6: what the refiner learns from an iteration."""
-        scale = max(1.0, self.config.prompts / 10_000)
-        rng = self.run.rng(name, "rft")
-        return refiner_data(repaired, answers, rng, judgements=self.config.judge == "self", scale=scale)
 
     def iterate(self, refiner: Path) -> Iterator[Iteration]:
         """Step 7: the loop of steps 3 to 6."""
@@ -332,12 +265,14 @@ class SelfPlay:
             name = f"{self.name}-iter{number}"
             answers = self.answer(name, actor, self.slice(number), refiner)
             repaired = self.repair(name, refiner, answers, config.search)
-            pairs = refined_pairs(repaired)
+            pairs = repairs.refined_pairs(repaired)
             if number == 1 and not pairs:
-                raise _nothing_to_learn(answers, repaired)
+                raise repairs.nothing_to_learn(answers, repaired)
             if pairs:
                 actor = str(self.train_actor(f"{name}-actor", actor, pairs))
-                lessons = self.lessons(name, repaired, answers)
+                rng, scale = self.run.rng(name, "rft"), max(1.0, config.prompts / 10_000)
+                judges = config.judge == "self"
+                lessons = refiner_data(repaired, answers, rng, judgements=judges, scale=scale)
                 how = with_seed(config.refiner, self.seed)
                 refiner = finetuned(self.run, f"{name}-refiner", refiner, lessons, how)
             else:  # a model that judges itself comes to find everything right
@@ -347,10 +282,8 @@ class SelfPlay:
     def judge(self, refiner: Weights) -> Judge:
         """Who says whether an answer does what was asked: the rules, or the refiner itself by vote."""
         if self.config.judge == "rules":
-            return rules_as_judge
-        model = LazyModel(refiner)
-        votes = self.config.votes
-        return lambda *rows, seeds=None: LMJudge(model(), votes)(*rows, seeds=seeds)
+            return judging.rules_as_judge
+        return judging.model_as_judge(refiner, self.config.votes)
 
 
 # The ablations of Table 4, and the baselines of Table 1 on the same tasks: functions from the self-play, its
@@ -361,7 +294,7 @@ def independent(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Pa
     """Without refinement: pairs of independent samples, beside as many refined pairs."""
     pairs = independent_pairs(first.answers, play.run.rng(play.name, "independent"))
     number = min(len(pairs), len(first.pairs))
-    _require(pairs, "independent pairs (a task with both a passing and a failing sample)")
+    require(pairs, "independent pairs (a task with both a passing and a failing sample)")
     return {
         "independent": play.train_actor(f"{play.name}-independent", play.config.model, pairs[:number]),
         "refined": play.train_actor(f"{play.name}-refined", play.config.model, first.pairs[:number]),
@@ -373,8 +306,8 @@ def no_tree_search(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str,
     single = replace(play.config.search, branching=1, beam_width=1, max_depth=1)
     failed = first.repaired.failed
     results = play.refinement.search(f"{play.name}-once", refiner, failed, single)
-    pairs = refined_pairs(Repaired(failed, results))
-    _require(pairs, "pairs from single repairs")
+    pairs = repairs.refined_pairs(Repaired(failed, results))
+    require(pairs, "pairs from single repairs")
     return {"no-tree-search": play.train_actor(f"{play.name}-no-tree-search", play.config.model, pairs)}
 
 
@@ -384,7 +317,7 @@ def no_iterating(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, P
     for iteration in range(2, play.config.iterations + 1):
         name = f"{play.name}-no-iterating{iteration}"
         answers = play.answer(name, play.config.model, play.slice(iteration), refiner)
-        pairs += refined_pairs(play.repair(name, refiner, answers, play.config.search))
+        pairs += repairs.refined_pairs(play.repair(name, refiner, answers, play.config.search))
     return {"no-iterating": play.train_actor(f"{play.name}-no-iterating", play.config.model, pairs)}
 
 
@@ -402,10 +335,10 @@ def meta(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
     name, config = f"{play.name}-meta-rewarding", play.config
     answers_of = partial(_answers_of, play, name, first)
     dpo = with_seed(config.actor, play.seed)
-    trained = meta_rewarding.meta_rewarding(
+    rounds = meta_rewarding.meta_rewarding(
         play.run, name, config.model, refiner, answers_of, config.iterations, dpo
     )
-    return {f"meta-rewarding-{number}": model for number, (model, _) in enumerate(trained, 1)}
+    return {f"meta-rewarding-{number}": each.actor for number, each in enumerate(rounds, 1)}
 
 
 def _answers_of(
@@ -426,15 +359,13 @@ def self_refined(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, P
 def backtranslated(play: SelfPlay, refiner: Path, first: Iteration) -> dict[str, Path]:
     """Humpback (``improve.humpback``) on the actor's passing samples, one per task."""
     texts = humpback.passing_texts(first.answers)
-    _require(texts, "passing samples to write instructions for")
+    require(texts, "passing samples to write instructions for")
     stage = f"{play.name}-humpback-requests"
     conversations = humpback.curated(play.run, stage, play.config.model, texts)
     return {"humpback": _finetuned(play, "humpback", conversations)}
 
 
-ArmFunction = Callable[[SelfPlay, Path, Iteration], dict[str, Path]]
-
-ARMS: dict[Arm, ArmFunction] = {
+ARMS: dict[Arm, Callable[[SelfPlay, Path, Iteration], dict[str, Path]]] = {
     "independent": independent,
     "no-tree-search": no_tree_search,
     "no-iterating": no_iterating,
@@ -531,8 +462,8 @@ class Spar(Method):
         self.instructions = Instructions(config, config.sampling.max_tokens)
 
     def check(self) -> None:
-        """See ``Method.check``: the tasks and the model."""
-        self.instructions.check()
+        """See ``Method.check``: the tasks, the arms and the model."""
+        self.instructions.check(self.config.trained_arms)
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
@@ -565,8 +496,8 @@ class Spar(Method):
     def _one_seed(self, play: SelfPlay, refiner: Path, measured: Measured) -> Played:
         played = Played(play, refiner, list(play.iterate(refiner)))
         actors: dict[str, Path] = {}
-        for arm in self.config.arms:
-            actors |= ARMS[arm](play, refiner, played.iterations[0])
+        for name in self.config.arms:
+            actors |= ARMS[name](play, refiner, played.iterations[0])
         actors |= {f"spar-{i}": iteration.actor for i, iteration in enumerate(played.iterations, 1)}
         for arm, weights in actors.items():
             measured.add(arm, weights, seed=play.seed)
@@ -576,77 +507,59 @@ class Spar(Method):
     def _repairs(self, played: Played, measured: Measured) -> None:
         """How well refiners repair, what their search adds at inference, and figure 5."""
         config, play, last = self.config, played.play, played.iterations[-1]
-        suite, limit = measured.suites[0], config.inference_tasks
-        untrained = measured.answers[suite.name][BASE][0]
-        if limit:
+        if limit := config.inference_tasks:
             refiners: dict[str, Weights] = {"untrained": config.model, "bootstrapped": played.refiner}
             refiners |= {f"iteration {i}": it.refiner for i, it in enumerate(played.iterations, 1)}
-            failed, name = failures(suite, untrained, limit), f"{play.name}-repairs"
-            measure_refiners(play.refinement, name, refiners, failed, measured.scores, play.seed)
-        for each in self._searched(measured):
-            name = f"{play.name}-inference" + (f"-{each.name}" if each is not suite else "")
-            answers = measured.answers[each.name][self._last][-1]
-            ways = at_inference(play.refinement, name, last.refiner, each, answers, limit, config.search)
-            for way, values in ways.items():
-                measured.scores.add(way, values, metric=f"{each.passing}, {INFERENCE}", seed=play.seed)
-        if config.budget_tasks:
-            failed, name = failures(suite, untrained, config.budget_tasks), f"{play.name}-curve"
-            played.by_budget = by_budget(play.refinement, name, last.refiner, failed, config.search)
-
-    def _searched(self, measured: Measured) -> list[Suite]:
-        """The suites on which tree search is tried at inference."""
-        suites = measured.suites if self.config.inference_tasks else []
-        return [suite for suite in suites if self._last in measured.answers[suite.name]]
+            failed, name = repairs.untrained_failures(measured, limit), f"{play.name}-repairs"
+            repairs.measure_refiners(play.refinement, name, refiners, failed, measured.scores, play.seed)
+            name, how = f"{play.name}-inference", (limit, config.search)
+            repairs.measure_at_inference(
+                play.refinement, name, last.refiner, measured, self._last, *how, seed=play.seed
+            )
+        if limit := config.budget_tasks:
+            failed, name = repairs.untrained_failures(measured, limit), f"{play.name}-curve"
+            played.by_budget = repairs.by_budget(play.refinement, name, last.refiner, failed, config.search)
 
     def _comparisons(self, measured: Measured) -> list[Comparison]:
         """The paper's claims, each on every suite."""
         config, last = self.config, self._last
-        arms = list(measured.answers[measured.suites[0].name])
         pairs = [(BASE, last)]
         pairs += [(f"spar-{i}", f"spar-{i + 1}") for i in range(1, config.iterations)]
         pairs += [("independent", "refined"), (BASE, "independent")]
-        others = (arm for arm in arms if arm not in (BASE, "independent", "refined"))
-        pairs += [(arm, _counterpart(arm, last)) for arm in others if not arm.startswith("spar-")]
-        ways = ("greedy", "best of as many")
-        claims = [
-            Claim(way, "tree search", metric=f"{suite.passing}, {INFERENCE}")
-            for suite in self._searched(measured)
-            for way in ways
-        ]
+        trained = (arm for arm in self.config.trained_arms if arm not in (BASE, "independent", "refined"))
+        pairs += [(arm, _counterpart(arm, last)) for arm in trained if not arm.startswith("spar-")]
+        claims = repairs.inference_claims(measured, last) if config.inference_tasks else []
         if config.inference_tasks:
             refiner = f"iteration {config.iterations} refiner"
-            claims += [
-                Claim(f"{name} refiner", refiner, metric=MENDED) for name in ("untrained", "bootstrapped")
-            ]
+            earlier = ("untrained refiner", "bootstrapped refiner")
+            claims += [Claim(name, refiner, metric=repairs.MENDED) for name in earlier]
         return [*measured.comparisons(pairs, last), *measured.scores.compare(claims)]
 
     def _figures(self, measured: Measured, played: Sequence[Played]) -> list[Figure]:
-        first = played[0]
+        first, name = played[0], played[0].play.name
         start, numbers = first.iterations[0], range(1, len(first.iterations) + 1)
         stages = {"refiner0": "first refiner"}
         for i in numbers:
-            stages |= {
-                f"{first.play.name}-iter{i}-{role}": f"{role}, iteration {i}" for role in ("actor", "refiner")
-            }
-        drawn = measured.figures(self._last, [f"spar-{i}" for i in numbers])
+            stages |= {f"{name}-iter{i}-{role}": f"{role}, iteration {i}" for role in ("actor", "refiner")}
+        drawn = measured.figures(self._last, [f"spar-{i}" for i in numbers], beside=("independent",))
         drawn += losses(first.play.run, stages, LOSSES)
         if first.by_budget:
-            drawn.append(budget_curve([p.by_budget for p in played]))
+            drawn.append(repairs.budget_curve([p.by_budget for p in played]))
         kinds = {f"{p.play.name}, independent": p.independent for p in played}
         rounds = {f"{p.play.name}, iteration {i}": it for p in played for i, it in enumerate(p.iterations, 1)}
-        kinds |= {f"{name}, refined": iteration.pairs for name, iteration in rounds.items()}
+        kinds |= {f"{title}, refined": iteration.pairs for title, iteration in rounds.items()}
         drawn.append(similarity_table(kinds, "The paper: 0.90 for refined pairs, 0.85 for independent ones."))
         if self.config.judge == "self":
-            drawn.append(judge_table({name: iteration.answers for name, iteration in rounds.items()}))
+            answers = {title: iteration.answers for title, iteration in rounds.items()}
+            drawn.append(judging.judge_table(answers))
         if self.config.inference_tasks:
-            drawn.append(measured.scores.table("Failed answers mended by one repair", [MENDED, CLAIMED]))
+            columns = (repairs.MENDED, repairs.CLAIMED)
+            drawn.append(measured.scores.table("Failed answers mended by one repair", columns))
         tasks = [failure.task for failure in start.repaired.failed]
         drawn.append(search_trees("Refinement trees of the first iteration", tasks, start.repaired.results))
         pairs = {"Refined pairs": start.pairs, "Independent pairs": first.independent}
         return drawn + [pairs_to_read(title, of_kind) for title, of_kind in pairs.items() if of_kind]
 
-
-INFERENCE = "search at inference"
 
 LOSSES = (
     "First seed. Refiners: mean negative log-likelihood of a token; actors: DPO with its likelihood term, "
@@ -654,20 +567,8 @@ LOSSES = (
 )
 
 
-def _nothing_to_learn(answers: Answers, repaired: Repaired) -> BiddableError:
-    """Says why the first iteration came to nothing: a judge that passes all, a refiner that mends none."""
-    decided = sum(verdict.passed is not None for _, _, verdict in answers.flat())
-    bias, failed = judge_bias(answers), len(repaired.failed)
-    passed, right = (round(decided * bias[name]) for name in ("judged_passing", "checks_passing"))
-    solved = sum(result.solved for result in repaired.results)
-    return BiddableError(
-        f"no refined pairs were found: of {decided} answers the judge passes {passed} (the checks {right}), and "
-        f"{solved} of {failed} failures were mended; use more prompts, more samples or easier rule types"
-    )
-
-
 def _counterpart(arm: str, last: str) -> str:
-    """Which of SPaR's actors has learned from as many tasks as an arm's: those of one iteration, or of all."""
+    """Which of SPaR's actors has learned from as many tasks as an arm's: those of one iteration or all."""
     if arm == "no-iterating":
         return last
     iterations = arm.rpartition("-")[2]
@@ -681,30 +582,6 @@ def _finetuned(play: SelfPlay, arm: str, conversations: Sequence[Chat]) -> Path:
     return finetuned(play.run, f"{play.name}-{arm}", config.model, conversations, how)
 
 
-def _refinement(task: Task, node: RefinementNode) -> Chat:
-    assert node.parent is not None
-    chat = refine_chat(task, node.parent.response, node.parent.critique)
-    return (*chat, Message("assistant", node.refinement))
-
-
-def _judgement(task: Task, response: str, critique: str) -> Chat:
-    return (*judge_chat(task, response), Message("assistant", critique))
-
-
-def _first_of_each(chats: Iterable[Chat]) -> list[Chat]:
-    """The first chat for each judge prompt and kind (a refinement has four turns, a judgement two)."""
-    first: dict[tuple[str, int], Chat] = {}
-    for chat in chats:
-        first.setdefault((chat[0].content, len(chat)), chat)
-    return list(first.values())
-
-
-def _require(rows: Sequence[object], what: str) -> None:
-    """Stop with one clear line where an arm has nothing to train on."""
-    if not rows:
-        raise BiddableError(f"no {what} were found; use more prompts, more samples or easier rule types")
-
-
 def _of_seed(played: Played) -> dict[str, Any]:
     return {
         "independent_pairs": len(played.independent),
@@ -715,15 +592,9 @@ def _of_seed(played: Played) -> dict[str, Any]:
 
 
 def _of_iteration(iteration: Iteration) -> dict[str, Any]:
-    passed = [verdict.passed for _, _, verdict in iteration.answers.flat()]
     return {
-        "answers": len(passed),
-        "answers_passing": passed.count(True) / len(passed),
-        "answers_undecided": passed.count(None) / len(passed),
-        "judge": judge_bias(iteration.answers),
-        "negatives": len(iteration.repaired.failed),
-        "solved": sum(result.solved for result in iteration.repaired.results),
-        "expansions": sum(result.expansions for result in iteration.repaired.results),
+        **judging.counts(iteration.answers),
+        **repairs.counts(iteration.repaired),
         "pairs": len(iteration.pairs),
         "pair_similarity": pair_similarity(iteration.pairs),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -12,14 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from biddable.cli import main
-from biddable.errors import InputError
+from biddable.errors import BiddableError, FileError, InputError
 from biddable.methods import base
 from biddable.methods.base import configure
-from biddable.methods.improve.spar import Spar, SparConfig, arms
-from biddable.methods.improve.spar.checks import scored_models
+from biddable.methods.improve.spar import Spar, SparConfig
 from biddable.methods.improve.spar_controlled import SparControlled
 from biddable.runs.run import Run
-from biddable.types import Preference, user
 
 NO_COMMA = "punctuation:no_comma"
 
@@ -37,13 +34,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     Path("half.jsonl").write_text(prompt() + "{")
     Path("twice.jsonl").write_text(prompt() * 2)
     Path("rules.jsonl").write_text(prompt("keywords:magic"))
+    Path("mixed.jsonl").write_text(prompt() + prompt("keywords:magic", 2) + prompt(key=3))
+    Path("mine.jsonl").write_text("".join(prompt(key=key) for key in range(1, 6)))
+    Path("plain.jsonl").write_text('{"prompt": "Say something."}\n')
     Path("none.jsonl").write_text("")
     Path("empty").mkdir()
     return sorted(map(str, Path().rglob("*")))
 
 
-def refused(options: dict[str, Any]) -> InputError:
-    with pytest.raises(InputError) as caught:
+def refused(options: dict[str, Any]) -> BiddableError:
+    with pytest.raises((InputError, FileError)) as caught:
         base.run("spar", out="run", **options)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
@@ -53,38 +53,60 @@ def refused(options: dict[str, Any]) -> InputError:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"types": (NO_COMMA, "punctuation:no_coma")}, "types is 'punctuation:no_coma', expected one of "),
-        ({"held_out_types": ("startend:quote",)}, "held_out_types is 'startend:quote', expected one of "),
-        ({"held_out_types": ("x",), "test_held_out": 0}, "held_out_types is 'x', expected one of "),
         (
-            {"ifeval": "gone.jsonl"},
-            "ifeval is 'gone.jsonl', expected IFEval's input_data.jsonl (gone.jsonl: no",
-        ),
-        ({"ifeval": "empty"}, "ifeval is 'empty', expected IFEval's input_data.jsonl (empty: "),
-        ({"ifeval": "none.jsonl"}, "(none.jsonl: expected at least one line"),
-        ({"ifeval": "half.jsonl"}, "(half.jsonl:2: not JSON"),
-        ({"ifeval": "twice.jsonl"}, "(twice.jsonl:2: key: the same as in line 1)"),
-        ({"ifeval": "rules.jsonl"}, "instruction_id_list[0] is 'keywords:magic', expected "),
-        (
-            {"ifeval_arms": ("base", "spar-1", "spar1")},
-            "ifeval_arms is 'spar1', expected one of the models of this run: base, spar-1",
+            {"compose.types": (NO_COMMA, "punctuation:no_coma")},
+            "compose.types is 'punctuation:no_coma', expected one of ",
         ),
         (
-            {"ifeval_arms": ("humpback",), "arms": ("independent",), "iterations": 2},
-            "ifeval_arms is 'humpback', expected one of the models of this run: "
+            {"compose.held_out_types": ("startend:quote",)},
+            "compose.held_out_types is 'startend:quote', expected one of ",
+        ),
+        (
+            {"compose.held_out_types": ("x",), "test.held_out": 0},
+            "compose.held_out_types is 'x', expected one of ",
+        ),
+        (
+            {"compose": {"types": (NO_COMMA,), "held_out_types": (NO_COMMA,)}},
+            "fewer than all of the rule types",
+        ),
+        ({"test.ifeval": "gone.jsonl"}, "gone.jsonl: no"),
+        ({"test.ifeval": "empty"}, "empty: "),
+        ({"test.ifeval": "none.jsonl"}, "none.jsonl: "),
+        ({"test.ifeval": "half.jsonl"}, "half.jsonl:2: not JSON"),
+        ({"test.ifeval": "twice.jsonl"}, "twice.jsonl:2: key: the same as in line 1"),
+        ({"test.ifeval": "rules.jsonl"}, "instruction_id_list[0] is 'keywords:magic', expected "),
+        (
+            {"test.ifeval": "good.jsonl", "test.ifeval_arms": ("base", "spar-1", "spar1")},
+            "test.ifeval_arms is 'spar1', expected one of the models of this run: base, spar-1",
+        ),
+        (
+            {
+                "test": {"ifeval": "good.jsonl", "ifeval_arms": ("humpback",)},
+                "arms": ("independent",),
+                "iterations": 2,
+            },
+            "test.ifeval_arms is 'humpback', expected one of the models of this run: "
             "base, independent, refined, spar-1, spar-2",
         ),
-        ({"ifeval_arms": ("spar-4",), "iterations": 3}, "ifeval_arms is 'spar-4', expected one of "),
         (
-            {"ifeval": "good.jsonl", "ifeval_arms": ("spar-1",)},
-            "ifeval_arms is ('spar-1',), expected base and spar-1 among them",
+            {"test.ifeval": "good.jsonl", "test.ifeval_arms": ("spar-1",)},
+            "test.ifeval_arms is ('spar-1',), expected base and spar-1 among them",
         ),
         (
-            {"ifeval": "good.jsonl", "ifeval_arms": ("base", "spar-1"), "iterations": 2},
-            "ifeval_arms is ('base', 'spar-1'), expected base and spar-2 among them",
+            {"test.ifeval": "good.jsonl", "test.ifeval_arms": ("base", "spar-1"), "iterations": 2},
+            "test.ifeval_arms is ('base', 'spar-1'), expected base and spar-2 among them",
         ),
-        ({"ifeval": "good.jsonl", "ifeval_arms": ()}, "ifeval_arms is (), expected base and spar-1"),
-        ({"ifeval": "good.jsonl", "iterations": 4}, "expected base and spar-4 among them"),
+        ({"tasks": "gone.jsonl"}, "gone.jsonl: no"),
+        ({"tasks": "half.jsonl"}, "half.jsonl:2: not JSON"),
+        (
+            {"tasks": "plain.jsonl"},
+            "tasks is 'plain.jsonl (task line-1 has none)', expected tasks with their checks",
+        ),
+        (
+            {"tasks": "mixed.jsonl"},
+            "mixed.jsonl, task 2: instruction_id_list[0] is 'keywords:magic'",
+        ),
+        ({"tasks": "good.jsonl"}, "tasks is 'good.jsonl', expected at least two different prompts"),
     ],
     ids=str,
 )
@@ -100,7 +122,7 @@ def test_what_is_not_there_is_refused_before_anything_is_written(
     ("model", "expected"),
     [
         ("", "smollm2, gemma3-270m, a folder"),
-        ("smolm2", "smollm2, gemma3-270m, a folder"),
+        ("smolm2", "smollm2?"),
         ("./gone", "smollm2, gemma3-270m, a folder"),
         ("gone.gguf", "a GGUF file that is there"),
         ("empty", "a model that is there (empty: no model in it"),
@@ -137,12 +159,13 @@ def test_a_run_folder_is_a_model_that_is_there() -> None:
     [
         (),
         ("--preset", "smoke"),  # no held-out types
-        ("--preset", "full", "--ifeval", "good.jsonl"),
-        ("--preset", "full", "--iterations", "1"),  # its ifeval_arms name spar-3, and nothing is scored on
-        ("--preset", "gpu", "--ifeval", "good.jsonl"),
-        ("--ifeval", "good.jsonl", "--ifeval-arms", "base,spar-1"),
-        ("--ifeval", "good.jsonl", "--ifeval-arms", "base,self,self-rewarding-2,spar-2", "--iterations", "2",
-         "--arms", "self,self-rewarding"),
+        ("--preset", "full", "--test.ifeval", "good.jsonl"),
+        ("--preset", "full", "--iterations", "1"),  # names spar-3 for IFEval, which is not asked for
+        ("--preset", "gpu", "--test.ifeval", "good.jsonl"),
+        ("--test.ifeval", "good.jsonl", "--test.ifeval-arms", "base,spar-1"),
+        ("--test.ifeval", "good.jsonl", "--test.ifeval-arms", "base,self,self-rewarding-2,spar-2",
+         "--iterations", "2", "--arms", "self,self-rewarding"),
+        ("--tasks", "mine.jsonl"),
     ],
     ids=str,
 )  # fmt: skip
@@ -158,11 +181,20 @@ def test_what_is_there_reaches_the_run(options: tuple[str, ...], monkeypatch: py
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("spar", ("--types", "a,b"), "--types is 'a', expected one of "),
-        ("spar", ("--held-out-types", "a"), "--held-out-types is 'a', expected one of "),
-        ("spar", ("--ifeval", "gone.jsonl"), "--ifeval is 'gone.jsonl', expected "),
-        ("spar", ("--ifeval-arms", "bass"), "--ifeval-arms is 'bass', expected one of "),
-        ("spar", ("--ifeval", "good.jsonl", "--ifeval-arms", "base"), "expected base and spar-1 among them"),
+        ("spar", ("--compose.types", "a,b"), "--compose.types is 'a', expected one of "),
+        ("spar", ("--compose.held-out-types", "a"), "--compose.held-out-types is 'a', expected one of "),
+        ("spar", ("--test.ifeval", "gone.jsonl"), "gone.jsonl: no"),
+        (
+            "spar",
+            ("--test.ifeval", "good.jsonl", "--test.ifeval-arms", "bass"),
+            "--test.ifeval-arms is 'bass', expected one of ",
+        ),
+        (
+            "spar",
+            ("--test.ifeval", "good.jsonl", "--test.ifeval-arms", "base"),
+            "expected base and spar-1 among them",
+        ),
+        ("spar", ("--tasks", "good.jsonl"), "--tasks is 'good.jsonl', expected at least two"),
         ("spar", ("--model", "gone"), "--model is 'gone', expected "),
         ("spar-controlled", ("--model", "gone"), "--model is 'gone', expected "),
     ],
@@ -179,16 +211,14 @@ def test_the_command_line_says_so_in_one_line_and_leaves_no_folder(
     assert sorted(map(str, Path().rglob("*"))) == files
 
 
-@pytest.mark.parametrize("arm", arms.ARMS)
-def test_the_models_of_an_arm_are_those_that_it_trains(arm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = SparConfig(arms=(arm,), judge="self", iterations=2)
-    pair = Preference(user("p"), "chosen", "rejected")
-    for name in ("independent_pairs", "build_dpo_pairs", "best_against_worst"):
-        monkeypatch.setattr(arms, name, lambda *_: [pair])
-    answers = SimpleNamespace(tasks=[0], texts=[["t"]], assessed=[[SimpleNamespace(passed=True)]])
-    start = SimpleNamespace(refiner="r", first=SimpleNamespace(answers=answers, pairs=[pair], negatives=[0]))
-    play = MagicMock(config=config)
-    play.train_actor.return_value = play.finetune.return_value = Path("actor")
-    play.run.stage.return_value = [("request", 0.0)]
-    trained = arms.ARMS[arm](play, start)  # type: ignore[arg-type]
-    assert scored_models(config) == ["base", *trained, "spar-1", "spar-2"]
+def test_the_models_of_a_run_are_named_in_order() -> None:
+    assert SparConfig(arms=("independent", "self-rewarding", "self"), iterations=2).trained_arms == [
+        "base",
+        "independent",
+        "refined",
+        "self-rewarding-1",
+        "self-rewarding-2",
+        "self",
+        "spar-1",
+        "spar-2",
+    ]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import biddable
 from biddable.errors import InputError
 from biddable.methods.base import configure
-from biddable.methods.improve.spar_controlled import ControlledConfig, SparControlled
-from biddable.methods.improve.spar_controlled.exercise import split
-from biddable.methods.improve.spar_controlled.letters import LETTERS
-from biddable.methods.improve.spar_controlled.method import characters, stories
-from biddable.methods.improve.spar_controlled.narration import STORIES
+from biddable.methods.improve.spar_controlled import (
+    EXERCISES,
+    ControlledConfig,
+    SparControlled,
+    data,
+    split,
+    tasks,
+)
 from biddable.runs.run import Run
 from biddable.types import Task, user
 
-EXERCISES = (LETTERS, STORIES)
+LETTERS, STORIES = EXERCISES["characters"], EXERCISES["stories"]
 PARTS = ("train", "validation", "held-out")
 
 
@@ -46,14 +47,14 @@ def test_a_split_is_60_10_and_30_percent_of_everything_once():
 
 
 def test_no_letter_has_the_same_number_in_two_splits():
-    cells = [{(t.meta["letter"], t.meta["count"]) for t in LETTERS.tasks(part)} for part in PARTS]
+    cells = [{(t.meta["letter"], t.meta["count"]) for t in tasks("characters", part)} for part in PARTS]
     assert not cells[0] & cells[1] | cells[0] & cells[2] | cells[1] & cells[2]
     assert sum(map(len, cells)) == 26 * 8
 
 
 def test_no_given_sentence_stands_in_two_splits():
     for place in ("first", "last"):
-        given = [{t.meta[place] for t in STORIES.tasks(part)} for part in PARTS]
+        given = [{t.meta[place] for t in tasks("stories", part)} for part in PARTS]
         assert not given[0] & given[1] | given[0] & given[2] | given[1] & given[2]
 
 
@@ -70,7 +71,7 @@ def test_no_given_sentence_stands_in_two_splits():
     ],
 )
 def test_letters_are_measured(text, expected):
-    scores = LETTERS.measure(letters("a", 3), text)
+    scores = LETTERS.scores(letters("a", 3), text)
     assert tuple(scores.values()) == pytest.approx(expected)
     assert list(scores) == ["exact number", "miscounted by", "upper case"]
 
@@ -86,66 +87,69 @@ def test_letters_are_measured(text, expected):
     ],
 )
 def test_stories_are_measured(text, expected):
-    scores = STORIES.measure(story("It began.", "It ended."), text)
+    scores = STORIES.scores(story("It began.", "It ended."), text)
     assert tuple(scores.values()) == expected
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda each: each.name)
-def test_the_two_kinds_of_pairs_differ_in_the_nuisance_alone(exercise):
-    constraint = {"characters": "exact number", "stories": "both sentences"}[exercise.name]
-    for seed, task in enumerate(exercise.tasks("train")[::40]):
+@pytest.mark.parametrize(
+    ("name", "constraint"), [("characters", "exact number"), ("stories", "both sentences")]
+)
+def test_the_two_kinds_of_pairs_differ_in_the_nuisance_alone(name, constraint):
+    exercise = EXERCISES[name]
+    for seed, task in enumerate(tasks(name, "train")[::40]):
         refined = exercise.pair(task, "refined", rng(seed))
         interfering = exercise.pair(task, "interfering", rng(seed))
         assert refined.rejected == interfering.rejected
-        assert exercise.measure(task, refined.rejected)[constraint] == 0
+        assert exercise.scores(task, refined.rejected)[constraint] == 0
         for pair in (refined, interfering):
-            assert exercise.measure(task, pair.chosen)[constraint] == 1
+            assert exercise.scores(task, pair.chosen)[constraint] == 1
         assert refined.chosen != interfering.chosen
-        assert exercise.measure(task, exercise.demonstrate(task, rng(seed)))[constraint] == 1
+        assert exercise.scores(task, exercise.answer(task, rng(seed)))[constraint] == 1
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_no_instruction_is_learned_from_twice_or_asked_again(name, tmp_path):
+    with Run.open(tmp_path / "run", "spar-controlled", {}, 0) as run:
+        chats, pairs, cases = data(run, ControlledConfig(), name, 0)
+        assert data(run, ControlledConfig(), name, 1)[2] == cases, "the same cases for all seeds"
+    learned = [chat[0].content for chat in chats]
+    preferred = [[pair.prompt[0].content for pair in of_kind] for of_kind in pairs.values()]
+    assert preferred[0] == preferred[1]
+    asked = [*learned, *preferred[0], *(task.prompt[0].content for task in cases)]
+    assert len({*asked}) == len(asked) == sum(EXERCISES[name].sizes)
+    rejected = [[pair.rejected for pair in of_kind] for of_kind in pairs.values()]
+    assert rejected[0] == rejected[1]
 
 
 def test_refined_letters_keep_their_case_and_interfering_ones_change_it():
-    for seed, task in enumerate(LETTERS.tasks("train")[::7]):
+    for seed, task in enumerate(tasks("characters", "train")[::7]):
         cases = {
-            kind: LETTERS.measure(task, LETTERS.pair(task, kind, rng(seed)).chosen)["upper case"]
+            kind: LETTERS.scores(task, LETTERS.pair(task, kind, rng(seed)).chosen)["upper case"]
             for kind in ("refined", "interfering")
         }
         assert cases == {"refined": 0, "interfering": 1}
 
 
-@pytest.mark.parametrize("field", ["demonstrations", "pairs", "cases"])
-def test_a_size_of_none_is_refused(field):
-    with pytest.raises(InputError, match=f"{field} is 0, expected an integer of at least 1"):
-        replace(ControlledConfig().settings("characters"), **{field: 0})
-
-
-def test_more_cases_than_there_are_instructions_are_refused(tmp_path):
-    too_many = replace(ControlledConfig().settings("characters"), cases=10_000)
+def test_more_instructions_than_there_are_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(LETTERS, "sizes", (1, 10_000, 1))
     with (
         Run.open(tmp_path / "run", "spar-controlled", {}, 0) as run,
-        pytest.raises(InputError, match="held-out instructions is 10000, expected at most"),
+        pytest.raises(InputError, match="train instructions is 10001, expected at most"),
     ):
-        characters(run, "smollm2", too_many, [0])
-
-
-def test_no_seed_is_refused(tmp_path):
-    with (
-        Run.open(tmp_path / "run", "spar-controlled", {}, 0) as run,
-        pytest.raises(InputError, match="seeds is"),
-    ):
-        stories(run, "smollm2", ControlledConfig().settings("stories"), [])
+        data(run, ControlledConfig(), "characters", 0)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 0}, "size is 0, expected greater than 0"),
-        ({"size": 1.5}, "size is 1.5, expected less than or equal to 1"),
+        ({"size": 0}, "size is 0, expected a number above 0"),
+        ({"size": 1.5}, "size is 1.5, expected a number of at most 1"),
         ({"seeds": 0}, "seeds is 0"),
         ({"experiments": ()}, "experiments is ()"),
         ({"experiments": ("figures",)}, "experiments is 'figures', expected 'characters' or 'stories'"),
         ({"split": "test"}, "split is 'test', expected 'train', 'validation' or 'held-out'"),
-        ({"alpha": -1}, "alpha is -1"),
+        ({"dpo.rpo_alpha": -1}, "dpo.rpo_alpha is -1"),
+        ({"sft": {"lr": 0}}, "sft.lr is 0"),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it(options, message):
@@ -157,8 +161,7 @@ def test_a_bad_setting_is_one_line_that_names_it(options, message):
 
 @pytest.mark.parametrize("preset", ["default", *SparControlled.presets])
 def test_every_preset_is_sound(preset):
-    config = configure(SparControlled, preset)
-    assert all(config.settings(name).pairs >= 1 for name in config.experiments)
+    configure(SparControlled, preset)
 
 
 def test_a_run_on_real_weights_is_read_back(smollm2, tmp_path):
@@ -176,7 +179,8 @@ def test_a_run_on_real_weights_is_read_back(smollm2, tmp_path):
         ("untrained", "interfering"),
     }
     assert all(c.n == 2 for c in first.comparisons)
-    measured = first.metrics["stories"]
-    assert set(measured["means"]) == {"untrained", "interfering", "refined"}
-    assert measured["pair similarity"]["refined"] > measured["pair similarity"]["interfering"]
+    scores = first.metrics["scores"]["stories: both sentences"]
+    assert set(scores) == {"untrained", "interfering", "refined"}
+    similarity = first.metrics["pair_similarity"]["stories"]
+    assert similarity["refined"] > similarity["interfering"]
     assert first.model_copy(update={"timing": {}}) == again.model_copy(update={"timing": {}})

@@ -5,26 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from biddable.experiments.instructions import Scored
+from biddable.experiments.judging import critique_of, judge_bias, rules_as_judge
+from biddable.experiments.pairs import best_against_worst, independent_pairs, pair_similarity
+from biddable.experiments.repairs import Failure, Repaired, choose_failures, refined_pairs
+from biddable.experiments.stages import Answers
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.lm_judge import judge_chat, parse_judgement, refine_chat, verdict_of_votes
-from biddable.methods.improve.spar.data import (
-    Caps,
-    Negative,
-    best_against_worst,
-    build_dpo_pairs,
-    build_refiner_data,
-    collect_negatives,
-    critique_of,
-    independent_pairs,
-    pair_similarity,
-)
-from biddable.methods.improve.spar.evaluate import Scored, judge_bias
-from biddable.methods.improve.spar.selfplay import Answers, rule_value
+from biddable.methods.improve.spar import refiner_data
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.types import Check, CheckResult, Preference, Response, Task, Verdict, user
+from biddable.types import Chat, Check, CheckResult, Preference, Response, Task, Verdict, user
 
 TASKS = [Task(f"t{i}", user(f"Do thing {i}.")) for i in range(3)]
 PASS, FAIL, TIE = Verdict(1.0, True, "good"), Verdict(0.25, False, "bad"), Verdict(0.5, None)
+NO_ANSWERS = Answers([], [], [])
 
 
 def rng() -> np.random.Generator:
@@ -39,31 +33,39 @@ def tree(root: str, *chain: tuple[str, float], solved: bool) -> SearchResult:
     return SearchResult(at, start, len(chain), solved)
 
 
+def lessons_of(result: SearchResult) -> list[Chat]:
+    """What the refiner learns from one tree, if it is to judge as well."""
+    repaired = Repaired([Failure(TASKS[0], "original", "bad")], [result])
+    return refiner_data(repaired, NO_ANSWERS, rng(), judgements=True)
+
+
 def test_one_negative_for_each_task_that_failed_at_all() -> None:
     samples = [["a0", "a1", "a2"], ["b0", "b1", "b2"], ["c0", "  ", "c2"]]
     notes = [[PASS, FAIL, FAIL], [PASS, PASS, TIE], [TIE, FAIL, PASS]]
-    found = collect_negatives(TASKS, samples, notes, rng())
+    found = choose_failures(Answers(TASKS, samples, notes), rng())
     assert [n.task.id for n in found] == ["t0"], "t1 never failed; t2 failed only with a blank answer"
     assert found[0].response in {"a1", "a2"}
-    draws = [collect_negatives(TASKS, samples, notes, np.random.default_rng(i)) for i in range(20)]
+    draws = [choose_failures(Answers(TASKS, samples, notes), np.random.default_rng(i)) for i in range(20)]
     assert {drawn[0].response for drawn in draws} == {"a1", "a2"}, "the negative is drawn, not the first"
 
 
 def test_the_chosen_side_meets_the_original_not_its_parent() -> None:
-    negatives = [Negative(task, "original", "bad") for task in TASKS]
+    failed = [Failure(task, "original", "bad") for task in TASKS]
     results = [
         tree("original", ("halfway", 0.4), ("done", 1.0), solved=True),
         tree("original", ("nearly", 0.5), solved=False),
         tree("original", ("original", 1.0), solved=True),
     ]
-    pairs = build_dpo_pairs(negatives, results)
+    pairs = refined_pairs(Repaired(failed, results))
     assert [(p.chosen, p.rejected, p.meta) for p in pairs] == [("done", "original", {"task": "t0"})]
     assert pairs[0].prompt == TASKS[0].prompt
 
 
 def test_the_refiner_learns_from_the_parent_of_the_winner() -> None:
     result = tree("original", ("halfway", 0.4), ("done", 1.0), solved=True)
-    chats = build_refiner_data([Negative(TASKS[0], "original", "bad")], [result], [], Caps(), rng())
+    chats = refiner_data(
+        Repaired([Failure(TASKS[0], "original", "bad")], [result]), NO_ANSWERS, rng(), judgements=True
+    )
     refinement, judgement = chats
     assert refinement[:-1] == refine_chat(TASKS[0], "halfway", "critique of halfway")
     assert refinement[-1].content == "because\n[[start]]done[[end]]"
@@ -73,7 +75,9 @@ def test_the_refiner_learns_from_the_parent_of_the_winner() -> None:
 
 def test_unanimous_and_exactly_split_nodes_teach_nothing() -> None:
     result = tree("original", ("a", 0.0), ("b", 0.5), ("c", 1.0), solved=True)
-    chats = build_refiner_data([Negative(TASKS[0], "original", "bad")], [result], [], Caps(), rng())
+    chats = refiner_data(
+        Repaired([Failure(TASKS[0], "original", "bad")], [result]), NO_ANSWERS, rng(), judgements=True
+    )
     assert [len(chat) for chat in chats] == [4]
 
 
@@ -81,48 +85,50 @@ def test_disputed_answers_once_each_and_capped() -> None:
     def voted(*votes: str) -> Verdict:
         return verdict_of_votes([f"critique {i}\nFinal Judgement: {vote}" for i, vote in enumerate(votes)])
 
-    answers = [
+    rows = [
         (TASKS[0], "x", voted("No", "Yes", "Yes")),
         (TASKS[0], "x", voted("No", "Yes", "Yes")),  # the same judge prompt again
         (TASKS[1], "y", voted("No", "No", "Yes")),
         (TASKS[1], "z", voted("Yes", "Yes", "Yes")),  # unanimous
         (TASKS[2], "w", voted("Yes", "Yes", "?")),  # unanimous among those that could be read
+        (TASKS[2], "v", voted("Yes", "Yes", "No")),
     ]
-    chats = build_refiner_data([], [], answers, Caps(), rng())
+    answers = Answers([t for t, _, _ in rows], [[text] for _, text, _ in rows], [[v] for _, _, v in rows])
+    chats = refiner_data(Repaired([], []), answers, rng(), judgements=True)
     assert [(chat[0], chat[-1].content) for chat in chats] == [
         (judge_chat(TASKS[1], "y")[0], "critique 0\nFinal Judgement: No"),
         (judge_chat(TASKS[0], "x")[0], "critique 1\nFinal Judgement: Yes"),
+        (judge_chat(TASKS[2], "v")[0], "critique 0\nFinal Judgement: Yes"),
     ]
-    assert len(build_refiner_data([], [], answers, Caps(answers_positive=0), rng())) == 1
-
-
-def test_caps_scale_with_the_prompts() -> None:
-    assert Caps().scaled(1000) == Caps(400, 150, 100, 50, 250)
-    assert Caps().scaled(1).answers_negative == 1
+    capped = refiner_data(Repaired([], []), answers, rng(), judgements=True, scale=1 / 2500)
+    assert [chat[0] for chat in capped] == [chat[0] for chat in chats[:2]], "one of each kind at least"
+    assert refiner_data(Repaired([], []), answers, rng(), judgements=False) == [], "rules have no disputes"
 
 
 def test_independent_pairs_need_both_kinds() -> None:
     samples = [["a0", "a1"], ["b0", "b1"], ["c0", "c1"]]
     notes = [[PASS, FAIL], [FAIL, FAIL], [TIE, PASS]]
-    pairs = independent_pairs(TASKS, samples, notes, rng())
+    pairs = independent_pairs(Answers(TASKS, samples, notes), rng())
     assert [(p.chosen, p.rejected) for p in pairs] == [("a0", "a1")]
-    assert independent_pairs(TASKS[:1], [["No.", "No."]], [[FAIL, PASS]], rng()) == [], (
+    assert independent_pairs(Answers(TASKS[:1], [["No.", "No."]], [[FAIL, PASS]]), rng()) == [], (
         "the same text teaches nothing"
     )
 
 
 def test_best_against_worst_goes_by_score() -> None:
     notes = [[Verdict(0.1, False), Verdict(0.4, False)], [FAIL, FAIL], [FAIL, PASS]]
-    pairs = best_against_worst(TASKS, [["a0", "a1"], ["b0", "b1"], ["c0", "c1"]], notes)
+    pairs = best_against_worst(Answers(TASKS, [["a0", "a1"], ["b0", "b1"], ["c0", "c1"]], notes))
     assert [(p.chosen, p.rejected) for p in pairs] == [("a1", "a0"), ("c1", "c0")]
-    assert best_against_worst(TASKS[2:], [["No.", "No."]], [[FAIL, PASS]]) == [], (
+    assert best_against_worst(Answers(TASKS[2:], [["No.", "No."]], [[FAIL, PASS]])) == [], (
         "the same text teaches nothing"
     )
 
 
 def test_similarity_of_a_pair() -> None:
     pairs = [Preference(user("x"), "abcd", "abcd"), Preference(user("x"), "abcd", "abef")]
-    assert pair_similarity(pairs) == [1.0, 0.5]  # 2 * 2 shared of 8 characters
+    assert pair_similarity(pairs[:1]) == 1
+    assert pair_similarity(pairs) == 0.75  # the second: 2 * 2 shared of 8 characters
+    assert pair_similarity([]) is None
 
 
 def test_a_rule_judges_verdict_reads_as_a_judgement() -> None:
@@ -135,9 +141,11 @@ def test_a_rule_judges_verdict_reads_as_a_judgement() -> None:
 
 
 def test_what_rules_fail_is_never_above_the_threshold() -> None:
-    assert rule_value(Verdict(1.0, True)) == 1
-    assert rule_value(Verdict(0.75, False)) == 0.375
-    assert rule_value(Verdict(0.0, False)) == 0
+    task = Task("t", user("How was it? No commas."), checks=(Check("punctuation:no_comma"),))
+    texts = ["We had a fine day out.", "We had a fine, long day out.", "Fine!", ","]
+    verdicts = rules_as_judge([task] * 4, [Response(text) for text in texts])
+    assert [(v.score, v.passed) for v in verdicts] == [(1, True), (0.25, False), (0.25, False), (0, False)]
+    assert parse_judgement(verdicts[0].critique) is True
 
 
 def test_the_bias_of_a_judge_is_counted_against_the_rules():

@@ -115,30 +115,32 @@ def outcome(folder: Path) -> dict[str, object]:
 
 
 def test_another_setting_is_refused_in_the_same_folder(folder) -> None:
-    done = subprocess.run([*SMOKE, str(folder), "--beta", "0.2"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*SMOKE, str(folder), "--actor.beta", "0.2"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
-    assert "beta was 0.1, is now 0.2" in done.stderr
+    assert "actor.beta was 0.1, is now 0.2" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"branch": 0}, "branch is 0, expected an integer of at least 1"),
-        ({"keep": 4}, "keep is 4, expected at most branch, which is 3"),
-        ({"max_depth": 0}, "max_depth is 0"),
-        ({"budget": 0}, "budget is 0"),
-        ({"gate": 1.0}, "gate is 1.0, expected a number below 1"),
-        ({"gate": -0.1}, "gate is -0.1"),
-        ({"beta": 0}, "beta is 0"),
-        ({"alpha": -1}, "alpha is -1"),
+        ({"search.branching": 0}, "search.branching is 0, expected an integer of at least 1"),
+        ({"search.beam_width": 4}, "search.beam_width is 4, expected at most branching, which is 3"),
+        ({"search": {"max_depth": 0}}, "search.max_depth is 0"),
+        ({"search.budget": 0}, "search.budget is 0"),
+        ({"actor.beta": 0}, "actor.beta is 0"),
+        ({"actor.rpo_alpha": -1}, "actor.rpo_alpha is -1"),
+        ({"bootstrap.sft.lr": 0}, "bootstrap.sft.lr is 0"),
+        ({"compose.rules": 4}, "compose.rules is 4"),
         ({"prompts": 0}, "prompts is 0"),
         ({"samples": 1}, "samples is 1"),
         ({"judge": "self", "votes": 4}, "votes is 4, expected an odd number"),
         ({"arms": ("self", "self")}, "arms is ('self', 'self'), expected each arm once"),
         ({"arms": ("meta-rewarding",)}, "arms is 'meta-rewarding', expected judge=self"),
-        ({"search": "best-first"}, "search is 'best-first', expected 'bfs' or 'dfs'"),
-        ({"brunch": 3}, "brunch is 3, expected one of the settings branch"),
+        ({"search.strategy": "best"}, "search.strategy is 'best', expected 'bfs' or 'dfs'"),
+        ({"brunching": 3}, "brunching is 3, expected one of the settings search.branching"),
         ({"model": 7}, "model is 7, expected a text"),
     ],
 )

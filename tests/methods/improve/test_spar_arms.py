@@ -7,88 +7,36 @@ the results say. Nothing is trained; a model's "weights" are a folder with the n
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from biddable.errors import BiddableError
-from biddable.judges.lm_judge import END, JUDGEMENT, START, judge_chat
+from biddable.experiments.repairs import CLAIMED, MENDED
+from biddable.judges.lm_judge import JUDGEMENT, START, judge_chat
 from biddable.methods.base import run
-from biddable.methods.improve.spar import selfplay
-from biddable.methods.improve.spar.selfplay import SelfPlay
-from biddable.models.base import GREEDY, Sampling, TokenScores
 from biddable.runs.figures import load_figures
 from biddable.runs.results import Results
-from biddable.types import Chat, Message, Response, Task, user
+from biddable.types import Message, Task, user
+from tests.methods.improve.scripted import COMPOSED, Scripted, script, text
 
 ARMS = ("independent", "no-tree-search", "no-iterating", "self-rewarding", "self", "humpback")
 SETTINGS = {
-    "types": ("change_case:english_lowercase", "punctuation:no_comma"),
-    "held_out_types": (),
+    **COMPOSED,
     "iterations": 2,
     "seeds": 2,
     "prompts": 12,
-    "bootstrap": 6,
-    "test_tasks": 10,
-    "test_held_out": 0,
-    "inference_search": 6,
-    "curve": 4,
+    "bootstrap.tasks": 6,
+    "inference_tasks": 6,
+    "budget_tasks": 4,
 }
-WORDS = "the boats leave this small harbour one by one while gulls circle above old men mend nets".split()  # noqa: SIM905
-
-
-class Scripted:
-    """Answers, judges and repairs by its seed alone: about half of what it says is right."""
-
-    def generate(
-        self,
-        chats: Sequence[Chat],
-        *,
-        n: int = 1,
-        sampling: Sampling = GREEDY,
-        seeds: Sequence[int] | None = None,
-    ) -> list[list[Response]]:
-        given = seeds if seeds is not None else [len(chat[-1].content) for chat in chats]
-        return [
-            [Response(self.say(chat, seed * 31 + 7 * sample)) for sample in range(n)]
-            for chat, seed in zip(chats, given, strict=True)
-        ]
-
-    def say(self, chat: Chat, seed: int) -> str:
-        if len(chat) == 3:
-            return f"It missed something.\n{START}\n{text(seed)}\n{END}"
-        if JUDGEMENT in chat[-1].content:
-            return f"I looked at it.\n{JUDGEMENT}: {'Yes' if seed % 23 % 3 else 'No'}"
-        return text(seed)
-
-    def score(self, prompts: Sequence[Chat], texts: Sequence[str]) -> list[TokenScores]:
-        return [TokenScores((1, 2), (-0.1 * len(text), -0.5)) for text in texts]
-
-
-def text(seed: int) -> str:
-    """An answer of its own: in lower case and without commas, or neither."""
-    turned = WORDS[seed % 7 :] + WORDS[: seed % 7]
-    return " ".join(turned) + "." if seed % 2 else " ".join(turned).title() + ", again."
+SEARCHED = "held-out tasks: all rules followed in a proper answer, search at inference"
 
 
 @pytest.fixture
-def trained(monkeypatch) -> dict[str, int]:
-    """How much each training was given, by its name; nothing is loaded."""
-    amounts: dict[str, int] = {}
-
-    def note(self: SelfPlay, name: str, start: object, data: Sequence[object], **how: object) -> Path:
-        amounts[name] = len(data)
-
-        def fill(folder: Path) -> None:
-            (folder / "weights").write_text(name)
-
-        return self.run.stage_folder(name, fill)
-
-    monkeypatch.setattr(selfplay, "load_model", lambda weights: Scripted())
-    monkeypatch.setattr(SelfPlay, "train_actor", note)
-    monkeypatch.setattr(SelfPlay, "finetune", note)
-    return amounts
+def trained(monkeypatch) -> dict[str, list]:
+    """What each training was given, by its name."""
+    return script(monkeypatch)
 
 
 def outcome(folder: Path, **options: object) -> Results:
@@ -104,18 +52,20 @@ def test_all_arms_where_rules_judge(trained, tmp_path) -> None:
     assert {("self", "spar-1"), ("humpback", "spar-1")} <= compared
     assert {("greedy", "tree search"), ("best of as many", "tree search")} <= compared
     for seed in ("seed5", "seed6"):
-        assert trained[f"{seed}-independent"] == trained[f"{seed}-refined"], "at equal count"
-        assert trained[f"{seed}-no-tree-search"] <= trained[f"{seed}-iter1-actor"]
-        assert trained[f"{seed}-no-iterating"] > trained[f"{seed}-iter1-actor"]
-        assert trained[f"{seed}-self"] == trained[f"{seed}-iter1-actor"]
+        amounts = {name.removeprefix(f"{seed}-"): len(rows) for name, rows in trained.items()}
+        assert amounts["independent"] == amounts["refined"], "at equal count"
+        assert amounts["no-tree-search"] <= amounts["iter1-actor"]
+        assert amounts["no-iterating"] > amounts["iter1-actor"]
+        assert amounts["self"] == amounts["iter1-actor"]
         of_seed = results.metrics["seeds"][seed]
-        assert of_seed["repaired_once"] == of_seed["repaired_once_says_its_judge"], "the judge is the checks"
-        assert set(of_seed["inference"]["composed"]) == {"greedy", "tree search", "best of as many"}
-        assert of_seed["inference"]["composed"]["tree search"] >= of_seed["inference"]["composed"]["greedy"]
-        for shares in of_seed["curve"].values():
+        for shares in of_seed["by_budget"].values():
             assert shares == sorted(shares), "more generations mend no fewer"
-        assert of_seed["independent_pairs"] >= trained[f"{seed}-independent"]
+        assert of_seed["independent_pairs"] >= amounts["independent"]
         assert 0 < of_seed["independent_pair_similarity"] < 1
+    scores = results.metrics["scores"]
+    assert scores[MENDED] == scores[CLAIMED], "the judge is the checks"
+    assert set(scores[SEARCHED]) == {"greedy", "tree search", "best of as many"}
+    assert scores[SEARCHED]["tree search"]["mean"] >= scores[SEARCHED]["greedy"]["mean"]
 
 
 def test_a_model_that_judges_itself_is_held_against_the_checks(trained, tmp_path) -> None:
@@ -123,11 +73,11 @@ def test_a_model_that_judges_itself_is_held_against_the_checks(trained, tmp_path
     results = outcome(tmp_path / "run", judge="self", votes=3, arms=arms, seeds=1)
     compared = {(c.baseline_name, c.method_name) for c in results.comparisons}
     assert {("meta-rewarding-1", "spar-1"), ("meta-rewarding-2", "spar-2")} <= compared
-    assert trained["seed5-meta-rewarding1-judge"] > 0, "disputed judgements, or nothing was tested"
+    assert trained["seed5-meta-rewarding1-judge"], "disputed judgements, or nothing was tested"
     of_seed = results.metrics["seeds"]["seed5"]
     bias = of_seed["iterations"][0]["judge"]
     assert bias["judged_passing"] != bias["checks_passing"]
-    assert of_seed["repaired_once"] != of_seed["repaired_once_says_its_judge"]
+    assert results.metrics["scores"][MENDED] != results.metrics["scores"][CLAIMED]
     titles = {figure.title for figure in load_figures(tmp_path / "run" / "figures.json")}
     assert {"The model as its own judge, beside the checks", "Failed answers mended by one repair"} <= titles
 
@@ -150,8 +100,8 @@ def test_ifeval_is_scored_as_published(trained, tmp_path) -> None:
         for i, (prompt, ids) in enumerate(zip(prompts, (*rules, rules[0] + rules[1]), strict=True))
     ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    ifeval = {"ifeval": file, "ifeval_arms": ("base", "spar-2")}
-    results = outcome(tmp_path / "run", **ifeval, seeds=1, curve=0)
+    ifeval = {"test.ifeval": file, "test.ifeval_arms": ("base", "spar-2")}
+    results = outcome(tmp_path / "run", **ifeval, seeds=1, budget_tasks=0)
     found = results.metrics["accuracy"]["ifeval"]
     assert set(found) == {"base", "spar-2"}
     for name in found:
@@ -161,7 +111,7 @@ def test_ifeval_is_scored_as_published(trained, tmp_path) -> None:
     assert [row[-1] for row in table.rows] == [f"{100 * found[name]['average']:.1f} %" for name in found]
     [compared] = [c for c in results.comparisons if c.metric == "IFEval: mean of the four accuracies"]
     assert compared.difference == pytest.approx(found["spar-2"]["average"] - found["base"]["average"])
-    assert set(results.metrics["seeds"]["seed5"]["inference"]) == {"composed", "ifeval"}
+    assert {SEARCHED, "IFEval: all rules followed, search at inference"} <= set(results.metrics["scores"])
 
 
 def test_the_script_plays_all_roles() -> None:
