@@ -10,17 +10,20 @@ from biddable.errors import InputError, ModelError
 from biddable.judges.base import require_equal_lengths
 from biddable.types import Message, Response, Task, Verdict
 
+ROW = 64
+"""Tokens of a row, as ``batch_size`` counts them."""
+
 
 class RewardJudge:
     """Scores each response by the reward of a transformers sequence classifier with one output.
 
-    Rewards have a scale of their own; higher is better. Rows are batched by length, so that little of a
-    batch is padding.
+    Rewards have a scale of their own; higher is better. What rows open with, such as the prompt of several
+    responses, is computed once. Where an architecture cannot be computed so, rows are batched by length.
 
     Args:
         folder: a model saved by ``save_pretrained`` as safetensors, with its tokenizer.
         threshold: a response passes whose reward is at least this; None decides nothing.
-        batch_size: rows scored at once.
+        batch_size: rows (of some ``ROW`` tokens) scored at once.
         device: a torch device; the first GPU, else the CPU, when None.
 
     Raises:
@@ -38,6 +41,7 @@ class RewardJudge:
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+        from biddable.models.classifier import PackedClassifier, packed_classifier
         from biddable.models.folders import read_module, reading
 
         if threshold is not None and not isfinite(threshold):
@@ -58,6 +62,10 @@ class RewardJudge:
         model.config.pad_token_id = self.tokenizer.pad_token_id
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model, self.threshold, self.batch_size = model.to(device).eval(), threshold, batch_size
+        try:
+            self._packed: PackedClassifier | None = packed_classifier(self.model)
+        except ModelError:
+            self._packed = None
 
     def __call__(
         self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
@@ -85,6 +93,10 @@ class RewardJudge:
     def _rewards(self, rows: Sequence[list[int]]) -> list[float]:
         import torch
 
+        from biddable.models.classifier import sequence_scores
+
+        if self._packed:
+            return sequence_scores(self._packed, rows, self.batch_size * ROW)
         shortest_first = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         rewards: dict[int, float] = {}
         with torch.inference_mode():

@@ -108,7 +108,7 @@ def train_grpo(
             nonlocal sample
             if step % config.updates == 0:
                 chosen = [asked[index] for index in order[step // config.updates]]
-                sample = _sample(learner, chosen, judge, config, step, reference)
+                sample = sampled_batch(learner, chosen, judge, config, step, reference)
             return sample
 
         report = fit(
@@ -178,7 +178,7 @@ def _encoded(encoder: Encoder, tasks: Sequence[Task], config: GrpoConfig) -> lis
     return asked
 
 
-def _sample(
+def sampled_batch(
     learner: Learner,
     asked: Sequence[Asked],
     judge: Judge,

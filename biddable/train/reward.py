@@ -77,7 +77,7 @@ def train_reward(
     for index, pair in enumerate(preferences):
         require_pair(f"preferences[{index}]", pair)
     format = ChatFormat.of(model.module, model.tokenizer)
-    examples = _encode(preferences, format, context_of(model.module.config), config)
+    examples = encode_pairs(preferences, format, context_of(model.module.config), config)
     language_model(model.module, bf16=False)  # or its body would be refused only after the head is off
     model.module = reward_module(model.module, model.tokenizer, seed=config.seed)
     steps = example_steps(config.batch_size, config.epochs, len(examples))
@@ -132,7 +132,7 @@ def reward_module(module: Any, tokenizer: Any, *, seed: int) -> Any:
     return classifier.eval()
 
 
-def _encode(
+def encode_pairs(
     preferences: Sequence[Preference], format: ChatFormat, context: int, config: RewardConfig
 ) -> list[Example]:
     """Both sides of each pair as token ids, split after what they have in common."""

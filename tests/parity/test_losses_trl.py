@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from torch.nn.utils.rnn import pad_sequence
+from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, RewardTrainer, SFTConfig, SFTTrainer
+from trl import RewardConfig as TrlRewardConfig
 
+from biddable.models.base import Sampling
+from biddable.models.chat import ChatFormat
+from biddable.models.classifier import packed_classifier
 from biddable.models.local import LocalModel
 from biddable.models.packed import PackedLM, span_logprobs
 from biddable.train.config import TrainConfig
 from biddable.train.dpo import DpoConfig, dpo_objective, train_dpo
 from biddable.train.examples import Encoder, Example
+from biddable.train.grpo import GrpoConfig, grpo_objective
 from biddable.train.learner import Batch, Learner, Objective
+from biddable.train.losses import group_advantages
+from biddable.train.reward import RewardConfig, encode_pairs, reward_module, reward_objective
 from biddable.train.sft import SftConfig, sft_objective, train_sft
 from biddable.types import Chat, Message, Preference, user
 from tests.train.tiny import MODULES, llama, local, word_tokenizer
@@ -64,6 +73,125 @@ def test_sft(policy: Any, turns: Any, tmp_path) -> None:
     expected = trl_gradients(trl_sft(policy, CHATS, tmp_path, turns=turns))
     loss, gradients = our_sft(policy, SftConfig(turns=turns, precision="fp32"))
     assert_same(loss, gradients, expected)
+
+
+@pytest.mark.parametrize("center", [0.0, 0.01])
+def test_reward(policy: Any, center: float, tmp_path) -> None:
+    tokenizer = word_tokenizer()
+    classifier = reward_module(policy, tokenizer, seed=0)
+    with torch.no_grad():
+        classifier.score.weight.mul_(20)  # far from 0, as after some training
+    rows = [
+        {
+            side: turns_of((*pair.prompt, Message("assistant", text)))
+            for side, text in (("chosen", pair.chosen), ("rejected", pair.rejected))
+        }
+        for pair in PAIRS
+    ]
+    trainer = RewardTrainer(
+        model=copy.deepcopy(classifier),
+        args=trl_config(TrlRewardConfig, tmp_path, len(rows), center_rewards_coefficient=center or None),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    expected = trl_gradients(trainer)
+    config = RewardConfig(center=center)
+    batch = Batch(encode_pairs(PAIRS, ChatFormat.of(policy, tokenizer), 64, config))
+    how = {"network": packed_classifier, "task": "SEQ_CLS"}
+    objective = lambda scores: reward_objective(scores, center)  # noqa: E731
+    assert_same(*our_gradients(classifier, batch, objective, **how), expected)
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "normalize"), [("grpo", "sequence"), ("dapo", "token"), ("dr_grpo", "length")]
+)
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({}, {}),
+        ({"epsilon_high": 0.28}, {"epsilon_high": 0.28}),
+        ({"beta": 0.04}, {"beta": 0.04}),
+        ({"ratio": "sequence", "beta": 0.1}, {"importance_sampling_level": "sequence", "beta": 0.1}),
+    ],
+    ids=["plain", "clip-higher", "kl", "sequence"],
+)
+def test_grpo(loss_type: str, normalize: Any, ours: Any, theirs: Any, tmp_path) -> None:
+    """The samples come from a near model, so that some ratios are clipped."""
+    policy, length = llama(), 12
+    groups = [
+        Example((1, 2, 3), ((4, 5, 6), (7, 8), (9,), (4, 5, 10, 11))),
+        Example((12, 13), ((14,), (14, 15, 16, 17, 18), (19, 20), (21, 3))),
+    ]
+    rows = [(one.prompt, answer) for one in groups for answer in one.completions]
+    rewards = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.25, 1.0, 1.0, 0.0]])
+    old, start = (
+        span_logprobs(PackedLM(module), rows, max_tokens=100)
+        for module in (moved(policy, 2), moved(policy, 3))
+    )
+    advantages = group_advantages(rewards).flatten()
+    tokens = sum(len(answer) for _, answer in rows)
+    padded = {
+        "prompt_ids": pad_sequence([torch.tensor(prompt[::-1]) for prompt, _ in rows], True).flip(1),
+        "completion_ids": pad_sequence([torch.tensor(answer) for _, answer in rows], True),
+    }
+    lengths = torch.tensor([[len(prompt), len(answer)] for prompt, answer in rows])
+    inputs = {
+        **padded,
+        "prompt_mask": (torch.arange(3).flip(0) < lengths[:, :1]).long(),
+        "completion_mask": (torch.arange(5) < lengths[:, 1:]).long(),
+        "advantages": advantages,
+        "old_per_token_logps": pad_sequence(old, True),
+        "ref_per_token_logps": pad_sequence(start, True),
+        "num_items_in_batch": torch.tensor(tokens),
+    }
+    trainer = GRPOTrainer(
+        model=copy.deepcopy(policy),
+        reward_funcs=lambda completions, **_: [0.0] * len(completions),
+        args=trl_config(
+            GRPOConfig,
+            tmp_path,
+            8,
+            loss_type=loss_type,
+            num_generations=4,
+            max_completion_length=length,
+            **theirs,
+        ),
+        train_dataset=Dataset.from_list([{"prompt": "w1"}] * 2),
+        processing_class=word_tokenizer(),
+    )
+    trainer.model.eval()
+    trainer.model.zero_grad()
+    loss = trainer._compute_loss(trainer.model, inputs)
+    loss.backward()
+    config = GrpoConfig(normalize=normalize, sampling=Sampling(max_tokens=length), **ours)
+    columns: dict[str, Any] = {"advantages": advantages, "old": old}
+    if config.beta:
+        columns["reference"] = start
+    units = {"sequence": 8, "token": tokens, "length": 8 * length}[normalize]
+    found = our_gradients(policy, Batch(groups, units, columns), grpo_objective(config))
+    assert_same(*found, (loss.item(), gradients_of(trainer.model)))
+
+
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_advantages(scale: Any) -> None:
+    """As TRL's trainer computes them, from its formulas."""
+    rewards = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.25, 1.0, 1.0, 0.0]])
+    flat = rewards.flatten()
+    expected = flat - rewards.mean(1).repeat_interleave(4)
+    if scale != "none":
+        deviation = rewards.std(1).repeat_interleave(4) if scale == "group" else flat.std().expand_as(flat)
+        expected = expected / (deviation + 1e-4)
+    torch.testing.assert_close(group_advantages(rewards, scale).flatten(), expected)
+
+
+def moved(module: Any, seed: int) -> Any:
+    """A model near ``module``."""
+    near = copy.deepcopy(module)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in near.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return near
 
 
 def test_a_whole_dpo_training(tmp_path) -> None:
@@ -170,8 +298,7 @@ def encode(module: Any, rows: Sequence[tuple[Chat, Sequence[str]]]) -> list[Exam
 
 def our_gradients(module: Any, batch: Batch, objective: Objective, **how: Any) -> Result:
     """Of a learner's step, in micro-batches, whose optimizer's step is left out."""
-    model = LocalModel(module, word_tokenizer(), name="tiny")
-    module.requires_grad_(True)
+    model: Any = SimpleNamespace(module=module)
     config = TrainConfig(lr=1.0, precision="fp32", max_tokens_per_step=40)
     with Learner(model, config, steps=1, **how) as learner:
         module.zero_grad()
@@ -225,12 +352,13 @@ def trl_sft(policy: Any, chats: Sequence[Chat], folder: Any, *, turns: str, **op
 
 
 def trl_config(kind: Callable[..., Any], folder: Any, batch_size: int, **options: Any) -> Any:
+    if kind is not GRPOConfig:  # which has no such limit
+        options["max_length"] = None
     return kind(
         output_dir=str(folder),
         per_device_train_batch_size=batch_size,
         bf16=False,
         use_cpu=True,
-        max_length=None,
         report_to=[],
         save_strategy="no",
         disable_tqdm=True,
