@@ -8,6 +8,7 @@ where they are there, and the base's embedding grows where the adapter's tensors
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any
 
 from biddable.errors import BiddableError, ModelError
 from biddable.models.folders import fingerprint, listed, reading, require_whole
-from biddable.models.tokenizer import read_tokenizer
+from biddable.models.tokenizer import PROCESSOR_TEMPLATE, processor_template, read_tokenizer
 from biddable.runs.files import write_json
 
 CONFIG, WEIGHTS, BASE = "adapter_config.json", "adapter_model.safetensors", "base.json"
@@ -74,14 +75,15 @@ def base_spec(folder: Path) -> str:
     """
     named = read_config(folder).base_model_name_or_path
     recorded: dict[str, str] = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError):
         recorded = dict(json.loads((folder / BASE).read_text(encoding="utf-8")))
     name = str(recorded.get("name") or named or "")
     if not name:
         raise ModelError(f"{folder}: {CONFIG} does not name its base model")
     require_weights(folder)
     expected = recorded.get("weights", "")
-    found = [str(path) for path in _places(folder, name) if path.exists()]
+    places = _places(folder, name)
+    found = [str(path) for path in places if os.path.exists(path) and not path.samefile(folder)]
     if not found:
         if Path(name).is_absolute() or name.startswith("."):
             raise ModelError(f"{folder}: its base model is not there: {name}")
@@ -115,7 +117,7 @@ def record_base(folder: Path, name: str) -> None:
         name: what the base was loaded as; a path is recorded as an absolute one.
     """
     path = Path(name)
-    known = str(path.absolute()) if path.exists() else name
+    known = str(path.absolute()) if os.path.exists(path) else name
     write_json(folder / BASE, {"name": known, "weights": weights_digest(known)})
     values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     write_json(folder / CONFIG, {**values, "base_model_name_or_path": known})
@@ -141,7 +143,11 @@ def put_on(module: Any, tokenizer: Any, folder: Path) -> tuple[Any, Any]:
     if any(path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)):
         tokenizer = read_tokenizer(folder)
     elif (folder / "chat_template.jinja").is_file():
-        tokenizer.chat_template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        with reading(folder, "an adapter"):
+            tokenizer.chat_template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    elif (folder / PROCESSOR_TEMPLATE).is_file():
+        with reading(folder, "an adapter"):
+            tokenizer.chat_template = processor_template(folder / PROCESSOR_TEMPLATE)
     with reading(folder, "an adapter"):
         tensors = load_file(folder / WEIGHTS)
     _grow(module, tensors)
@@ -199,7 +205,9 @@ def _require_all(adapted: Any, tensors: dict[str, Any], folder: Path) -> None:
     other = [
         name
         for name, value in held.items()
-        if value.shape != tensors[name].shape or not torch.equal(value.cpu(), tensors[name].to(value.dtype))
+        if value.shape != tensors[name].shape
+        # NaN is found, and named, when the model proves itself.
+        or not torch.equal(value.cpu().nan_to_num(), tensors[name].to(value.dtype).nan_to_num())
     ]
     problems = [
         f"{len(names)} {what} ({listed(names)})"

@@ -79,9 +79,9 @@ def model_identity(spec: str | Path) -> str:
         ModelError: there is no model in the folder.
     """
     name = str(spec)
-    if name.startswith(("openai:", "vllm:")) or name in PACKAGED or not Path(name).exists():
+    if name.startswith(("openai:", "vllm:")) or name in PACKAGED or not os.path.exists(name):
         return name
-    if Path(name).suffix == ".gguf":
+    if Path(name).suffix.lower() == ".gguf":
         return folder_fingerprint(gguf_folder(Path(name)))
     folder, _ = locate(name)
     if (folder / "adapter_config.json").is_file():
@@ -119,10 +119,10 @@ def require_trainable(spec: str | Path) -> None:
     name, path = str(spec), Path(spec)
     if name.startswith(("openai:", "vllm:")):
         raise InputError("model", name, WEIGHTS_HERE)
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         if not path.is_file():  # locate would convert the file, which takes its time
             raise InputError("model", name, "a GGUF file that is there")
-    elif name not in PACKAGED and (path.is_dir() or not _is_hub_name(name) or _offline()):
+    elif name not in PACKAGED and (os.path.isdir(name) or not _is_hub_name(name) or _offline()):
         try:
             locate(name)
         except ModelError as error:
@@ -139,16 +139,17 @@ def locate(name: str) -> tuple[Path, str]:
     path = Path(name)
     if not name:
         raise InputError("model", name, FORMS)
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         return gguf_folder(path), f"gguf:{path.name}"
-    if path.is_dir():
+    if os.path.isdir(name):  # False for whatever cannot be the name of a folder; Path raises for some
         return _model_folder(path), f"folder:{path.name}"
     if _is_hub_name(name):
         return _from_hub(name), f"hub:{name}"
     if near := difflib.get_close_matches(name, PACKAGED, n=1):
         raise InputError("model", name, f"{near[0]}?")
+    found = " (it is a file)" if os.path.isfile(name) else ""
     missing = " (there is no such folder)" if os.sep in name or name.startswith(".") else ""
-    raise InputError("model", name, FORMS + missing)
+    raise InputError("model", name, FORMS + (found or missing))
 
 
 def _is_hub_name(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from biddable.errors import InputError, ModelError
+from biddable.errors import InputError, ModelError, said
 from biddable.models.adapters import put_on, record_base
 from biddable.models.agreement import proved_length
 from biddable.models.base import GREEDY, Sampling, TokenScores
@@ -77,7 +77,7 @@ class LocalModel:
         precision: Precision = "auto",
     ) -> LocalModel:
         """Read a folder of safetensors."""
-        where = torch.device(device or _default_device())
+        where = _usable_device(device or _default_device())
         in_bf16 = where.type != "cpu" and computes_in_bf16(precision, where)
         dtype = torch.bfloat16 if in_bf16 else torch.float32
         if where.type == "cpu":
@@ -181,7 +181,11 @@ class LocalModel:
         """Token ids of the prompts that can be answered, and why the others cannot, by their index."""
         encoded: dict[int, list[int]] = {}
         errors: dict[int, InputError] = {}
-        room = context_of(self.module.config) - max_tokens
+        context = context_of(self.module.config)
+        room = context - max_tokens
+        if room < 1:
+            expected = f"at most {context - 1}: the model was made for {context} tokens, the prompt included"
+            raise InputError("max_tokens", max_tokens, expected)
         for index, prompt in enumerate(prompts):
             try:
                 ids = self.encode_prompt(prompt)
@@ -270,6 +274,17 @@ def _sample_seed(seed: int, sample: int) -> int:
 def _default_device() -> str:
     """The first GPU, else the CPU; under ``torchrun`` each process has a GPU of its own."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+
+
+def _usable_device(name: str) -> torch.device:
+    """The device of that name. Raises InputError where there is none, or nothing is computed on it."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        problem = said(error).partition(". ")[0]
+        raise InputError("device", name, f"cpu, or a device that is here ({problem})") from None
+    return device
 
 
 def _end_ids(module: Any, tokenizer: Any) -> set[int]:

@@ -29,13 +29,13 @@ def read_tokenizer(folder: Path) -> Any:
     if not files:
         raise ModelError(f"{folder}: no tokenizer in it (expected tokenizer.json)")
     with reading(folder, "a tokenizer"):
-        for path in files:
+        for path in (*files, *folder.glob("tokenizer_config.json"), *folder.glob("chat_template.*")):
             with path.open("rb") as file:
                 if file.read(len(LFS)) == LFS:
                     raise ModelError(f"{path}: is a Git LFS pointer, not the file; fetch it: git lfs pull")
         tokenizer: Any = _read(AutoTokenizer, folder, files)
         if not tokenizer.chat_template and (folder / PROCESSOR_TEMPLATE).is_file():
-            tokenizer.chat_template = _processor_template(folder / PROCESSOR_TEMPLATE)
+            tokenizer.chat_template = processor_template(folder / PROCESSOR_TEMPLATE)
     return tokenizer
 
 
@@ -51,7 +51,8 @@ def _read(auto: Any, folder: Path, files: list[Path]) -> Any:
         raise ModelError(f"{folder}: cannot be read as a tokenizer: {problem}") from None
 
 
-def _processor_template(path: Path) -> Any:
+def processor_template(path: Path) -> Any:
+    """The chat template, or the named ones, in a ``chat_template.json``. Raises ModelError without one."""
     found = json.loads(path.read_text(encoding="utf-8"))
     template = found.get("chat_template") if isinstance(found, dict) else None
     if isinstance(template, list):  # named ones

@@ -222,3 +222,36 @@ def test_a_model_is_not_saved_over_a_file(tmp_path) -> None:
         with pytest.raises(StorageError):
             local().save(place)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_adapter_is_not_its_own_base(base, tmp_path) -> None:
+    folder = adapter(base, tmp_path / "adapter")
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    text = json.dumps(settings | {"base_model_name_or_path": str(folder)})
+    (folder / "adapter_config.json").write_text(text)
+    with pytest.raises(ModelError, match="its base model is not there"):
+        load_model(folder)
+
+
+def test_a_broken_record_of_the_base_is_as_none(base, tmp_path) -> None:
+    folder = adapter(base, tmp_path / "adapter")
+    (folder / "base.json").write_text("5")
+    load_model(folder)
+
+
+def test_a_template_of_an_adapter_is_taken_wherever_it_lies(base, tmp_path) -> None:
+    folder = adapter(base, tmp_path / "adapter")
+    template = "{% for m in messages %}{{ m.content }} w7{% endfor %}"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    model = load_model(folder)
+    assert model.tokenizer.decode(model.encode_prompt(user("w1"))) == "w1 w7"
+    (folder / "chat_template.jinja").write_bytes(b"\xff")
+    with pytest.raises(ModelError, match="cannot be read as an adapter: 'utf-8' codec"):
+        load_model(folder)
+
+
+def test_an_adapter_of_nan_is_said_to_be_one(base, tmp_path) -> None:
+    folder = adapter(base, tmp_path / "adapter")
+    edit(folder, lambda tensors: {name: value * torch.nan for name, value in tensors.items()})
+    with pytest.raises(ModelError, match="of its tensors hold NaN or infinity"):
+        answers(load_model(folder))

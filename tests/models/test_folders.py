@@ -9,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from biddable.errors import ModelError
+from biddable.errors import InputError, ModelError
+from biddable.models.base import Sampling
 from biddable.models.folders import fingerprint
-from biddable.models.load import load_model
+from biddable.models.load import load_model, model_identity, require_trainable
+from biddable.types import user
 
 from ..train.tiny import llama, local
 
@@ -147,3 +149,29 @@ def test_a_fingerprint_is_of_content_not_of_place(folder, tmp_path) -> None:
     assert fingerprint(moved) == before
     (moved / "chat_template.jinja").write_text("{{ 1 }}")
     assert fingerprint(moved) != before
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "meta"])
+def test_a_device_that_is_not_here_is_named(folder, device) -> None:
+    with pytest.raises(InputError, match=f"device is '{device}', expected cpu, or a device that is here"):
+        load_model(folder, device=device)
+
+
+@pytest.mark.parametrize("use", [load_model, require_trainable])
+def test_names_that_no_folder_can_have(use) -> None:
+    for name in ("x" * 5000, "a\0b"):
+        assert model_identity(name) == name
+        with pytest.raises(InputError, match="model is"):
+            use(name)
+
+
+def test_a_file_is_no_folder(folder) -> None:
+    with pytest.raises(InputError, match=r"\(it is a file\)"):
+        load_model(folder / WEIGHTS)
+
+
+def test_more_tokens_than_the_context_are_named(folder) -> None:
+    model = load_model(folder)
+    context = model.module.config.max_position_embeddings
+    with pytest.raises(InputError, match=f"max_tokens is {context}, expected at most {context - 1}"):
+        model.generate([user("w1")], sampling=Sampling(max_tokens=context))
