@@ -41,8 +41,8 @@ class Flat(gym.Env[Any, Any]):
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """The next picture."""
-        seen, reward, ended, cut, _ = self.env.step(int(action))
-        return seen["image"].astype(np.float32).ravel(), float(reward), ended or cut, False, {}
+        obs, reward, terminated, truncated, _ = self.env.step(int(action))
+        return obs["image"].astype(np.float32).ravel(), float(reward), terminated or truncated, False, {}
 
 
 gym.register("Level-v0", entry_point=Flat)

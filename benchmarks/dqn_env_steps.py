@@ -20,21 +20,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from biddable.num_envs.base import make_env
 
 from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both
 from benchmarks.ppo_env_steps import ImageOnly, ceiling
-from biddable.envs.base import make_env
 from biddable.policies.dqn import DQN, DQNConfig
-from biddable.policies.lanes import Lanes
 from biddable.policies.networks import MLP
+from biddable.policies.vec_env import VecEnv
 
 FRAMES = 2000
-LANES = 4
+NUM_ENVS = 4
 HIDDEN = (64, 64)
 HIDDEN_IN_CLEANRL = (120, 84)
 ACTIONS = 7
-CONFIG = DQNConfig(explore=0.0, warm_up=500, every=LANES, batch_size=64, lr=1e-4)
+CONFIG = DQNConfig(
+    exploration_fraction=0.0, learning_starts=500, train_frequency=NUM_ENVS, batch_size=64, lr=1e-4
+)
 PLAIN = replace(CONFIG, alpha=0.0, double=False)
 
 
@@ -48,15 +50,15 @@ class OfPicture(MLP):
 
 def levels(name: str) -> list[Any]:
     """The environments of one side."""
-    return [make_env(f"minigrid:{name}") for _ in range(LANES)]
+    return [make_env(f"minigrid:{name}") for _ in range(NUM_ENVS)]
 
 
 def ours(name: str, config: DQNConfig, hidden: tuple[int, int] = HIDDEN) -> Callable[[], object]:
     """Some updates of ours, after those that fill the replay a little."""
     everything = np.ones(ACTIONS, dtype=np.float32)
-    lanes = Lanes(levels(name), lambda seen: (seen["image"], everything), seed=0)
-    dqn = DQN(OfPicture(7 * 7 * 3, ACTIONS, hidden=hidden), lanes, config, seed=0)
-    dqn.train(config.warm_up)
+    envs = VecEnv(levels(name), lambda obs: (obs["image"], everything), seed=0)
+    dqn = DQN(OfPicture(7 * 7 * 3, ACTIONS, hidden=hidden), envs, config, seed=0)
+    dqn.train(config.learning_starts)
     return lambda: dqn.train(dqn.frames + FRAMES)
 
 
@@ -69,20 +71,20 @@ def by_stable_baselines(name: str) -> Callable[[], object]:
         "MlpPolicy",
         DummyVecEnv([partial(ImageOnly, env) for env in levels(name)]),
         learning_rate=CONFIG.lr,
-        buffer_size=CONFIG.replay,
-        learning_starts=CONFIG.warm_up,
+        buffer_size=CONFIG.buffer_size,
+        learning_starts=CONFIG.learning_starts,
         batch_size=CONFIG.batch_size,
         gamma=CONFIG.gamma,
-        train_freq=CONFIG.every // LANES,
+        train_freq=CONFIG.train_frequency // NUM_ENVS,
         gradient_steps=1,
-        target_update_interval=CONFIG.target_every * CONFIG.every,
+        target_update_interval=CONFIG.target_update_interval * CONFIG.train_frequency,
         exploration_fraction=1e-6,
-        exploration_final_eps=CONFIG.epsilon,
+        exploration_final_eps=CONFIG.final_epsilon,
         max_grad_norm=CONFIG.max_grad_norm,
         policy_kwargs={"net_arch": list(HIDDEN)},
         device="cpu",
     )
-    model.learn(CONFIG.warm_up)
+    model.learn(CONFIG.learning_starts)
     return lambda: model.learn(FRAMES, reset_num_timesteps=False)
 
 
@@ -97,13 +99,13 @@ def row_beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> 
         rounds=rounds,
         total_timesteps=2 * FRAMES + 1,
         learning_rate=CONFIG.lr,
-        buffer_size=CONFIG.replay,
+        buffer_size=CONFIG.buffer_size,
         learning_starts=4,
-        train_frequency=CONFIG.every,
+        train_frequency=CONFIG.train_frequency,
         batch_size=CONFIG.batch_size,
-        target_network_frequency=CONFIG.target_every * CONFIG.every,
-        start_e=CONFIG.epsilon,
-        end_e=CONFIG.epsilon,
+        target_network_frequency=CONFIG.target_update_interval * CONFIG.train_frequency,
+        start_e=CONFIG.final_epsilon,
+        end_e=CONFIG.final_epsilon,
     )
     return Row.of_rates(f"{name}, uniform, beside CleanRL", *rates, "steps/s", ceiling=bound)
 

@@ -19,18 +19,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from biddable.num_envs.base import make_env
 from torch import nn
 
 from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both
-from biddable.envs.base import make_env
-from biddable.policies.lanes import Lanes
 from biddable.policies.networks import MLP, GridActorCritic
 from biddable.policies.ppo import PPO, PPOConfig
+from biddable.policies.vec_env import VecEnv
 
 UPDATES = 4
 CONFIG = PPOConfig(lr=1e-4)
-STEPS = UPDATES * CONFIG.envs * CONFIG.steps
+STEPS = UPDATES * CONFIG.num_envs * CONFIG.num_steps
 
 
 class ImageOnly(gym.Env[Any, Any]):
@@ -42,18 +42,18 @@ class ImageOnly(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         """The first picture."""
-        seen, info = self.env.reset(seed=seed)
-        return seen["image"].astype(np.float32), info
+        obs, info = self.env.reset(seed=seed)
+        return obs["image"].astype(np.float32), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """The next picture."""
-        seen, *rest = self.env.step(int(action))
-        return seen["image"].astype(np.float32), *rest
+        obs, *rest = self.env.step(int(action))
+        return obs["image"].astype(np.float32), *rest
 
 
 def levels(name: str) -> list[Any]:
     """The environments of one side."""
-    return [make_env(f"minigrid:{name}") for _ in range(CONFIG.envs)]
+    return [make_env(f"minigrid:{name}") for _ in range(CONFIG.num_envs)]
 
 
 class LikeCleanRL(nn.Module):
@@ -72,8 +72,8 @@ class LikeCleanRL(nn.Module):
 def ours(name: str, network: nn.Module) -> Callable[[], object]:
     """Some updates of ours."""
     nothing = np.zeros(1, dtype=np.float32)
-    lanes = Lanes(levels(name), lambda seen: (seen["image"], nothing), seed=0)
-    ppo = PPO(network, lanes, CONFIG, seed=0)
+    envs = VecEnv(levels(name), lambda obs: (obs["image"], nothing), seed=0)
+    ppo = PPO(network, envs, CONFIG, seed=0)
     return lambda: ppo.train(ppo.frames + STEPS)
 
 
@@ -98,16 +98,16 @@ def by_stable_baselines(name: str) -> Callable[[], object]:
         "MlpPolicy",
         DummyVecEnv([lambda env=env: ImageOnly(env) for env in levels(name)]),
         learning_rate=CONFIG.lr,
-        n_steps=CONFIG.steps,
+        n_steps=CONFIG.num_steps,
         batch_size=CONFIG.batch_size,
         n_epochs=CONFIG.epochs,
         gamma=CONFIG.gamma,
         gae_lambda=CONFIG.gae_lambda,
-        clip_range=CONFIG.clip,
-        ent_coef=CONFIG.entropy,
-        vf_coef=CONFIG.value,
+        clip_range=CONFIG.clip_range,
+        ent_coef=CONFIG.entropy_coef,
+        vf_coef=CONFIG.value_coef,
         max_grad_norm=CONFIG.max_grad_norm,
-        normalize_advantage=CONFIG.normalize,
+        normalize_advantage=CONFIG.normalize_advantages,
         policy_kwargs={"features_extractor_class": Convolutions, "net_arch": []},
         device="cpu",
     )
@@ -120,9 +120,9 @@ def ceiling(name: str) -> float:
     start, count = time.perf_counter(), 0
     for env in envs:
         for action in rng.integers(7, size=1000).tolist():
-            *_, ended, cut, _ = env.step(action)
+            *_, terminated, truncated, _ = env.step(action)
             count += 1
-            if ended or cut:
+            if terminated or truncated:
                 env.reset()
     return count / (time.perf_counter() - start)
 
@@ -137,9 +137,9 @@ def row_beside_cleanrl(name: str, checkout: Path, rounds: int, bound: float) -> 
         name,
         rounds=rounds,
         total_timesteps=STEPS,
-        num_envs=CONFIG.envs,
-        num_steps=CONFIG.steps,
-        num_minibatches=CONFIG.envs * CONFIG.steps // CONFIG.batch_size,
+        num_envs=CONFIG.num_envs,
+        num_steps=CONFIG.num_steps,
+        num_minibatches=CONFIG.num_envs * CONFIG.num_steps // CONFIG.batch_size,
         update_epochs=CONFIG.epochs,
         learning_rate=CONFIG.lr,
     )

@@ -126,10 +126,10 @@ class FormEnv(PageEnv):
     def _wanted(self, field: Field) -> tuple[int, str]:
         """The element that a field is about, and what it has to read."""
         ids = {_slug(field.key), _slug(field.key, field.value)}
-        found = next((element for element in self._dom.values() if element.id in ids), None)
-        if found is None:
+        element = next((element for element in self._dom.values() if element.id in ids), None)
+        if element is None:
             raise InputError("fields", f"{field.key}={field.value}", "a choice that the form offers")
-        return found.ref, field.value if found.takes_text else "True"
+        return element.ref, field.value if element.takes_text else "True"
 
 
 def _slug(*parts: str) -> str:

@@ -68,8 +68,8 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         """See ``gymnasium.Env.reset``."""
         super().reset(seed=seed)
         with _silence():
-            seen, _ = self.level.reset(seed=seed, options=options)
-        return _observation(seen), {"success": False}
+            obs, _ = self.level.reset(seed=seed, options=options)
+        return _observation(obs), {"success": False}
 
     def step(self, action: int) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """See ``gymnasium.Env.step``.
@@ -77,9 +77,9 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         Raises:
             InputError: no such action; nothing was changed.
         """
-        seen, reward, terminated, truncated, _ = self.level.step(self._checked(action))
+        obs, reward, terminated, truncated, _ = self.level.step(self._checked(action))
         return (
-            _observation(seen),
+            _observation(obs),
             float(reward),
             terminated,
             truncated,
@@ -117,17 +117,17 @@ class Bot:
         self._bot = BabyAIBot(env.level)
         self._last: Any = None
 
-    def act(self, seen: dict[str, Any] | None = None) -> int:
+    def act(self, obs: dict[str, Any] | None = None) -> int:
         """The next action, whatever is seen; it must be the one that is then taken."""
         self._last = self._bot.replan(self._last)
         return int(self._last)
 
 
-def _observation(seen: dict[str, Any]) -> dict[str, Any]:
+def _observation(obs: dict[str, Any]) -> dict[str, Any]:
     return {
-        "image": seen["image"],
-        "direction": np.int64(seen["direction"]),
-        "instruction": seen["mission"],
+        "image": obs["image"],
+        "direction": np.int64(obs["direction"]),
+        "instruction": obs["mission"],
     }
 
 

@@ -59,9 +59,9 @@ class View:
         cells = [*env.grid.grid, OUTSIDE]
         codes = np.array([EMPTY if (cell := cells[place]) is None else _code(cell) for place in places])
         codes = codes.reshape(size, size)
-        seen = 1 if env.see_through_walls else self._visible(codes)
+        visible = 1 if env.see_through_walls else self._visible(codes)
         codes[-1, size // 2] = EMPTY if env.carrying is None else _code(env.carrying)
-        codes *= seen  # 0 is the code of an unseen cell
+        codes *= visible  # 0 is the code of an unseen cell
         # The image has the column first.
         return {"image": TRIPLES.take(codes.T, 0), "direction": env.agent_dir, "mission": env.mission}
 

@@ -219,9 +219,9 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
     def _check_page(self) -> None:
         refs = max((node["ref"] for node in self._page["dom_elements"]), default=0)
         counts = (("fields", len(self._page["fields"]), MOST_FIELDS), ("elements", refs, MOST_REFS - 1))
-        for name, found, most in counts:
-            if found > most:
-                raise BiddableError(f"{self._id}: the page has {found} {name}; actions can name {most}")
+        for name, count, limit in counts:
+            if count > limit:
+                raise BiddableError(f"{self._id}: the page has {count} {name}; actions can name {limit}")
 
     def _check(self, action: WebAction) -> None:
         nodes = self._page["dom_elements"]
@@ -230,12 +230,12 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
 
     def _observation(self) -> dict[str, Any]:
         page = self._page
-        seen = {
+        obs = {
             "instruction": page["utterance"],
             "fields": tuple(Field(key, value) for key, value in page["fields"]),
             "dom": tuple(map(_element, page["dom_elements"])),
         }
-        return {**seen, "screenshot": page["screenshot"]} if self._screenshots else seen
+        return {**obs, "screenshot": page["screenshot"]} if self._screenshots else obs
 
 
 def _element(node: dict[str, Any]) -> Element:

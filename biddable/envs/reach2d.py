@@ -86,7 +86,8 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
 
     Args:
         name: ``Reach2D``, ``Reach2DPillar`` or ``PointMass``.
-        starts, goals: where they are drawn from.
+        start_region, goal_region: where starts and goals are drawn from.
+        size: height and width of rendered pictures.
 
     Raises:
         InputError: another name.
@@ -96,12 +97,20 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
     render_mode = "rgb_array"
 
     def __init__(
-        self, name: str, *, starts: Region | None = None, goals: Region | None = None, size: int = 240
+        self,
+        name: str,
+        *,
+        start_region: Region | None = None,
+        goal_region: Region | None = None,
+        size: int = 240,
     ):
         if name not in NAMES:
             raise InputError("env", f"mujoco:{name}", "mujoco: and one of " + ", ".join(NAMES))
         self._pushed = name == "PointMass"
-        self._starts, self._goals = starts or Region(0.1, 0.9), goals or Region(2.1, 2.9)
+        self._start_region, self._goal_region = (
+            start_region or Region(0.1, 0.9),
+            goal_region or Region(2.1, 2.9),
+        )
         xml = _XML.format(
             pillar=_PILLAR if name == "Reach2DPillar" else "",
             damping=2.0 if self._pushed else 0.0,
@@ -125,8 +134,8 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
         """A start and a goal; the same seed gives the same."""
         super().reset(seed=seed)
         mujoco.mj_resetData(self._model, self._data)
-        self._data.qpos[:] = self._starts.draw(self.np_random)
-        self._goal = self._goals.draw(self.np_random)
+        self._data.qpos[:] = self._start_region.draw(self.np_random)
+        self._goal = self._goal_region.draw(self.np_random)
         self._model.site_pos[0, :2] = self._goal
         mujoco.mj_forward(self._model, self._data)
         self._steps = 0

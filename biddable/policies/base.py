@@ -1,4 +1,4 @@
-"""What acts, and how it is tried out: all of its environments side by side, one batch a step."""
+"""The policy protocol, and rollouts: all environments step together, with one batch of actions a step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import BiddableError, InputError, said
-from biddable.policies.lanes import ATTEMPTS
+from biddable.policies.vec_env import ATTEMPTS
 from biddable.runs.run import Run
 from biddable.types import Episode, Step
 
-Make = Callable[[], Any]
+MakeEnv = Callable[[], Any]
 Value = TypeVar("Value")
 _log = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Whatever chooses actions."""
+    """Chooses actions."""
 
     def act(self, observations: Sequence[dict[str, Any]]) -> Sequence[Any]:
         """One action for each observation; its ``instruction`` says what to do."""
@@ -35,7 +35,7 @@ def rollouts(
     policy: Policy,
     seeds: Sequence[int],
     *,
-    make: Make | None = None,
+    make: MakeEnv | None = None,
     threads: bool = False,
 ) -> list[Episode]:
     """One episode for each seed, in order, as many at a time as there are environments.
@@ -47,10 +47,10 @@ def rollouts(
         envs: Gymnasium environments of one kind.
         policy: asked once a step, for all environments together.
         seeds: which episodes; the same seed gives the same start.
-        make: gives an environment in place of one that raised, which is closed; the new ones are closed at
+        make: makes an environment that replaces one that raised, which is closed; the new ones are closed at
             the end. Without it the one that raised is reset.
-        threads: step every environment in a thread of its own. Pays where a step waits for another program,
-            as with browsers.
+        threads: step every environment in a thread of its own; faster where a step waits for another program,
+            such as a browser.
 
     Returns:
         the episodes; ``meta`` holds the seed, and what the last ``info`` said.
@@ -60,8 +60,8 @@ def rollouts(
             than the environment declares; it says in which episode and step.
         BiddableError: an environment gave up, or an episode broke ``ATTEMPTS`` times.
     """
-    found = dict(_as_they_end(envs, policy, seeds, make, threads))
-    return [found[place] for place in range(len(seeds))]
+    by_place = dict(_as_they_end(envs, policy, seeds, make, threads))
+    return [by_place[place] for place in range(len(seeds))]
 
 
 def rollout_stage(
@@ -73,7 +73,7 @@ def rollout_stage(
     keep: Callable[[Episode], Value],
     type: Any,
     *,
-    make: Make | None = None,
+    make: MakeEnv | None = None,
     threads: bool = False,
 ) -> list[Value]:
     """``rollouts`` as a stage of a run: a run that stopped goes on with the episodes that had not ended.
@@ -107,63 +107,63 @@ def successes(episodes: Sequence[Episode]) -> NDArray[np.float64]:
 
 
 def _as_they_end(
-    envs: Sequence[Any], policy: Policy, seeds: Sequence[int], make: Make | None, threads: bool
+    envs: Sequence[Any], policy: Policy, seeds: Sequence[int], make: MakeEnv | None, threads: bool
 ) -> Iterator[tuple[int, Episode]]:
-    """Each episode with the place of its seed."""
-    lanes = running = [_Lane(env, make) for env in envs[: len(seeds)]]
+    """Yield (place of the seed, episode) in the order in which episodes end."""
+    slots = running = [_Slot(env, make) for env in envs[: len(seeds)]]
     waiting = iter(enumerate(seeds))
-    with ThreadPoolExecutor(max(1, len(lanes))) as pool, contextlib.ExitStack() as closing:
-        for lane in lanes:
-            closing.callback(lane.close)
-        spread = pool.map if threads else map
-        list(spread(_Lane.begin, running, list(islice(waiting, len(running)))))
+    with ThreadPoolExecutor(max(1, len(slots))) as pool, contextlib.ExitStack() as closing:
+        for slot in slots:
+            closing.callback(slot.close)
+        map_slots = pool.map if threads else map
+        list(map_slots(_Slot.begin, running, list(islice(waiting, len(running)))))
         while running:
-            list(spread(_Lane.step, running, _actions(policy, running)))
-            ended = [lane for lane in running if lane.over]
-            for lane in ended:
-                yield lane.place, lane.episode()
-            list(spread(_Lane.begin, ended, list(islice(waiting, len(ended)))))
-            running = [lane for lane in running if not lane.over]
+            list(map_slots(_Slot.step, running, _actions(policy, running)))
+            finished = [slot for slot in running if slot.done]
+            for slot in finished:
+                yield slot.place, slot.episode()
+            list(map_slots(_Slot.begin, finished, list(islice(waiting, len(finished)))))
+            running = [slot for slot in running if not slot.done]
 
 
-def _actions(policy: Policy, running: Sequence[_Lane]) -> list[Any]:
-    actions = list(policy.act([lane.seen for lane in running]))
+def _actions(policy: Policy, running: Sequence[_Slot]) -> list[Any]:
+    actions = list(policy.act([slot.obs for slot in running]))
     if len(actions) != len(running):
         raise InputError("actions", f"{len(actions)} of them", f"{len(running)}, one for each observation")
     return actions
 
 
-class _Lane:
+class _Slot:
     """An environment with the episode that is under way in it."""
 
-    def __init__(self, env: Any, make: Make | None):
+    def __init__(self, env: Any, make: MakeEnv | None):
         self._env, self._make, self._made = env, make, False
         self._shapes = _shapes(env)
-        self.over = False
+        self.done = False
 
     def begin(self, numbered: tuple[int, int]) -> None:
-        """The episode of a place and its seed."""
+        """Begin the episode of ``numbered``: its place and its seed."""
         self.place, self._seed = numbered
         self._broken = 0
         self._start()
 
     def step(self, action: Any) -> None:
-        """Act, or begin the episode again where that breaks the environment."""
-        before = self.seen
+        """Take a step; where the environment raises, begin the episode again."""
+        before = self.obs
         try:
-            seen, reward, ended, cut, self._info = self._env.step(action)
+            obs, reward, terminated, truncated, self._info = self._env.step(action)
         except BiddableError as error:
-            raise self._placed(error) from error
+            raise self._at(error) from error
         except Exception as error:  # whatever a simulator raises
-            self._note(error)
+            self._count_failure(error)
             self._start()
             return
-        self._see(seen)
+        self._observe(obs)
         self._steps.append(Step(before, action, float(reward)))
-        self.over = bool(ended or cut)
+        self.done = bool(terminated or truncated)
 
     def episode(self) -> Episode:
-        """The one that has ended."""
+        """The episode, once ``done``."""
         success = bool(self._info.get("success", False))
         return Episode(self._instruction, tuple(self._steps), success, {"seed": self._seed, **self._info})
 
@@ -178,23 +178,23 @@ class _Lane:
             try:
                 if self._broken and self._make:
                     self._replace(self._make)
-                seen, self._info = self._env.reset(seed=self._seed)
+                obs, self._info = self._env.reset(seed=self._seed)
                 break
             except BiddableError as error:
-                raise self._placed(error) from error
+                raise self._at(error) from error
             except Exception as error:
-                self._note(error)
-        self._see(seen)
-        self._instruction, self.over = str(seen["instruction"]), False
+                self._count_failure(error)
+        self._observe(obs)
+        self._instruction, self.done = str(obs["instruction"]), False
 
-    def _replace(self, make: Make) -> None:
+    def _replace(self, make: MakeEnv) -> None:
         with contextlib.suppress(Exception):  # it may be past closing
             self._env.close()
         self._made = False
         self._env, self._made = make(), True
 
-    def _note(self, error: Exception) -> None:
-        """Say what broke; raise BiddableError where it is too much."""
+    def _count_failure(self, error: Exception) -> None:
+        """Log the failure; raise BiddableError at the ``ATTEMPTS``-th of an episode."""
         self._broken += 1
         what = said(error)
         if self._broken == ATTEMPTS:
@@ -202,26 +202,26 @@ class _Lane:
             raise BiddableError(f"{self._where()}: {problem}") from error
         _log.warning("%s: the environment broke, the episode is begun again: %s", self._where(), what)
 
-    def _see(self, seen: Any) -> None:
-        self.seen = seen
+    def _observe(self, obs: Any) -> None:
+        self.obs = obs
         for name, shape in self._shapes.items():
-            found = np.shape(seen[name]) if name in seen else None
-            if found != shape:
+            shape_given = np.shape(obs[name]) if name in obs else None
+            if shape_given != shape:
                 expected = f"an array of shape {shape}, as the environment declares"
-                raise InputError(f"observation[{name!r}]", found, expected, where=self._where())
-        if "instruction" not in seen:
+                raise InputError(f"observation[{name!r}]", shape_given, expected, where=self._where())
+        if "instruction" not in obs:
             expected = "a dictionary with the text 'instruction'"
-            raise InputError("observation", sorted(seen), expected, where=self._where())
+            raise InputError("observation", sorted(obs), expected, where=self._where())
 
     def _where(self) -> str:
         return f"episode of seed {self._seed}, step {len(self._steps)}"
 
-    def _placed(self, error: BiddableError) -> BiddableError:
+    def _at(self, error: BiddableError) -> BiddableError:
         return error.at(self._where()) if isinstance(error, InputError) else error
 
 
 def _shapes(env: Any) -> Mapping[str, tuple[int, ...]]:
-    """Of what the environment says that it shows, by name."""
+    """Name of each part of the declared observation space -> its shape."""
     parts: Mapping[str, Any] = getattr(getattr(env, "observation_space", None), "spaces", {})
     return {name: space.shape for name, space in parts.items() if space.shape is not None}
 
@@ -229,7 +229,7 @@ def _shapes(env: Any) -> Mapping[str, tuple[int, ...]]:
 Demonstrator = Callable[[dict[str, Any]], Any]
 
 
-class Scripted:
+class ScriptedPolicy:
     """A policy that asks a function for the action of each observation."""
 
     def __init__(self, demonstrator: Demonstrator):

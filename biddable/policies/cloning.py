@@ -1,8 +1,7 @@
 """Behaviour cloning with an ensemble: several small networks that learn the same demonstrations.
 
-The members differ in their first weights and in the order of the data, so where they were shown nothing they
-disagree. They are computed together: every weight carries the member as its first axis, and one batched
-product serves all.
+The members differ in their initial weights and in the order of the data, so they disagree on states that the
+demonstrations do not cover. They are computed together: the first axis of every weight is the member.
 
 ``clone_choices`` is for discrete actions and networks of any kind, one at a time.
 """
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from biddable.errors import FileError, InputError
 from biddable.policies.checks import above_zero, at_least_one
-from biddable.policies.lanes import Features
+from biddable.policies.vec_env import Features
 
 Array = NDArray[np.float32]
 
@@ -35,7 +34,7 @@ class CloningConfig:
     """How an ensemble is trained."""
 
     members: int = 5
-    """Networks in the ensemble; at least 2, or there is nothing to disagree."""
+    """Networks in the ensemble; at least 2, for their disagreement."""
     hidden: int = 256
     """Width of the two hidden layers."""
     dropout: float = 0.0
@@ -73,20 +72,20 @@ class Ensemble:
         self.weights, self.mean, self.std = weights, mean, std
 
     def predictions(self, states: Array) -> Array:
-        """What each member would do: [members, N, action size] for ``states`` [N, state size].
+        """The action of each member: [members, N, action size] for ``states`` [N, state size].
 
         Raises:
             InputError: states of another size than those it learned from.
         """
-        seen = torch.as_tensor(np.asarray(states, dtype=np.float32))
-        if seen.ndim != 2 or seen.shape[1] != len(self.mean):
-            raise InputError("states", tuple(seen.shape), f"[N, {len(self.mean)}], as it was trained on")
+        inputs = torch.as_tensor(np.asarray(states, dtype=np.float32))
+        if inputs.ndim != 2 or inputs.shape[1] != len(self.mean):
+            raise InputError("states", tuple(inputs.shape), f"[N, {len(self.mean)}], as it was trained on")
         with torch.inference_mode():
-            return self._forward(seen.expand(len(self.weights["in.weight"]), -1, -1), 0.0).numpy()
+            return self._forward(inputs.expand(len(self.weights["in.weight"]), -1, -1), 0.0).numpy()
 
     def act(self, observations: Sequence[dict[str, Any]]) -> list[Array]:
-        """The mean of what the members would do. See ``Policy.act``; only ``state`` is looked at."""
-        return list(self.predictions(np.stack([seen["state"] for seen in observations])).mean(0))
+        """The mean of the members' actions. See ``Policy.act``; of an observation only ``state`` is used."""
+        return list(self.predictions(np.stack([obs["state"] for obs in observations])).mean(0))
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
@@ -94,7 +93,7 @@ class Ensemble:
 
     @classmethod
     def load(cls, path: Path) -> Ensemble:
-        """Read one. Raises FileError: it is damaged, or something else."""
+        """Read an ensemble. Raises FileError: the file is damaged or holds something else."""
         try:
             weights = load_file(path)
             mean, std = weights.pop("mean"), weights.pop("std")
@@ -125,15 +124,15 @@ def clone(states: Array, actions: Array, config: CloningConfig, seed: int) -> En
     check_pairs(states, actions)
     if len(states) < 2:
         raise InputError("states", f"{len(states)} pairs", "at least 2 pairs of state and action")
-    seen, done = (torch.as_tensor(np.asarray(x, dtype=np.float32)) for x in (states, actions))
+    inputs, targets = (torch.as_tensor(np.asarray(x, dtype=np.float32)) for x in (states, actions))
     generator = torch.Generator().manual_seed(seed)
-    weights = _fresh(config, seen.shape[1], done.shape[1], generator)
-    # A state that never changes keeps a spread of 1: it must not blow up what differs from it later.
-    spread = seen.std(0)
-    ensemble = Ensemble(weights, seen.mean(0), torch.where(spread > 1e-6, spread, 1.0))
+    weights = _fresh(config, inputs.shape[1], targets.shape[1], generator)
+    # A constant state is scaled by 1: dividing by its spread would magnify later deviations.
+    spread = inputs.std(0)
+    ensemble = Ensemble(weights, inputs.mean(0), torch.where(spread > 1e-6, spread, 1.0))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        _train(ensemble, seen, done, config, generator)
+        _train(ensemble, inputs, targets, config, generator)
     return ensemble
 
 
@@ -171,7 +170,7 @@ def _train(
 ) -> None:
     """Leave in ``ensemble`` each member's weights of its best epoch."""
     members = config.members
-    unseen, rest = _split(len(states), config.validation, generator)
+    validation, training = _split(len(states), config.validation, generator)
     parameters = list(ensemble.weights.values())
     for parameter in parameters:
         parameter.requires_grad_(True)
@@ -179,15 +178,17 @@ def _train(
     best = [parameter.detach().clone() for parameter in parameters]
     lowest = torch.full((members,), torch.inf)
     for _ in range(config.epochs):
-        shuffled = torch.stack([rest[torch.randperm(len(rest), generator=generator)] for _ in range(members)])
+        shuffled = torch.stack(
+            [training[torch.randperm(len(training), generator=generator)] for _ in range(members)]
+        )
         for batch in shuffled.split(config.batch_size, 1):
             error = (ensemble._forward(states[batch], config.dropout) - actions[batch]).square()
             optimizer.zero_grad()
             error.mean((1, 2)).sum().backward()
             optimizer.step()
         with torch.no_grad():
-            found = ensemble._forward(states[unseen].expand(members, -1, -1), 0.0)
-            loss = (found - actions[unseen]).square().mean((1, 2))
+            predicted = ensemble._forward(states[validation].expand(members, -1, -1), 0.0)
+            loss = (predicted - actions[validation]).square().mean((1, 2))
             better = loss < lowest
             lowest = torch.where(better, loss, lowest)
             for kept, parameter in zip(best, parameters, strict=True):
@@ -197,63 +198,63 @@ def _train(
 
 def clone_choices(
     network: nn.Module,
-    seen: Sequence[NDArray[Any]],
+    obs: Sequence[NDArray[Any]],
     actions: NDArray[np.int64],
     config: CloningConfig,
     seed: int,
 ) -> float:
-    """Train one network of any kind, as it stands, to choose the discrete ``actions`` that were taken.
+    """Train a network of any kind, from its current weights, to predict discrete ``actions``.
 
     Args:
-        network: gives logits [N, actions] for the arrays of ``seen``; it is left in eval mode, with the
+        network: gives logits [N, actions] for the arrays of ``obs``; it is left in eval mode, with the
             weights of the epoch that was best on the validation share.
-        seen: arrays [N, ...] of what was seen.
+        obs: features [N, ...] of the observations.
         actions: [N] from 0.
-        config: ``members``, ``hidden`` and ``dropout`` are the ensemble's and not looked at.
+        config: ``members``, ``hidden`` and ``dropout`` are the ensemble's and not used.
         seed: decides the validation share and the order of the data.
 
     Returns:
-        the share of the validation pairs in which it would do the same.
+        accuracy on the validation pairs, from 0 to 1.
 
     Raises:
         InputError: fewer than 2 pairs, or unequal lengths.
     """
-    for part in seen:
+    for part in obs:
         if len(part) != len(actions):
-            raise InputError("seen", f"{len(part)} observations", f"{len(actions)}, one for each action")
+            raise InputError("obs", f"{len(part)} observations", f"{len(actions)}, one for each action")
     if len(actions) < 2:
         raise InputError("actions", f"{len(actions)} actions", "at least 2")
-    inputs = [torch.as_tensor(part) for part in seen]
-    wanted = torch.as_tensor(actions, dtype=torch.long)
+    inputs = [torch.as_tensor(part) for part in obs]
+    labels = torch.as_tensor(actions, dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
-    unseen, rest = _split(len(actions), config.validation, generator)
+    validation, training = _split(len(actions), config.validation, generator)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, fused=True)
     best, lowest, agreement = copy.deepcopy(network.state_dict()), math.inf, 0.0
     for _ in range(config.epochs):
         network.train()
-        for batch in rest[torch.randperm(len(rest), generator=generator)].split(config.batch_size):
+        for batch in training[torch.randperm(len(training), generator=generator)].split(config.batch_size):
             optimizer.zero_grad()
-            F.cross_entropy(network(*(part[batch] for part in inputs)), wanted[batch]).backward()
+            F.cross_entropy(network(*(part[batch] for part in inputs)), labels[batch]).backward()
             optimizer.step()
         network.eval()
         with torch.no_grad():
             logits = torch.cat(
-                [network(*(part[batch] for part in inputs)) for batch in unseen.split(config.batch_size)]
+                [network(*(part[batch] for part in inputs)) for batch in validation.split(config.batch_size)]
             )
-        loss = F.cross_entropy(logits, wanted[unseen]).item()
+        loss = F.cross_entropy(logits, labels[validation]).item()
         if loss < lowest:
             best, lowest = copy.deepcopy(network.state_dict()), loss
-            agreement = (logits.argmax(1) == wanted[unseen]).float().mean().item()
+            agreement = (logits.argmax(1) == labels[validation]).float().mean().item()
     network.load_state_dict(best)
     return agreement
 
 
-class Chooser:
-    """A network as a policy that takes the action it thinks best.
+class GreedyPolicy:
+    """A network as a policy that takes the action with the highest logit or value.
 
     Args:
         network: gives logits or values [N, actions].
-        features: what it sees of an observation.
+        features: the network's inputs of an observation.
     """
 
     def __init__(self, network: nn.Module, features: Features):
@@ -267,7 +268,7 @@ class Chooser:
 
 
 def _split(count: int, validation: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Places to hold back, at least one, and to train on, at least one."""
-    kept_back = min(max(1, round(validation * count)), count - 1)
+    """Places of the validation pairs and of the training pairs, at least one each."""
+    held_out = min(max(1, round(validation * count)), count - 1)
     order = torch.randperm(count, generator=generator)
-    return order[:kept_back], order[kept_back:]
+    return order[:held_out], order[held_out:]

@@ -58,7 +58,7 @@ def record(
     """Record an episode for each seed as a Minari dataset, which appears once all are there.
 
     Until then each finished episode is kept in a hidden folder beside it, ``.NAME.recording``: the same call
-    goes on after the last one, however the first was ended. A policy that draws at random draws anew then.
+    resumes after the last finished episode. A policy that draws at random then draws other actions.
 
     Pictures are stored without loss, and the elements and fields of a web page as JSON. Actions are rounded
     to the action space's type before they are taken, so what is recorded is what was done.
@@ -66,14 +66,14 @@ def record(
     Args:
         folder: where to; its name is the dataset's and ends in a version: ``demos/go-to-local-v0``.
         env: which environment (see ``make_env``).
-        by: a policy; or, for who sees more than is observed, a function that is given the environment after
-            each reset and returns the function from observations to actions.
+        by: a policy; or, for an oracle that reads the environment's state, a function that is called with the
+            environment after each reset and returns the function from observations to actions.
         seeds: which episodes; the same seed gives the same start.
-        algorithm: who acts, in words, for the dataset's metadata.
-        options: what the environment's class takes.
+        algorithm: name of what acts, for the dataset's metadata.
+        options: keyword arguments of the environment's class.
 
     Returns:
-        ``folder``. Where the same call has already recorded it, nothing is done.
+        ``folder``. Where the same call has recorded it before, nothing is recorded.
 
     Raises:
         InputError: a name without a version, no seeds, or an observation or action that its space has not.
@@ -139,9 +139,9 @@ def read(folder: str | Path, instruction: str | None = None) -> list[Episode]:
     episodes = []
     for index in range(count):
         with _reading(folder, f"episode {index}"):
-            (about,) = storage.get_episode_metadata([index])
-            (found,) = storage.get_episodes([index])
-            episodes.append(_episode(storage, found, about, instruction))
+            (metadata,) = storage.get_episode_metadata([index])
+            (columns,) = storage.get_episodes([index])
+            episodes.append(_episode(storage, columns, metadata, instruction))
     if not episodes:
         raise FileError(folder, "a dataset without episodes")
     return [_page(episode) for episode in episodes] if (folder / _CONFIG).is_file() else episodes
@@ -175,7 +175,7 @@ def _record(
     by: Policy | Callable[[Any], Demonstrator],
     identity: dict[str, Any],
 ) -> None:
-    """Add the episodes that ``whole`` has not yet, then what makes it a dataset."""
+    """Record the episodes that ``whole`` lacks, then write the dataset's metadata."""
     data = whole / _DATA
     make_folder(data)
     with TemporaryDirectory(dir=whole.parent.absolute()) as scratch:  # Minari takes no relative path
@@ -220,19 +220,19 @@ def _new_storage(folder: Path, name: str, env: Any, identity: dict[str, Any]) ->
 def _play(env: Any, by: Policy | Callable[[Any], Demonstrator], index: int, seed: int) -> EpisodeBuffer:
     from minari.data_collector import EpisodeBuffer
 
-    seen, _ = env.reset(seed=seed)
-    act = (lambda seen: by.act([seen])[0]) if isinstance(by, Policy) else by(env)
-    observations, actions, successes = [seen], [], [False]
+    obs, _ = env.reset(seed=seed)
+    act = (lambda obs: by.act([obs])[0]) if isinstance(by, Policy) else by(env)
+    observations, actions, successes = [obs], [], [False]
     rewards: list[float] = []
-    ends, cuts = [False], [False]
-    while not (ends[-1] or cuts[-1]):
-        (action,) = _column(env.action_space, [_numbers(act(seen))], "action")
-        seen, reward, ended, cut, info = env.step(action)
+    terminations, truncations = [False], [False]
+    while not (terminations[-1] or truncations[-1]):
+        (action,) = _column(env.action_space, [_numbers(act(obs))], "action")
+        obs, reward, terminated, truncated, info = env.step(action)
         actions.append(action)
-        observations.append(seen)
+        observations.append(obs)
         rewards.append(float(reward))
-        ends.append(bool(ended))
-        cuts.append(bool(cut))
+        terminations.append(bool(terminated))
+        truncations.append(bool(truncated))
         successes.append(bool(info.get("success", False)))
     return EpisodeBuffer(
         id=index,
@@ -240,8 +240,8 @@ def _play(env: Any, by: Policy | Callable[[Any], Demonstrator], index: int, seed
         observations=_column(_storable(env.observation_space), observations, "observation"),
         actions=_column(env.action_space, actions, "action"),
         rewards=rewards,
-        terminations=ends[1:],
-        truncations=cuts[1:],
+        terminations=terminations[1:],
+        truncations=truncations[1:],
         infos={"success": successes},
     )
 
@@ -283,8 +283,8 @@ def _column(space: Any, values: Sequence[Any], name: str) -> Any:
     for value in values:
         array = np.asarray(value)
         if array.shape != space.shape or not np.can_cast(array.dtype, space.dtype, "same_kind"):
-            found = f"{array.dtype} of shape {array.shape}"
-            raise InputError(name, found, f"{space.dtype} of shape {space.shape}")
+            actual = f"{array.dtype} of shape {array.shape}"
+            raise InputError(name, actual, f"{space.dtype} of shape {space.shape}")
     return np.asarray(values, dtype=space.dtype)
 
 
@@ -321,16 +321,18 @@ def _reading(folder: Path, what: str) -> Iterator[None]:
         raise FileError(folder, f"{what} cannot be read: {problem}") from error
 
 
-def _episode(storage: Any, found: dict[str, Any], about: dict[str, Any], instruction: str | None) -> Episode:
-    rewards = [float(reward) for reward in found["rewards"]]
-    if len(rewards) != about.get("total_steps", len(rewards)):
-        raise ValueError(f"{len(rewards)} of its {about['total_steps']} steps are there")
-    seen = _rows(storage.observation_space, found["observations"], len(rewards) + 1, "observation")
-    done = _rows(storage.action_space, found["actions"], len(rewards), "action")
-    seen = [_instructed(observation, instruction) for observation in seen]
-    steps = tuple(map(Step, seen, done, rewards))  # one observation more than actions
-    seed = {"seed": int(about["seed"])} if about.get("seed") is not None else {}
-    return Episode(seen[0]["instruction"], steps, _succeeded(found, rewards), seed)
+def _episode(
+    storage: Any, columns: dict[str, Any], metadata: dict[str, Any], instruction: str | None
+) -> Episode:
+    rewards = [float(reward) for reward in columns["rewards"]]
+    if len(rewards) != metadata.get("total_steps", len(rewards)):
+        raise ValueError(f"{len(rewards)} of its {metadata['total_steps']} steps are there")
+    observations = _rows(storage.observation_space, columns["observations"], len(rewards) + 1, "observation")
+    actions = _rows(storage.action_space, columns["actions"], len(rewards), "action")
+    observations = [_instructed(observation, instruction) for observation in observations]
+    steps = tuple(map(Step, observations, actions, rewards))  # one observation more than actions
+    seed = {"seed": int(metadata["seed"])} if metadata.get("seed") is not None else {}
+    return Episode(observations[0]["instruction"], steps, _succeeded(columns, rewards), seed)
 
 
 def _rows(space: Any, column: Any, count: int, name: str) -> list[Any]:
@@ -353,20 +355,20 @@ def _rows(space: Any, column: Any, count: int, name: str) -> list[Any]:
 
 def _instructed(observation: Any, instruction: str | None) -> dict[str, Any]:
     """The observation as a policy sees it: a dictionary, with its text under ``instruction``."""
-    seen = dict(observation) if isinstance(observation, dict) else {"state": observation}
-    name = next((name for name in TEXTS if name in seen), None)
+    obs = dict(observation) if isinstance(observation, dict) else {"state": observation}
+    name = next((name for name in TEXTS if name in obs), None)
     if name is None and instruction is None:
         raise InputError("instruction", None, "what was to be done, which this dataset does not say")
-    text = instruction if name is None else seen.pop(name)
-    return {**seen, "instruction": text}
+    text = instruction if name is None else obs.pop(name)
+    return {**obs, "instruction": text}
 
 
-def _succeeded(found: dict[str, Any], rewards: list[float]) -> bool:
-    infos = found.get("infos") or {}
+def _succeeded(columns: dict[str, Any], rewards: list[float]) -> bool:
+    infos = columns.get("infos") or {}
     if "success" in infos:
         return bool(infos["success"][-1])
-    ended = len(rewards) > 0 and bool(found["terminations"][-1])
-    return ended and rewards[-1] > 0 and not any(rewards[:-1])
+    terminated = len(rewards) > 0 and bool(columns["terminations"][-1])
+    return terminated and rewards[-1] > 0 and not any(rewards[:-1])
 
 
 def _page(episode: Episode) -> Episode:
@@ -376,12 +378,12 @@ def _page(episode: Episode) -> Episode:
     steps = []
     for step in episode.steps:
         dom, fields = (json.loads(step.observation[name]) for name in ("dom", "fields"))
-        seen = {
+        obs = {
             **step.observation,
             "dom": tuple(Element(**element) for element in dom),
             "fields": tuple(Field(**field) for field in fields),
         }
-        steps.append(Step(seen, WebAction.of(step.action), step.reward))
+        steps.append(Step(obs, WebAction.of(step.action), step.reward))
     return replace(episode, steps=tuple(steps))
 
 

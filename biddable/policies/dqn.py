@@ -1,9 +1,9 @@
 """Deep Q-learning: double (van Hasselt et al., AAAI 2016), with prioritised replay, over masked actions.
 
-    environments side by side -> epsilon-greedy actions -> replay -> batches by priority -> Q towards targets
+    vector env -> epsilon-greedy actions -> replay buffer -> batches by priority -> Q towards TD targets
 
-The last of an observation's features is the mask of what can be done there: a page has as many actions as it
-has elements and fields. It is 0 for what cannot be done, else how likely a random action is to be that one.
+The last of an observation's features is the mask of actions that can be taken there (a web page has as many
+as it has elements and fields): 0 for impossible actions, else the weight with which a random action is drawn.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from torch import nn
 
 from biddable.errors import BiddableError, InputError
 from biddable.policies.checks import above_zero, at_least_one, shares
-from biddable.policies.lanes import Lanes, Progress
 from biddable.policies.optimizer import Adam
 from biddable.policies.replay import Replay
+from biddable.policies.vec_env import Progress, VecEnv
 
 FORBIDDEN = -999_999.0
-"""The value of what cannot be done."""
+"""The value of an action that cannot be taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DQNConfig:
-    """The algorithm's numbers."""
+    """Hyperparameters of DQN."""
 
     gamma: float = 0.99
     """Discount."""
@@ -39,100 +39,106 @@ class DQNConfig:
     """Adam's learning rate."""
     batch_size: int = 64
     """Transitions in a batch."""
-    replay: int = 20_000
-    """Transitions that are kept."""
-    warm_up: int = 500
-    """Frames before the first update."""
-    every: int = 4
-    """Frames for each update."""
-    target_every: int = 200
-    """Updates between two copies of the network to the target."""
-    epsilon: float = 0.05
-    """Share of random actions in the end; at first all are."""
-    explore: float = 0.5
-    """Share of the frames over which the share of random actions falls, in a line."""
+    buffer_size: int = 20_000
+    """Transitions that the replay buffer holds."""
+    learning_starts: int = 500
+    """Environment steps before the first update."""
+    train_frequency: int = 4
+    """Environment steps for each update."""
+    target_update_interval: int = 200
+    """Updates after which the network is copied to the target network."""
+    final_epsilon: float = 0.05
+    """Share of random actions at the end of exploration; it falls to this from 1."""
+    exploration_fraction: float = 0.5
+    """Share of the training over which the share of random actions falls, linearly."""
     alpha: float = 0.6
-    """How much priorities count when transitions are drawn; 0 draws uniformly."""
+    """Exponent of priorities in draws from the replay buffer (Schaul et al.'s alpha); 0 draws uniformly."""
     beta: float = 0.4
-    """How much is made up for that at first; in the end all of it."""
+    """Exponent of importance weights at first (Schaul et al.'s beta); it rises to 1."""
     double: bool = True
-    """Whether the network chooses the action whose value the target gives."""
+    """Double Q-learning: the network selects the next action, the target network values it."""
     max_grad_norm: float = 10.0
     """Gradients with a larger norm are scaled down to it."""
 
     def __post_init__(self) -> None:
-        at_least_one(self, "batch_size", "replay", "every", "target_every")
-        shares(self, "gamma", "epsilon", "explore", "alpha", "beta")
+        at_least_one(self, "batch_size", "buffer_size", "train_frequency", "target_update_interval")
+        shares(self, "gamma", "final_epsilon", "exploration_fraction", "alpha", "beta")
         above_zero(self, "lr")
 
     def epsilon_at(self, frame: int, frames: int) -> float:
-        """Share of random actions at a frame."""
-        done = min(1.0, frame / max(1.0, self.explore * frames))
-        return 1 + (self.epsilon - 1) * done
+        """Share of random actions after ``frame`` of ``frames`` environment steps."""
+        fraction = min(1.0, frame / max(1.0, self.exploration_fraction * frames))
+        return 1 + (self.final_epsilon - 1) * fraction
 
 
 class DQN:
-    """A training under way.
+    """DQN's training loop and its state.
 
     Args:
         network: gives values [N, actions] for features, each [N, ...]; the last is the mask [N, actions].
-        lanes: where it acts.
+        envs: the vector environment it acts in.
         config: see ``DQNConfig``.
-        seed: decides random actions and draws from the replay.
+        seed: decides random actions and draws from the replay buffer.
+
+    Attributes:
+        frames: environment steps so far, over all environments.
+        updates: optimizer steps so far.
     """
 
-    def __init__(self, network: nn.Module, lanes: Lanes, config: DQNConfig, seed: int):
-        self.network, self.lanes, self.config = network, lanes, config
+    def __init__(self, network: nn.Module, envs: VecEnv, config: DQNConfig, seed: int):
+        self.network, self.envs, self.config = network, envs, config
         self.target = copy.deepcopy(network).requires_grad_(False)
-        self.replay = Replay(config.replay, [part[0] for part in lanes.seen], alpha=config.alpha, seed=seed)
+        self.replay = Replay(
+            config.buffer_size, [part[0] for part in envs.obs], alpha=config.alpha, seed=seed
+        )
         self.frames = self.updates = 0
         self._rng = np.random.default_rng(seed)
         self._optimizer = Adam(network, lr=config.lr, max_norm=config.max_grad_norm)
 
     def train(self, frames: int, on_step: Callable[[Progress], bool | None] = lambda _: None) -> None:
-        """Go on until ``frames`` have been seen in all, or ``on_step`` says True.
+        """Train until ``frames`` environment steps in all, or until ``on_step`` returns True.
 
         Raises:
-            InputError: an observation in which nothing can be done.
+            InputError: an observation in which no action can be taken.
             BiddableError: values are no longer finite.
         """
-        start, owed = time.perf_counter(), 0.0
+        start, updates_due = time.perf_counter(), 0.0
         while self.frames < frames:
             self._act(self.config.epsilon_at(self.frames, frames))
-            if self.frames >= self.config.warm_up:
-                owed += len(self.lanes.envs) / self.config.every
-                while owed >= 1:
-                    owed -= 1
+            if self.frames >= self.config.learning_starts:
+                updates_due += self.envs.num_envs / self.config.train_frequency
+                while updates_due >= 1:
+                    updates_due -= 1
                     self._update(self.frames / frames)
-            if on_step(self.lanes.progress(self.frames, start)):
+            if on_step(self.envs.progress(self.frames, start)):
                 break
 
     def _act(self, epsilon: float) -> None:
-        seen = tuple(part.copy() for part in self.lanes.seen)
-        actions = greedy(self.network, seen)
-        explore = self._rng.random(len(actions)) < epsilon
-        if explore.any():
-            # Of what can be done, what comes first by chance: each at a rate that is its weight in the mask.
-            weights = seen[-1][explore]
+        obs = tuple(part.copy() for part in self.envs.obs)
+        actions = greedy(self.network, obs)
+        random_rows = self._rng.random(len(actions)) < epsilon
+        if random_rows.any():
+            # Exponential races: an action wins in proportion to its weight in the mask.
+            weights = obs[-1][random_rows]
             waits = np.full(weights.shape, np.inf)
             np.divide(self._rng.exponential(size=weights.shape), weights, out=waits, where=weights > 0)
-            actions[explore] = waits.argmin(1)
-        rewards, over = self.lanes.step(actions)
-        # Where an episode is over, what "follows" is the next one's start: it is not looked at.
-        self.replay.add(seen, actions, rewards, self.lanes.seen, over)
+            actions[random_rows] = waits.argmin(1)
+        rewards, done = self.envs.step(actions)
+        # Where an episode is done, obs is the next one's first: td_targets does not look at it.
+        self.replay.add(obs, actions, rewards, self.envs.obs, done)
         self.frames += len(actions)
 
-    def _update(self, progress: float) -> None:
+    def _update(self, train_fraction: float) -> None:
         config = self.config
-        beta = config.beta + (1 - config.beta) * progress
+        beta = config.beta + (1 - config.beta) * train_fraction
         places, weights = self.replay.sample(config.batch_size, beta)
-        seen, actions, rewards, then, over = self.replay.take(places)
-        values = self.network(*map(torch.from_numpy, seen))
-        goals = targets(
-            self.network if config.double else self.target, self.target, rewards, then, over, config.gamma
+        obs, actions, rewards, next_obs, done = self.replay.take(places)
+        values = self.network(*map(torch.from_numpy, obs))
+        td_target = td_targets(
+            self.network if config.double else self.target, self.target, rewards, next_obs, done, config.gamma
         )
         rows = np.arange(len(actions))
-        errors = goals - values.detach().numpy()[rows, actions]
+        errors = td_target - values.detach().numpy()[rows, actions]
         if not np.isfinite(errors).all():
             raise BiddableError(f"values are no longer finite after {self.frames} frames; lower lr")
         # The gradient of Huber's loss (threshold 1), weighted, as a mean over the batch.
@@ -140,53 +146,53 @@ class DQN:
         gradient[rows, actions] = weights * np.maximum(np.minimum(errors, 1), -1) / -len(rows)
         values.backward(torch.from_numpy(gradient))
         self._optimizer.step()
-        self.replay.correct(places, errors)
+        self.replay.update_priorities(places, errors)
         self.updates += 1
-        if self.updates % config.target_every == 0:
+        if self.updates % config.target_update_interval == 0:
             self.target.load_state_dict(self.network.state_dict())
 
 
 @torch.no_grad()
-def targets(
+def td_targets(
     chooser: nn.Module,
     target: nn.Module,
     rewards: NDArray[np.float32],
-    then: list[NDArray[Any]],
-    over: NDArray[np.bool_],
+    next_obs: list[NDArray[Any]],
+    done: NDArray[np.bool_],
     gamma: float,
 ) -> NDArray[np.float32]:
-    """[N] what values should be: the reward, and the discounted value of the best that can follow.
+    """[N] TD targets: the reward plus the discounted value of the best next action.
 
     Args:
-        chooser: says which action is best; the network itself in double Q-learning.
-        target: says what it is worth.
+        chooser: selects the next action; the network itself in double Q-learning.
+        target: values it.
         rewards: [N].
-        then: features of what followed, the mask the last.
-        over: [N] nothing followed.
+        next_obs: features [N, ...] of the next observations, the mask last.
+        done: [N] whether the step ended its episode: then the target is the reward.
         gamma: discount.
     """
-    following = [torch.from_numpy(part) for part in then]
-    values = target(*following).numpy()
-    choosing = values if chooser is target else chooser(*following).numpy()
-    best = masked(choosing, then[-1] > 0).argmax(1)
-    worth = values[np.arange(len(best)), best]
-    worth[over] = 0
-    return rewards + np.float32(gamma) * worth
+    next_parts = [torch.from_numpy(part) for part in next_obs]
+    values = target(*next_parts).numpy()
+    choosing = values if chooser is target else chooser(*next_parts).numpy()
+    best = masked(choosing, next_obs[-1] > 0).argmax(1)
+    next_values = values[np.arange(len(best)), best]
+    next_values[done] = 0
+    return rewards + np.float32(gamma) * next_values
 
 
 @torch.no_grad()
-def greedy(network: nn.Module, seen: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+def greedy(network: nn.Module, obs: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """[N] the best action that can be taken in each observation.
 
     Raises:
-        InputError: nothing can be done in one of them.
+        InputError: no action can be taken in one of them.
     """
-    possible = seen[-1] > 0
+    possible = obs[-1] > 0
     if not possible.any(1).all():
         raise InputError("mask", "no action at all", "at least one that can be taken")
-    return masked(network(*map(torch.from_numpy, seen)).numpy(), possible).argmax(1)
+    return masked(network(*map(torch.from_numpy, obs)).numpy(), possible).argmax(1)
 
 
 def masked(values: NDArray[np.float32], possible: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """``values`` with one below any other for what is not ``possible``, of the same shape."""
+    """``values`` [N, actions] with ``FORBIDDEN`` where an action is not ``possible``."""
     return np.where(possible, values, np.float32(FORBIDDEN))

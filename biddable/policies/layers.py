@@ -133,9 +133,9 @@ class Layers(nn.Module):
         plan = self._plan
         if x.ndim != 2 or x.shape[1] != plan.inputs:
             raise InputError("x", tuple(x.shape), f"[N, {plan.inputs}]")
-        found = (len(x), 0) if extra is None else tuple(extra.shape)
-        if found != (len(x), plan.extra):
-            raise InputError("extra", found, f"[{len(x)}, {plan.extra}], a row for each of x")
+        shape = (len(x), 0) if extra is None else tuple(extra.shape)
+        if shape != (len(x), plan.extra):
+            raise InputError("extra", shape, f"[{len(x)}, {plan.extra}], a row for each of x")
 
     def _in_one_call(self, x: Tensor, extra: Tensor | None) -> bool:
         """Whether the C functions can take it: they give no gradient for pictures and for what is extra."""

@@ -1,4 +1,4 @@
-"""Small networks that act on what there is to see and on what was asked for."""
+"""Small networks from observations, and the vector of the instruction, to logits or values."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class GridActorCritic(nn.Module):
 
     def forward(self, image: Tensor, extra: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values."""
-        found = self.layers(image.flatten(1), extra)
-        return found[:, :-1], found[:, -1]
+        outputs = self.layers(image.flatten(1), extra)
+        return outputs[:, :-1], outputs[:, -1]
 
 
 class MLP(nn.Module):
@@ -156,7 +156,7 @@ class FiLMBlock(nn.Module):
 
 
 class FiLM(nn.Module):
-    """[N, outputs] for what there is to see and the frozen vector of the instruction (BabyAI, ICLR 2019).
+    """[N, outputs] for an observation and the frozen vector of the instruction (BabyAI, ICLR 2019).
 
     Args:
         stem: ``CellStem(channels)`` for MiniGrid's view, ``PictureStem(channels)`` for pictures.
@@ -182,9 +182,9 @@ class FiLM(nn.Module):
         self.blocks = nn.ModuleList(FiLMBlock(channels, text) for _ in range(blocks))
         self.head = MLP(channels, outputs, hidden=[hidden], gain=gain)
 
-    def forward(self, seen: Tensor, text: Tensor) -> Tensor:
-        """See the class; ``seen`` is what the stem takes, ``text`` [N, text] of length 1 each."""
-        features = self.stem(seen)
+    def forward(self, obs: Tensor, text: Tensor) -> Tensor:
+        """See the class; ``obs`` is what the stem takes, ``text`` [N, text] of length 1 each."""
+        features = self.stem(obs)
         text = text * math.sqrt(text.shape[1])  # entries of about 1, as layers expect
         for block in self.blocks:
             features = block(features, text)

@@ -1,4 +1,4 @@
-"""Memory of transitions, drawn from uniformly or by priority (Schaul et al., ICLR 2016)."""
+"""A replay buffer, drawn from uniformly or by priority (Schaul et al., ICLR 2016)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BLOCK = 32
 
 
 class SumTree:
-    """Numbers of which one is drawn in proportion to it; changes and draws are done many at a time.
+    """Numbers from which places are drawn in proportion; changes and draws are vectorised.
 
-    Two levels are enough: the numbers, and the sums of blocks of 32. To find a place, all sums are added up,
-    and one block: fewer calls into numpy than the many levels of a binary tree need.
+    It has two levels, the numbers and the sums of blocks of 32: a search is a cumulative sum over the sums
+    and one over a block, with fewer calls into numpy than a binary tree's levels need.
 
     Args:
         capacity: how many numbers, at least 1.
@@ -50,7 +50,7 @@ class SumTree:
         blocks = running.searchsorted(np.minimum(sums, _just_below(running[-1])), side="right")
         left = sums - (running[blocks] - self._sums[blocks])
         within = self._blocks[blocks].cumsum(1)
-        # Rounding may leave more than the block holds: then its last number that is not 0 is meant.
+        # By rounding, more may be left than the block holds: the place is then its last number above 0.
         left = np.minimum(left, _just_below(within[:, -1]))
         return blocks * BLOCK + (within > left[:, None]).argmax(1)
 
@@ -60,11 +60,11 @@ def _just_below(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Replay:
-    """The latest transitions, in arrays that are allocated once.
+    """A replay buffer of the latest transitions, in arrays that are allocated once.
 
     Args:
-        capacity: how many are kept; then the oldest are overwritten.
-        example: features of one observation, which say what sizes and types to keep.
+        capacity: transitions kept; after that the oldest are overwritten.
+        example: features of one observation, for shapes and types.
         alpha: 0 to draw uniformly, up to 1 to draw in proportion to the error.
         seed: of the draws.
     """
@@ -76,36 +76,42 @@ class Replay:
         self._rng = np.random.default_rng(seed)
         self._alpha, self._highest = alpha, 1.0
         self.capacity, self.size, self._next = capacity, 0, 0
-        self._seen, self._then = (
+        self._obs, self._next_obs = (
             [np.empty((capacity, *part.shape), dtype=part.dtype) for part in example] for _ in range(2)
         )
         self._actions = np.empty(capacity, dtype=np.int64)
         self._rewards = np.empty(capacity, dtype=np.float32)
-        self._over = np.empty(capacity, dtype=bool)
+        self._done = np.empty(capacity, dtype=bool)
 
     def add(
         self,
-        seen: Sequence[NDArray[Any]],
+        obs: Sequence[NDArray[Any]],
         actions: NDArray[np.int64],
         rewards: NDArray[np.float32],
-        then: Sequence[NDArray[Any]],
-        over: NDArray[np.bool_],
+        next_obs: Sequence[NDArray[Any]],
+        done: NDArray[np.bool_],
     ) -> None:
-        """Keep transitions, one for each lane; a new one is as likely to be drawn as the likeliest so far."""
+        """Add a transition of each environment, with the highest priority so far.
+
+        Args:
+            obs, next_obs: features [num_envs, ...] before and after the step.
+            actions, rewards, done: [num_envs].
+        """
         places = (self._next + np.arange(len(actions))) % self.capacity
-        for store, part in zip((*self._seen, *self._then), (*seen, *then), strict=True):
+        for store, part in zip((*self._obs, *self._next_obs), (*obs, *next_obs), strict=True):
             store[places] = part
-        self._actions[places], self._rewards[places], self._over[places] = actions, rewards, over
+        self._actions[places], self._rewards[places], self._done[places] = actions, rewards, done
         if self._alpha:
             self._tree.set(places, np.full(len(places), self._highest))
         self._next = int(places[-1] + 1) % self.capacity
         self.size = min(self.size + len(actions), self.capacity)
 
     def sample(self, count: int, beta: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Places of ``count`` transitions, one from each of as many equal parts of the sum, and weights.
+        """Draw ``count`` transitions: their places and importance weights, each [count].
 
-        A weight makes up for being drawn more often than others, in full with ``beta`` 1; the largest is 1.
-        With ``alpha`` 0 each draw is independent of the others, and weights are 1.
+        Draws are stratified: one from each of ``count`` equal parts of the sum of priorities. Weights correct
+        for priorities, in full with ``beta`` 1, and are scaled so that the largest is 1. With ``alpha`` 0
+        draws are independent and weights are 1.
         """
         if not self._alpha:
             return self._rng.integers(self.size, size=count), np.ones(count, dtype=np.float32)
@@ -117,12 +123,14 @@ class Replay:
     def take(
         self, places: NDArray[np.int64]
     ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any], list[NDArray[Any]], NDArray[Any]]:
-        """What was kept there: features, actions, rewards, what followed, whether it was over."""
-        seen, then = ([store.take(places, 0) for store in stores] for stores in (self._seen, self._then))
-        return seen, self._actions[places], self._rewards[places], then, self._over[places]
+        """The transitions at ``places``: obs, actions, rewards, next_obs, done."""
+        obs, next_obs = (
+            [store.take(places, 0) for store in stores] for stores in (self._obs, self._next_obs)
+        )
+        return obs, self._actions[places], self._rewards[places], next_obs, self._done[places]
 
-    def correct(self, places: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
-        """Set priorities by how wrong the values of those transitions were."""
+    def update_priorities(self, places: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
+        """Set the priorities of transitions from their TD errors [N]."""
         if not self._alpha:
             return
         priorities = (np.abs(errors).astype(np.float64) + 1e-3) ** self._alpha

@@ -1,4 +1,4 @@
-"""Episodes made visible: an animated picture of what a policy does."""
+"""Replays: an episode of a policy as an animated picture."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def clip(env: Any, policy: Policy, seed: int, caption: str) -> Clip:
         seed: of the episode.
         caption: what stands under it.
     """
-    seen, info = env.reset(seed=seed)
+    obs, info = env.reset(seed=seed)
     frames = [env.render()]
-    over = False
-    while not over:
-        seen, _, ended, cut, info = env.step(policy.act([seen])[0])
+    done = False
+    while not done:
+        obs, _, terminated, truncated, info = env.step(policy.act([obs])[0])
         frames.append(env.render())
-        over = ended or cut
+        done = terminated or truncated
     return Clip(caption, animated(frames), bool(info["success"]))
 
 
 def filmed(make: Callable[[], list[Clip]]) -> list[Clip]:
-    """What ``make`` gives; where that fails nothing, and a logged line: it is no reason to lose a run."""
+    """The clips that ``make`` returns; an empty list, and a logged warning, where it raises."""
     try:
         return make()
     except Exception as error:  # whatever a simulator, a browser or a driver for pictures raises

@@ -43,8 +43,8 @@ class TextVectors:
             self._known.update(zip(new, vectors, strict=True))
         return np.stack([self._known[text] for text in texts])
 
-    def one(self, text: str) -> Array:
-        """[width] of one text: not to be changed, as the next to ask for it gets the same array."""
+    def vector(self, text: str) -> Array:
+        """[width] of a text; the array is shared between calls, so it must not be changed."""
         if text not in self._known:
             self([text])
         return self._known[text]

@@ -41,8 +41,8 @@ def on_the_page(env: Any) -> Any:
 def test_gymnasium_finds_nothing_wrong(id: str) -> None:
     env = make_env(id)
     check_env(on_the_page(env) if id == FORM else env, skip_render_check=True)
-    seen, _ = env.reset(seed=1)
-    assert env.observation_space.contains(seen)
+    obs, _ = env.reset(seed=1)
+    assert env.observation_space.contains(obs)
 
 
 @pytest.mark.parametrize("processes", [False, True])
@@ -51,13 +51,13 @@ def test_gymnasium_finds_nothing_wrong(id: str) -> None:
 )
 def test_side_by_side_they_show_what_single_ones_do(id: str, action: Any, processes: bool) -> None:
     envs, alone = make_env(id, 2, processes=processes), make_env(id)
-    seen, _ = envs.reset(seed=[7, 8])
+    obs, _ = envs.reset(seed=[7, 8])
     expected = [alone.reset(seed=seed)[0] for seed in (7, 8)]
     after, _, _, _, info = envs.step(np.array([action, action]))
     expected_after = alone.step(action)[0]
     envs.close()
     for name, value in expected[1].items():
-        assert np.array_equal(seen[name][1], value), name
+        assert np.array_equal(obs[name][1], value), name
         assert np.array_equal(after[name][1], expected_after[name]), name
     assert info["success"].tolist() == [False, False]
 

@@ -27,8 +27,8 @@ def login() -> FormEnv:
 
 
 def by_id(env: FormEnv, id: str) -> Element:
-    [found] = [element for element in env.dom if element.id == id]
-    return found
+    [element] = [element for element in env.dom if element.id == id]
+    return element
 
 
 @given(

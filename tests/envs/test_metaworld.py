@@ -50,18 +50,18 @@ def test_every_task_has_an_instruction() -> None:
 def test_the_expert_does_what_is_asked_and_that_ends_it(name) -> None:
     env, act = make_env(f"metaworld:{name}"), expert(name)
     for seed in (0, 1):
-        seen, info = env.reset(seed=seed)
-        assert seen["instruction"] == INSTRUCTIONS[name]
+        obs, info = env.reset(seed=seed)
+        assert obs["instruction"] == INSTRUCTIONS[name]
         assert info == {"success": False}
-        over = False
-        while not over:
-            assert env.observation_space.contains(seen)
-            action = act(seen)
+        done = False
+        while not done:
+            assert env.observation_space.contains(obs)
+            action = act(obs)
             assert env.action_space.contains(action)
-            seen, reward, ended, cut, info = env.step(action)
-            assert ended == info["success"]
+            obs, reward, terminated, truncated, info = env.step(action)
+            assert terminated == info["success"]
             assert 0 <= reward <= 10
-            over = ended or cut
+            done = terminated or truncated
         assert info["success"]
 
 
@@ -78,9 +78,9 @@ def test_a_seed_says_where_things_lie_whatever_was_done_before(name) -> None:
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other.reset(seed=8)[0]["state"])
     for action in rng.uniform(-1, 1, (20, 4)):
-        one, two = fresh.step(action), used.step(action)
-        assert np.array_equal(one[0]["state"], two[0]["state"])
-        assert one[1] == two[1]
+        first, second = fresh.step(action), used.step(action)
+        assert np.array_equal(first[0]["state"], second[0]["state"])
+        assert first[1] == second[1]
     without = [used.reset()[0]["state"] for _ in range(2)]
     assert not np.array_equal(*without), "without a seed things move on"
 
@@ -95,11 +95,11 @@ def test_gymnasium_finds_nothing_wrong() -> None:
 @pytest.mark.parametrize("processes", [False, True])
 def test_side_by_side_they_show_what_single_ones_do(processes) -> None:
     envs, alone = make_env("metaworld:push-v3", 2, processes=processes), make_env("metaworld:push-v3")
-    seen, _ = envs.reset(seed=[7, 8])
+    obs, _ = envs.reset(seed=[7, 8])
     expected = [alone.reset(seed=seed)[0] for seed in (7, 8)]
     after, *_, info = envs.step(np.full((2, 4), 0.5))
     envs.close()
-    assert np.array_equal(seen["state"], [each["state"] for each in expected])
+    assert np.array_equal(obs["state"], [each["state"] for each in expected])
     assert np.array_equal(after["state"][1], alone.step(np.full(4, 0.5))[0]["state"])
     assert info["success"].tolist() == [False, False]
 
@@ -107,9 +107,9 @@ def test_side_by_side_they_show_what_single_ones_do(processes) -> None:
 @needs_metaworld
 def test_the_goal_is_in_the_state() -> None:
     env = make_env("metaworld:reach-v3")
-    goals = [env.reset(seed=seed)[0]["state"][-3:] for seed in range(3)]
-    assert all(goal.all() for goal in goals)
-    assert len({tuple(goal) for goal in goals}) == 3
+    goal_positions = [env.reset(seed=seed)[0]["state"][-3:] for seed in range(3)]
+    assert all(goal.all() for goal in goal_positions)
+    assert len({tuple(goal) for goal in goal_positions}) == 3
 
 
 @needs_metaworld
@@ -129,8 +129,8 @@ def test_an_action_that_is_none_changes_nothing(action) -> None:
     untouched.reset(seed=0)
     with pytest.raises(InputError, match="expected four finite numbers"):
         env.step(action)
-    one, two = (each.step(np.ones(4))[0]["state"] for each in (env, untouched))
-    assert np.array_equal(one, two)
+    first, second = (each.step(np.ones(4))[0]["state"] for each in (env, untouched))
+    assert np.array_equal(first, second)
 
 
 def test_tasks_that_there_are_not() -> None:

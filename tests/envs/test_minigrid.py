@@ -24,11 +24,11 @@ def test_the_view_is_minigrids_own(name: str, capsys) -> None:
     env.reset(seed=1)
     rng = np.random.default_rng(0)
     for _ in range(40):
-        expected, found = MiniGridEnv.gen_obs(env.level), env.level.gen_obs()
+        expected, actual = MiniGridEnv.gen_obs(env.level), env.level.gen_obs()
         assert isinstance(env.level.gen_obs, View)
-        np.testing.assert_array_equal(found["image"], expected["image"])
-        assert found["image"].dtype == expected["image"].dtype
-        assert (found["direction"], found["mission"]) == (expected["direction"], expected["mission"])
+        np.testing.assert_array_equal(actual["image"], expected["image"])
+        assert actual["image"].dtype == expected["image"].dtype
+        assert (actual["direction"], actual["mission"]) == (expected["direction"], expected["mission"])
         *_, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
         if terminated or truncated:
             env.reset()
@@ -53,10 +53,10 @@ def test_the_bot_does_what_is_asked_and_that_is_success(name: str) -> None:
         observation, info = env.reset()
         assert observation["instruction"]
         assert info == {"success": False}
-        bot, over = Bot(env), False
-        while not over:
+        bot, done = Bot(env), False
+        while not done:
             _, reward, terminated, truncated, info = env.step(bot.act())
-            over = terminated or truncated
+            done = terminated or truncated
             assert info["success"] == (terminated and reward > 0)
         assert info["success"]
 

@@ -244,17 +244,17 @@ def test_of_two_browsers_one_breaks(fault: Callable[[MiniWoBEnv], None], monkeyp
 @pytest.mark.parametrize("processes", [False, True])
 def test_browsers_side_by_side(processes: bool) -> None:
     envs = make_env("miniwob:enter-text", num_envs=2, processes=processes)
-    seen, _ = envs.reset(seed=[5, 6])
+    obs, _ = envs.reset(seed=[5, 6])
     for _ in range(2):
-        pages = [{name: values[i] for name, values in seen.items()} for i in range(2)]
+        pages = [{name: values[i] for name, values in obs.items()} for i in range(2)]
         assert all(page in envs.single_observation_space for page in pages)
         actions = [enter_text(page) for page in pages]
         numbers = np.array([[("click", "type").index(a.kind), a.ref, a.field] for a in actions])
-        seen, rewards, ended, _, info = envs.step(numbers)
+        obs, rewards, terminated, _, info = envs.step(numbers)
     envs.close()
-    assert (rewards.tolist(), ended.tolist()) == ([1.0, 1.0], [True, True])
+    assert (rewards.tolist(), terminated.tolist()) == ([1.0, 1.0], [True, True])
     assert info["final_info"]["success"].tolist() == [True, True]
-    assert seen["instruction"] != tuple(page["instruction"] for page in pages), "the next episode has begun"
+    assert obs["instruction"] != tuple(page["instruction"] for page in pages), "the next episode has begun"
 
 
 def open_and_reset(task: str) -> None:

@@ -18,20 +18,20 @@ def drive(env: Reach2DEnv, moves: list[tuple[float, float]]):
 
 def test_a_displacement_moves_by_a_tenth_of_the_action() -> None:
     env = make_env("mujoco:Reach2D", seed=3)
-    seen, info = env.reset(seed=3)
+    obs, info = env.reset(seed=3)
     assert info == {"success": False}
-    x, y, goal_x, goal_y = seen["state"]
+    x, y, goal_x, goal_y = obs["state"]
     assert 0.1 <= x <= 0.9
     assert 0.1 <= y <= 0.9
     assert min(goal_x, goal_y) >= 2.1
-    seen, reward, ended, cut, info = env.step(np.array([0.5, -5.0]))
-    assert seen["state"] == pytest.approx([x + 0.05, max(0, y - 0.1), goal_x, goal_y], abs=1e-6)
-    assert (reward, ended, cut, info["success"]) == (0.0, False, False, False)
-    assert env.observation_space.contains(seen)
+    obs, reward, terminated, truncated, info = env.step(np.array([0.5, -5.0]))
+    assert obs["state"] == pytest.approx([x + 0.05, max(0, y - 0.1), goal_x, goal_y], abs=1e-6)
+    assert (reward, terminated, truncated, info["success"]) == (0.0, False, False, False)
+    assert env.observation_space.contains(obs)
 
 
 def test_at_the_goal_it_ends_well() -> None:
-    env = Reach2DEnv("Reach2D", starts=Region(0.5, 0.500001), goals=Region(1.0, 1.000001))
+    env = Reach2DEnv("Reach2D", start_region=Region(0.5, 0.500001), goal_region=Region(1.0, 1.000001))
     env.reset(seed=0)
     *before, last = drive(env, [(1, 0)] * 5 + [(0, 1)] * 4)
     assert not any(step[2] for step in before)
@@ -40,7 +40,7 @@ def test_at_the_goal_it_ends_well() -> None:
 
 def test_the_pillar_ends_it_badly_and_is_not_there_in_the_open() -> None:
     for name, stopped in (("Reach2DPillar", True), ("Reach2D", False)):
-        env = Reach2DEnv(name, starts=Region(0.8, 0.800001))
+        env = Reach2DEnv(name, start_region=Region(0.8, 0.800001))
         env.reset(seed=0)
         steps = drive(env, [(1, 1)] * 3)
         assert steps[-1][4]["collision"] is stopped
@@ -86,9 +86,9 @@ def test_names_and_regions_that_there_are_not() -> None:
 
 def test_side_by_side_they_are_the_single_ones() -> None:
     envs = make_env("mujoco:Reach2D", num_envs=3, seed=7)
-    seen, _ = envs.reset(seed=[7, 8, 9])
+    obs, _ = envs.reset(seed=[7, 8, 9])
     for i in range(3):
-        assert seen["state"][i] == pytest.approx(Reach2DEnv("Reach2D").reset(seed=7 + i)[0]["state"])
+        assert obs["state"][i] == pytest.approx(Reach2DEnv("Reach2D").reset(seed=7 + i)[0]["state"])
     envs.close()
 
 
@@ -104,7 +104,9 @@ def test_where_nothing_can_be_drawn_it_is_one_line(monkeypatch) -> None:
 
 
 def test_a_picture_shows_point_goal_and_pillar() -> None:
-    env = Reach2DEnv("Reach2DPillar", starts=Region(0.5, 0.50001), goals=Region(2.5, 2.50001), size=120)
+    env = Reach2DEnv(
+        "Reach2DPillar", start_region=Region(0.5, 0.50001), goal_region=Region(2.5, 2.50001), size=120
+    )
     env.reset(seed=0)
     picture = env.render().astype(int)
     env.close()

@@ -35,10 +35,10 @@ def test_the_oracle_does_what_any_instruction_asks(name: str, seed: int, split: 
     *before, last = env.oracle()
     for action in before:
         assert env.filled() < 1
-        _, reward, ended, cut, info = env.step(action)
-        assert (reward, ended, cut, info["success"]) == (0, False, False, False)
-    _, reward, ended, cut, info = env.step(last)
-    assert (reward, ended, cut, info["success"]) == (1, True, False, True)
+        _, reward, terminated, truncated, info = env.step(action)
+        assert (reward, terminated, truncated, info["success"]) == (0, False, False, False)
+    _, reward, terminated, truncated, info = env.step(last)
+    assert (reward, terminated, truncated, info["success"]) == (1, True, False, True)
 
 
 def test_a_password_has_to_be_typed_twice() -> None:
@@ -46,8 +46,8 @@ def test_a_password_has_to_be_typed_twice() -> None:
     assert tags(env) == ["p", "label", "input_password", "p", "label", "input_password", "button"]
     first, _, send = env.oracle()
     env.step(first)
-    *_, reward, ended, _, info = env.step(send)
-    assert (reward, ended, info["success"]) == (-1, True, False)
+    *_, reward, terminated, _, info = env.step(send)
+    assert (reward, terminated, info["success"]) == (-1, True, False)
 
 
 def test_a_date_reads_as_a_browser_shows_it() -> None:
@@ -79,8 +79,8 @@ def test_a_wrong_one_ends_it_too(name: str) -> None:
     wrong = next(
         ref for ref in (e.ref for e in env.dom if e.text) if ref in env._ends and ref != env.oracle()[0].ref
     )
-    *_, reward, ended, _, info = env.step(WebAction("click", wrong))
-    assert (reward, ended, info["success"]) == (-1, True, False)
+    *_, reward, terminated, _, info = env.step(WebAction("click", wrong))
+    assert (reward, terminated, info["success"]) == (-1, True, False)
 
 
 def test_words_of_the_two_splits_differ() -> None:

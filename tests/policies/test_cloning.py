@@ -33,9 +33,9 @@ def learned() -> Ensemble:
 def test_it_does_what_was_shown(learned) -> None:
     states = points(200, seed=1)
     states = states[np.abs(states[:, 1]) > 0.2]
-    found = learned.predictions(states)
-    assert found.shape == (3, len(states), 2)
-    assert np.abs(found.mean(0) - wanted(states)).mean() < 0.06
+    predicted = learned.predictions(states)
+    assert predicted.shape == (3, len(states), 2)
+    assert np.abs(predicted.mean(0) - wanted(states)).mean() < 0.06
 
 
 def test_members_differ_and_disagree_more_where_nothing_was_shown(learned) -> None:
@@ -61,8 +61,8 @@ def test_each_member_is_what_it_would_be_by_itself(learned) -> None:
             x = (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
             x = (x * w[f"{layer}.gain"][member] + w[f"{layer}.shift"][member]).relu()
         expected = (x @ w["out.weight"][member] + w["out.bias"][member]).tanh()
-        found = learned.predictions(states.numpy())[member]
-        assert np.allclose(found, expected.numpy(), atol=1e-5)
+        predicted = learned.predictions(states.numpy())[member]
+        assert np.allclose(predicted, expected.numpy(), atol=1e-5)
 
 
 def test_the_best_epoch_is_kept_not_the_last() -> None:

@@ -23,7 +23,7 @@ from gymnasium import spaces
 from biddable import registry
 from biddable.envs.base import instruction_space, make_env
 from biddable.errors import BiddableError, FileError, InputError, MissingDependency, RunError
-from biddable.policies.base import Scripted, rollouts, successes
+from biddable.policies.base import ScriptedPolicy, rollouts, successes
 from biddable.policies.cloning import CloningConfig, clone
 from biddable.policies.demonstrations import pairs, read, record
 from biddable.types import Episode, Step
@@ -31,9 +31,9 @@ from biddable.types import Episode, Step
 GO_TO = "minigrid:BabyAI-GoToLocal-v0"
 
 
-def straight(seen: dict[str, Any]) -> np.ndarray:
+def straight(obs: dict[str, Any]) -> np.ndarray:
     """To the goal of Reach2D, in 64-bit numbers."""
-    left = seen["state"][2:4].astype(np.float64) - seen["state"][:2]
+    left = obs["state"][2:4].astype(np.float64) - obs["state"][:2]
     return left / max(0.1, float(np.linalg.norm(left)))
 
 
@@ -41,20 +41,20 @@ def bot(env: Any):
     from biddable.envs.minigrid import Bot
 
     planner = Bot(env)
-    return lambda seen: planner.act()
+    return lambda obs: planner.act()
 
 
 def oracle(env: Any):
     actions = iter(env.oracle())
-    return lambda seen: next(actions)
+    return lambda obs: next(actions)
 
 
-def same(found: Any, expected: Any) -> bool:
+def same(actual: Any, expected: Any) -> bool:
     if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(same(found[key], expected[key]) for key in expected)
+        return actual.keys() == expected.keys() and all(same(actual[key], expected[key]) for key in expected)
     if isinstance(expected, np.ndarray):
-        return found.dtype == expected.dtype and np.array_equal(found, expected)
-    return found == expected
+        return actual.dtype == expected.dtype and np.array_equal(actual, expected)
+    return actual == expected
 
 
 def check_by_doing_it_again(id: str, episodes: list[Episode], seeds: list[int]) -> None:
@@ -62,23 +62,23 @@ def check_by_doing_it_again(id: str, episodes: list[Episode], seeds: list[int]) 
     env = make_env(id)
     assert [episode.meta["seed"] for episode in episodes] == seeds
     for episode in episodes:
-        seen, info = env.reset(seed=episode.meta["seed"])
-        assert episode.instruction == seen["instruction"]
-        over = False
+        obs, info = env.reset(seed=episode.meta["seed"])
+        assert episode.instruction == obs["instruction"]
+        done = False
         for step in episode.steps:
-            assert not over
-            assert same(step.observation, seen)
-            seen, reward, ended, cut, info = env.step(step.action)
+            assert not done
+            assert same(step.observation, obs)
+            obs, reward, terminated, truncated, info = env.step(step.action)
             assert step.reward == float(reward)
-            over = ended or cut
-        assert over
+            done = terminated or truncated
+        assert done
         assert episode.success == info["success"]
     env.close()
 
 
 @pytest.mark.parametrize(
     ("id", "by"),
-    [(GO_TO, bot), ("mujoco:Reach2D", Scripted(straight)), ("form:long", oracle)],
+    [(GO_TO, bot), ("mujoco:Reach2D", ScriptedPolicy(straight)), ("form:long", oracle)],
     ids=["BabyAI", "Reach2D", "pages"],
 )
 def test_what_is_read_is_what_was_done(id, by, tmp_path, monkeypatch) -> None:
@@ -121,18 +121,20 @@ def pictures(monkeypatch) -> None:
 
 def test_pictures_lose_nothing(pictures, tmp_path) -> None:
     presses = iter([2, 1, 0, 0])
-    record(tmp_path / "pictures-v0", "test:pictures", Scripted(lambda seen: next(presses)), [5, 6])
+    record(tmp_path / "pictures-v0", "test:pictures", ScriptedPolicy(lambda obs: next(presses)), [5, 6])
     check_by_doing_it_again("test:pictures", read(tmp_path / "pictures-v0"), [5, 6])
 
 
 def test_an_observation_that_its_space_has_not_is_one_line(pictures, tmp_path) -> None:
     with pytest.raises(InputError) as caught:
-        record(tmp_path / "odd-v0", "test:pictures", Scripted(lambda seen: 0), [0], height=41)
+        record(tmp_path / "odd-v0", "test:pictures", ScriptedPolicy(lambda obs: 0), [0], height=41)
     expected = "'uint8 of shape (41, 50, 3)', expected uint8 of shape (40, 50, 3)"
     assert str(caught.value) == f"observation['screen'] is {expected}"
-    for action, found in ((np.zeros(2), r"float64 of shape \(2,\)"), (0.5, r"float64 of shape \(\)")):
-        with pytest.raises(InputError, match=f"action is '{found}', expected int64 of shape"):
-            record(tmp_path / "odd-v1", "test:pictures", Scripted(lambda seen, action=action: action), [0])
+    for action, actual in ((np.zeros(2), r"float64 of shape \(2,\)"), (0.5, r"float64 of shape \(\)")):
+        with pytest.raises(InputError, match=f"action is '{actual}', expected int64 of shape"):
+            record(
+                tmp_path / "odd-v1", "test:pictures", ScriptedPolicy(lambda obs, action=action: action), [0]
+            )
     with pytest.raises(InputError, match="env is 'minigrid'"):
         record(tmp_path / "odd-v2", "minigrid", bot, [0])
     assert list(tmp_path.iterdir()) == []
@@ -165,7 +167,7 @@ def test_killed_in_the_middle_of_an_episode_it_goes_on_with_that_one(tmp_path) -
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
     with pytest.raises(RunError, match="in use by process"):
-        record(folder, "mujoco:Reach2D", Scripted(straight), range(12))
+        record(folder, "mujoco:Reach2D", ScriptedPolicy(straight), range(12))
     process.send_signal(signal.SIGKILL)
     process.wait()
 
@@ -188,10 +190,10 @@ def test_killed_in_the_middle_of_an_episode_it_goes_on_with_that_one(tmp_path) -
     assert before.items() <= after.items()
     assert [path.name for path in tmp_path.iterdir()] == ["reach-v0"]
 
-    record(tmp_path / "whole-v0", "mujoco:Reach2D", Scripted(straight), range(12))
-    for found, expected in zip(read(folder), read(tmp_path / "whole-v0"), strict=True):
-        assert found.meta == expected.meta
-        assert [(step.action.tolist(), step.reward) for step in found.steps] == [
+    record(tmp_path / "whole-v0", "mujoco:Reach2D", ScriptedPolicy(straight), range(12))
+    for actual, expected in zip(read(folder), read(tmp_path / "whole-v0"), strict=True):
+        assert actual.meta == expected.meta
+        assert [(step.action.tolist(), step.reward) for step in actual.steps] == [
             (step.action.tolist(), step.reward) for step in expected.steps
         ]
 
@@ -209,7 +211,7 @@ def test_an_episode_that_fails_leaves_those_before(tmp_path) -> None:
 @pytest.fixture(scope="module")
 def reach(tmp_path_factory) -> Path:
     return record(
-        tmp_path_factory.mktemp("demos") / "reach-v0", "mujoco:Reach2D", Scripted(straight), range(60)
+        tmp_path_factory.mktemp("demos") / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), range(60)
     )
 
 
@@ -227,16 +229,16 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path) -> None:
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="holds something else than a recording; use another folder"):
-        record(folder, "mujoco:Reach2D", Scripted(straight), [1])
+        record(folder, "mujoco:Reach2D", ScriptedPolicy(straight), [1])
     assert [path.name for path in tmp_path.rglob("*")] == ["reach-v0", "notes.txt"]
 
 
 @pytest.mark.parametrize("name", ["reach", "reach-v", "re ach-v0", "-v0"])
 def test_a_name_that_minari_would_not_find(name, tmp_path) -> None:
     with pytest.raises(InputError, match="a name that ends in a version"):
-        record(tmp_path / name, "mujoco:Reach2D", Scripted(straight), [1])
+        record(tmp_path / name, "mujoco:Reach2D", ScriptedPolicy(straight), [1])
     with pytest.raises(InputError, match="seeds is"):
-        record(tmp_path / "reach-v0", "mujoco:Reach2D", Scripted(straight), [])
+        record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -248,14 +250,14 @@ def test_minari_itself_finds_it_and_makes_its_environment(reach, monkeypatch) ->
     first = dataset[0]
     assert len(first.observations["state"]) == len(first.actions) + 1, "the last thing seen is there too"
     env = dataset.recover_environment()
-    seen, _ = env.reset(seed=0)
-    assert np.array_equal(seen["state"], first.observations["state"][0])
+    obs, _ = env.reset(seed=0)
+    assert np.array_equal(obs["state"], first.observations["state"][0])
 
 
 def test_home_and_environment_stay_as_they_were(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     before = dict(os.environ)
-    record(tmp_path / "reach-v0", "mujoco:Reach2D", Scripted(straight), [1])
+    record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), [1])
     read(tmp_path / "reach-v0")
     assert dict(os.environ) == before
     assert not (tmp_path / "home").exists()
@@ -284,7 +286,7 @@ def test_what_cannot_be_cloned_is_one_line() -> None:
             pairs(episodes)
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
 
@@ -304,10 +306,10 @@ def other_shape(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: cut(data / "1" / "part-0.parquet"), "episode 1 cannot be read: "),
-        (lambda data: cut(data / "1" / "metadata.json"), "episode 1 cannot be read: "),
+        (lambda data: truncate(data / "1" / "part-0.parquet"), "episode 1 cannot be read: "),
+        (lambda data: truncate(data / "1" / "metadata.json"), "episode 1 cannot be read: "),
         (lambda data: (data / "1" / "part-0.parquet").unlink(), "episode 1 cannot be read: "),
-        (lambda data: cut(data / "metadata.json"), r"data/metadata.json:\d+: not JSON: "),
+        (lambda data: truncate(data / "metadata.json"), r"data/metadata.json:\d+: not JSON: "),
         (lambda data: (data / "metadata.json").unlink(), "no Minari dataset: it holds no data/metadata.json"),
         (lambda data: change(data / "metadata.json", total_episodes=3), "episode 2 cannot be read: "),
         (lambda data: change(data / "metadata.json", total_episodes=0), "a dataset without episodes"),
@@ -319,7 +321,7 @@ def other_shape(data: Path) -> None:
     ],
 )
 def test_damage_is_one_line_that_says_where(damage, message, tmp_path) -> None:
-    folder = record(tmp_path / "reach-v0", "mujoco:Reach2D", Scripted(straight), [1, 2])
+    folder = record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), [1, 2])
     damage(folder / "data")
     with pytest.raises(FileError, match=message) as caught:
         read(folder)
@@ -329,7 +331,7 @@ def test_damage_is_one_line_that_says_where(damage, message, tmp_path) -> None:
 
 def test_no_environment_is_made_because_a_file_names_it(tmp_path) -> None:
     """Minari would call the entry point of a dataset that does not describe its spaces."""
-    folder = record(tmp_path / "reach-v0", "mujoco:Reach2D", Scripted(straight), [1])
+    folder = record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), [1])
     spec = gym.envs.registration.EnvSpec(
         "test/Evil-v0", "pathlib:Path.mkdir", kwargs={"self": str(tmp_path / "made")}
     )
@@ -367,7 +369,7 @@ def test_somebody_elses_states(monkeypatch, tmp_path) -> None:
     assert (episode.instruction, episode.success, episode.meta) == ("reach the door", True, {})
     assert [step.observation["state"].tolist() for step in episode.steps] == states[:-1].tolist()
     assert [(step.action, step.reward) for step in episode.steps] == [(0, 0.0), (1, 0.0), (2, 1.0)]
-    cut(folder / "data" / "main_data.hdf5")
+    truncate(folder / "data" / "main_data.hdf5")
     with pytest.raises(FileError, match="episode 0 cannot be read: "):
         read(folder, "reach the door")
 

@@ -26,10 +26,10 @@ def outcome(network: nn.Module, inputs: list[torch.Tensor], *, of_inputs: bool) 
     """The result, and the gradients of all weights and, where asked for, of the inputs."""
     network = copy.deepcopy(network)
     inputs = [part.clone().requires_grad_(of_inputs) for part in inputs]
-    found = network(*inputs)
-    weighted = found * torch.linspace(-1, 1, found.numel()).view_as(found)
+    actual = network(*inputs)
+    weighted = actual * torch.linspace(-1, 1, actual.numel()).view_as(actual)
     learned = [*network.parameters(), *(inputs if of_inputs else [])]
-    return [found.detach(), *torch.autograd.grad(weighted.sum(), learned)]
+    return [actual.detach(), *torch.autograd.grad(weighted.sum(), learned)]
 
 
 def assert_both_ways_agree(
@@ -98,9 +98,9 @@ def test_the_small_convolution_is_a_convolution(compiled, monkeypatch) -> None:
         kernel = weight.view(3, 3, inputs, 6).permute(3, 2, 0, 1)
         plain = nn.functional.conv2d(picture.permute(0, 3, 1, 2), kernel, bias, stride=2, padding=1)
         plain = plain.permute(0, 2, 3, 1)
-        found = network(picture.flatten(1)).view(plain.shape)
-        assert torch.allclose(found, plain, atol=1e-5)
-        ours, theirs = (torch.autograd.grad(x.square().sum(), network.weights)[0] for x in (found, plain))
+        actual = network(picture.flatten(1)).view(plain.shape)
+        assert torch.allclose(actual, plain, atol=1e-5)
+        ours, theirs = (torch.autograd.grad(x.square().sum(), network.weights)[0] for x in (actual, plain))
         learned = weight.numel() + bias.numel()
         assert torch.allclose(ours[:learned], theirs[:learned], atol=1e-3)
 
@@ -129,22 +129,22 @@ def test_what_has_another_size_is_refused(compiled, monkeypatch) -> None:
 
 def test_what_is_of_another_type_goes_through_torch() -> None:
     network = MLP(3, 2).double()
-    found = network.layers(torch.rand(4, 3, dtype=torch.float64))
-    assert found.dtype == torch.float64
+    actual = network.layers(torch.rand(4, 3, dtype=torch.float64))
+    assert actual.dtype == torch.float64
     with pytest.raises(InputError, match=r"network is 'torch\.float64 on cpu'"):
         Adam(network, lr=1e-3, max_norm=1.0)
 
 
 def test_two_passes_before_one_gradient() -> None:
     network, first, second = MLP(3, 2), torch.randn(5, 3), torch.randn(5, 3)
-    one, other = network(first), network(second)
-    one.sum().backward()
-    found = network.layers.weights.grad.clone()
+    first_outputs, other = network(first), network(second)
+    first_outputs.sum().backward()
+    actual = network.layers.weights.grad.clone()
     network.zero_grad()
     network(first).sum().backward()
-    assert torch.equal(found, network.layers.weights.grad)
+    assert torch.equal(actual, network.layers.weights.grad)
     other.sum().backward()
-    assert not torch.equal(found, network.layers.weights.grad)
+    assert not torch.equal(actual, network.layers.weights.grad)
 
 
 def test_a_result_that_is_no_number_shows() -> None:
@@ -172,5 +172,5 @@ def test_adam_is_torchs(compiled, monkeypatch) -> None:
         torchs.step()
         torchs.zero_grad()
         assert all(not parameter.grad.any() for parameter in ours.parameters()), "gradients are not cleared"
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.allclose(one, other, atol=1e-5)
+    for parameter, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(parameter, other, atol=1e-5)

@@ -14,7 +14,7 @@ from biddable.envs.minigrid import Bot
 from biddable.errors import InputError, MissingDependency
 from biddable.policies import text
 from biddable.policies.base import rollouts, successes
-from biddable.policies.cloning import Chooser, CloningConfig, clone_choices
+from biddable.policies.cloning import CloningConfig, GreedyPolicy, clone_choices
 from biddable.policies.networks import CNN, MLP, CellStem, FiLM, FiLMBlock, PictureStem, orthogonal
 from biddable.policies.text import TextVectors, minilm
 
@@ -25,11 +25,11 @@ def test_a_perceptron_takes_arrays_side_by_side() -> None:
     torch.manual_seed(0)
     network = MLP(3 + 8, 5, hidden=(16,))
     first, second = torch.rand(4, 3), torch.randint(255, (4, 2, 4), dtype=torch.uint8)
-    found = network(first, second)
+    outputs = network(first, second)
     (weight, bias), (last_weight, last_bias) = network.layers.parts()
     hidden = (torch.cat([first, second.float().view(4, 8)], 1) @ weight + bias).relu()
-    assert torch.allclose(found, hidden @ last_weight + last_bias, atol=1e-5)
-    assert found.shape == (4, 5)
+    assert torch.allclose(outputs, hidden @ last_weight + last_bias, atol=1e-5)
+    assert outputs.shape == (4, 5)
 
 
 def test_first_weights_are_orthogonal() -> None:
@@ -50,10 +50,10 @@ def test_pictures_of_any_size(size) -> None:
 
 def test_a_cell_is_the_sum_of_what_it_holds() -> None:
     stem = CellStem(6)
-    found = stem(torch.tensor([[[[5, 2, 0], [1, 0, 0]]]], dtype=torch.uint8))
+    outputs = stem(torch.tensor([[[[5, 2, 0], [1, 0, 0]]]], dtype=torch.uint8))
     rows = stem.embedding.weight
-    assert found.shape == (1, 6, 1, 2)
-    assert torch.allclose(found[0, :, 0, 0], rows[5] + rows[16 + 2] + rows[32])
+    assert outputs.shape == (1, 6, 1, 2)
+    assert torch.allclose(outputs[0, :, 0, 0], rows[5] + rows[16 + 2] + rows[32])
 
 
 def test_modulation_by_hand() -> None:
@@ -72,12 +72,12 @@ def test_modulation_by_hand() -> None:
 def test_film_sees_and_reads(stem, size) -> None:
     torch.manual_seed(0)
     network = FiLM(stem, 5, 7, channels=8)
-    seen = torch.randint(6, (3, *size, 3), dtype=torch.uint8)
+    obs = torch.randint(6, (3, *size, 3), dtype=torch.uint8)
     one, other = nn.functional.normalize(torch.randn(2, 5))
-    found = network(seen, one.expand(3, -1))
-    assert found.shape == (3, 7)
-    assert not torch.allclose(found, network(seen, other.expand(3, -1)), atol=1e-3)
-    assert not torch.allclose(found[0], found[1], atol=1e-4)
+    outputs = network(obs, one.expand(3, -1))
+    assert outputs.shape == (3, 7)
+    assert not torch.allclose(outputs, network(obs, other.expand(3, -1)), atol=1e-3)
+    assert not torch.allclose(outputs[0], outputs[1], atol=1e-4)
 
 
 def test_a_vector_is_computed_once() -> None:
@@ -90,7 +90,7 @@ def test_a_vector_is_computed_once() -> None:
     vectors = TextVectors(encode)
     assert vectors(["a", "bb", "a"]).tolist() == [[1, 1], [2, 1], [1, 1]]
     assert vectors(["bb", "ccc"]).tolist() == [[2, 1], [3, 1]]
-    assert vectors.one("a").tolist() == [1, 1]
+    assert vectors.vector("a").tolist() == [1, 1]
     assert asked == [["a", "bb"], ["ccc"]]
     # Around lengths 1 and 3, whose mean is 2: what is left has length 1.
     assert TextVectors(encode, around=["a", "ccc"])(["a", "dddd"]).tolist() == [[-1, 0], [1, 0]]
@@ -116,20 +116,20 @@ def test_minilm_is_not_installed(monkeypatch) -> None:
 
 def test_choices_are_cloned_and_the_best_epoch_kept() -> None:
     rng = np.random.default_rng(0)
-    seen = rng.normal(size=(400, 2)).astype(np.float32)
-    actions = (seen[:, 0] > 0) + 2 * (seen[:, 1] > 0)
+    obs = rng.normal(size=(400, 2)).astype(np.float32)
+    actions = (obs[:, 0] > 0) + 2 * (obs[:, 1] > 0)
     torch.manual_seed(0)
     network = MLP(2, 4)
-    assert clone_choices(network, [seen], actions, CloningConfig(epochs=15, lr=3e-3), seed=0) > 0.9
+    assert clone_choices(network, [obs], actions, CloningConfig(epochs=15, lr=3e-3), seed=0) > 0.9
     fresh = rng.normal(size=(200, 2)).astype(np.float32)
-    chosen = Chooser(network, lambda seen: (seen["at"],)).act([{"at": at} for at in fresh])
+    chosen = GreedyPolicy(network, lambda obs: (obs["at"],)).act([{"at": at} for at in fresh])
     assert np.mean(np.array(chosen) == (fresh[:, 0] > 0) + 2 * (fresh[:, 1] > 0)) > 0.9
 
 
-@pytest.mark.parametrize(("seen", "actions"), [(3, 4), (1, 1), (0, 0)])
-def test_choices_that_cannot_be_learned_from(seen, actions) -> None:
+@pytest.mark.parametrize(("obs", "actions"), [(3, 4), (1, 1), (0, 0)])
+def test_choices_that_cannot_be_learned_from(obs, actions) -> None:
     with pytest.raises(InputError, match=r"observations|at least 2"):
-        clone_choices(MLP(2, 4), [np.zeros((seen, 2))], np.zeros(actions, dtype=int), CloningConfig(), 0)
+        clone_choices(MLP(2, 4), [np.zeros((obs, 2))], np.zeros(actions, dtype=int), CloningConfig(), 0)
 
 
 def two_balls(count: int, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
@@ -172,14 +172,14 @@ def shown(episodes: range) -> tuple[list[np.ndarray], list[str], list[int]]:
     env = make_env(LEVEL)
     images, instructions, actions = [], [], []
     for seed in episodes:
-        seen, _ = env.reset(seed=seed)
-        bot, over = Bot(env), False
-        while not over:
-            images.append(seen["image"])
-            instructions.append(seen["instruction"])
+        obs, _ = env.reset(seed=seed)
+        bot, done = Bot(env), False
+        while not done:
+            images.append(obs["image"])
+            instructions.append(obs["instruction"])
             actions.append(bot.act())
-            seen, _, ended, cut, _ = env.step(actions[-1])
-            over = ended or cut
+            obs, _, terminated, truncated, _ = env.step(actions[-1])
+            done = terminated or truncated
     return images, instructions, actions
 
 
@@ -195,14 +195,14 @@ def test_a_clone_of_the_planner_listens_to_the_instruction() -> None:
     clone_choices(network, [np.stack(images), vectors(instructions)], np.array(actions), config, seed=0)
 
     def success(told) -> float:
-        policy = Chooser(network, lambda seen: (seen["image"], told(seen["instruction"])))
+        policy = GreedyPolicy(network, lambda obs: (obs["image"], told(obs["instruction"])))
         return successes(rollouts([make_env(LEVEL) for _ in range(25)], policy, range(10_000, 10_200))).mean()
 
     known = sorted(set(instructions))
     another = dict(zip(known, known[1:] + known[:1], strict=True))
-    right = success(vectors.one)
+    right = success(vectors.vector)
     nothing = success(lambda text: np.zeros(384, dtype=np.float32))
-    wrong = success(lambda text: vectors.one(another.get(text, known[0])))
+    wrong = success(lambda text: vectors.vector(another.get(text, known[0])))
     print(f"right {right:.2f}, none {nothing:.2f}, another {wrong:.2f}")
     assert right > 0.5
     assert right > max(nothing, wrong) + 0.3

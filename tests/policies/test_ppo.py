@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from biddable.errors import BiddableError, InputError
-from biddable.policies.lanes import Lanes
 from biddable.policies.networks import GridActorCritic
-from biddable.policies.ppo import PPO, PPOConfig, draw, gae, ppo_gradients
+from biddable.policies.ppo import PPO, PPOConfig, gae, ppo_gradients, sample_actions
+from biddable.policies.vec_env import VecEnv
 
 
 def column(*values: float) -> np.ndarray:
@@ -19,39 +19,39 @@ def column(*values: float) -> np.ndarray:
 
 def test_advantages_by_hand() -> None:
     rewards, values = column(1, 0, 2), column(0.5, 1.0, 0.0, 4.0)
-    over = column(0, 0, 0).astype(bool)
+    done = column(0, 0, 0).astype(bool)
     # Differences with gamma .5: 1 + .5*1 - .5 = 1; 0 + 0 - 1 = -1; 2 + 2 - 0 = 4. Each looks on by .5 * .8.
     third, second = 4.0, -1 + 0.4 * 4.0
-    assert gae(rewards, values, over, 0.5, 0.8)[:, 0] == pytest.approx([1 + 0.4 * second, second, third])
+    assert gae(rewards, values, done, 0.5, 0.8)[:, 0] == pytest.approx([1 + 0.4 * second, second, third])
 
 
 def test_nothing_is_carried_over_the_end_of_an_episode() -> None:
     rewards, values = column(1, 0, 2), column(0.5, 1.0, 0.0, 4.0)
-    over = column(0, 1, 0).astype(bool)
+    done = column(0, 1, 0).astype(bool)
     # The second step ends its episode: 0 - 1, whatever comes after.
-    assert gae(rewards, values, over, 0.5, 0.8)[:, 0] == pytest.approx([1 + 0.4 * -1, -1, 4])
+    assert gae(rewards, values, done, 0.5, 0.8)[:, 0] == pytest.approx([1 + 0.4 * -1, -1, 4])
 
 
 def test_with_lambda_one_they_are_returns_less_values() -> None:
     rng = np.random.default_rng(0)
     rewards, values = rng.normal(size=(6, 2)).astype(np.float32), rng.normal(size=(7, 2)).astype(np.float32)
-    found = gae(rewards, values, np.zeros((6, 2), dtype=bool), 0.9, 1.0)
+    actual = gae(rewards, values, np.zeros((6, 2), dtype=bool), 0.9, 1.0)
     expected = sum(0.9**t * rewards[t] for t in range(6)) + 0.9**6 * values[6] - values[0]
-    assert found[0] == pytest.approx(expected, abs=1e-5)
+    assert actual[0] == pytest.approx(expected, abs=1e-5)
 
 
 def the_loss(logits, values, actions, old_logprobs, advantages, returns, config) -> torch.Tensor:
     """What ``ppo_gradients`` is the gradient of, as the paper writes it."""
     logprobs = logits.log_softmax(-1)
     ratio = (logprobs.gather(1, actions[:, None])[:, 0] - old_logprobs).exp()
-    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+    clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
     gain = torch.minimum(ratio * advantages, clipped * advantages).mean()
     entropy = -(logprobs.exp() * logprobs).sum(-1).mean()
-    return config.value * (values - returns).square().mean() - gain - config.entropy * entropy
+    return config.value_coef * (values - returns).square().mean() - gain - config.entropy_coef * entropy
 
 
 def test_the_loss_by_hand() -> None:
-    config = PPOConfig(clip=0.2, value=0.5, entropy=0.1)
+    config = PPOConfig(clip_range=0.2, value_coef=0.5, entropy_coef=0.1)
     logits = torch.log(torch.tensor([[0.6, 0.4], [0.3, 0.7]]))
     actions, old = torch.tensor([0, 1]), torch.log(torch.tensor([0.4, 0.8]))
     advantages = torch.tensor([2.0, -1.0])
@@ -59,25 +59,25 @@ def test_the_loss_by_hand() -> None:
     gain = (1.2 * 2 - 0.875) / 2
     entropy = -sum(p * np.log(p) for p in (0.6, 0.4, 0.3, 0.7)) / 2
     error = ((1.0 - 0.5) ** 2 + (0.0 - 2.0) ** 2) / 2
-    found = the_loss(
+    actual = the_loss(
         logits, torch.tensor([1.0, 0.0]), actions, old, advantages, torch.tensor([0.5, 2.0]), config
     )
-    assert found.item() == pytest.approx(0.5 * error - gain - 0.1 * entropy, abs=1e-6)
+    assert actual.item() == pytest.approx(0.5 * error - gain - 0.1 * entropy, abs=1e-6)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_gradients_are_those_of_the_loss(normalize) -> None:
     torch.manual_seed(0)
-    config = PPOConfig(clip=0.2, value=0.5, entropy=0.1, normalize=normalize)
+    config = PPOConfig(clip_range=0.2, value_coef=0.5, entropy_coef=0.1, normalize_advantages=normalize)
     logits, values = torch.randn(200, 5, requires_grad=True), torch.randn(200, requires_grad=True)
     actions, old = torch.randint(5, (200,)), torch.randn(200, 5).log_softmax(-1)[:, 0]
     advantages, returns = torch.randn(200) + 1, torch.randn(200)
     arrays = [part.detach().numpy() for part in (logits, values, actions, old, advantages, returns)]
-    found = ppo_gradients(*arrays, config)
+    actual = ppo_gradients(*arrays, config)
     if normalize:
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     loss = the_loss(logits, values, actions, old, advantages, returns, config)
-    for ours, autograds in zip(found, torch.autograd.grad(loss, (logits, values)), strict=True):
+    for ours, autograds in zip(actual, torch.autograd.grad(loss, (logits, values)), strict=True):
         assert ours.dtype == np.float32
         assert np.allclose(ours, autograds.numpy(), atol=1e-6)
 
@@ -87,14 +87,14 @@ def test_beyond_the_clip_there_is_no_gradient_but_back_there_is() -> None:
         logits, old = np.log(np.array([[0.9, 0.1]], np.float32)), np.log(np.array([0.5], np.float32))
         nothing, one = np.zeros(1, np.float32), np.full(1, advantage, np.float32)
         by_logits, _ = ppo_gradients(
-            logits, nothing, np.array([0]), old, one, nothing, PPOConfig(entropy=0.0)
+            logits, nothing, np.array([0]), old, one, nothing, PPOConfig(entropy_coef=0.0)
         )
         assert bool(abs(by_logits).max() > 1e-3) is moves
 
 
 def test_actions_are_drawn_by_their_probabilities() -> None:
     probabilities = np.array([0.05, 0.25, 0.7], dtype=np.float32)
-    drawn = draw(np.log(np.tile(probabilities, (20_000, 1))), np.random.default_rng(0))
+    drawn = sample_actions(np.log(np.tile(probabilities, (20_000, 1))), np.random.default_rng(0))
     assert np.bincount(drawn, minlength=3) / len(drawn) == pytest.approx(probabilities, abs=0.01)
 
 
@@ -114,8 +114,8 @@ class Signs:
         hit = action == (self._number > 0)
         self._left -= 1
         self._right += hit
-        over = not self._left
-        return self._draw(), float(hit), over, False, {"success": over and self._right == 8}
+        done = not self._left
+        return self._draw(), float(hit), done, False, {"success": done and self._right == 8}
 
     def _draw(self):
         self._number = self._rng.normal()
@@ -134,17 +134,17 @@ class Small(nn.Module):
 
 
 def learning(**changes) -> PPO:
-    config = PPOConfig(**{"envs": 4, "steps": 32, "batch_size": 32, "lr": 1e-2, **changes})
-    lanes = Lanes([Signs() for _ in range(config.envs)], lambda seen: (seen["number"],), seed=0)
-    return PPO(Small(), lanes, config, seed=0)
+    config = PPOConfig(**{"num_envs": 4, "num_steps": 32, "batch_size": 32, "lr": 1e-2, **changes})
+    envs = VecEnv([Signs() for _ in range(config.num_envs)], lambda obs: (obs["number"],), seed=0)
+    return PPO(Small(), envs, config, seed=0)
 
 
 def test_it_learns() -> None:
-    seen = []
+    success_rates = []
     ppo = learning()
-    ppo.train(10_000, lambda progress: seen.append(progress.success) or progress.success > 0.8)
-    assert seen[0] < 0.2
-    assert seen[-1] > 0.8
+    ppo.train(10_000, lambda progress: success_rates.append(progress.success) or progress.success > 0.8)
+    assert success_rates[0] < 0.2
+    assert success_rates[-1] > 0.8
     assert ppo.frames < 10_000, "it was told to stop"
 
 
@@ -173,7 +173,7 @@ def test_the_network_for_grids_has_its_sizes() -> None:
     assert logits.abs().max() < 0.1, "it has preferences before it has learned"
 
 
-@pytest.mark.parametrize(("field", "value"), [("envs", 0), ("gamma", 1.1), ("lr", 0.0), ("clip", -1.0)])
+@pytest.mark.parametrize(("field", "value"), [("num_envs", 0), ("gamma", 1.1), ("lr", 0.0), ("clip_range", -1.0)])
 def test_settings_out_of_range(field, value) -> None:
     with pytest.raises(InputError, match=f"{field} is"):
         PPOConfig(**{field: value})

@@ -11,8 +11,8 @@ from PIL import Image
 
 from biddable.envs.reach2d import Reach2DEnv
 from biddable.errors import InputError
-from biddable.methods.act.compatible_demos.demonstrators import towards
-from biddable.policies.base import Scripted, rollouts
+from biddable.methods.act.compatible_demos.demonstrators import scripted_demonstrator
+from biddable.policies.base import ScriptedPolicy, rollouts
 from biddable.policies.replays import SIDE, animated, clip
 from biddable.runs.figures import Clip, Replays, load_figures, save_figures
 
@@ -27,7 +27,7 @@ def frames_of(gif: str) -> list[np.ndarray]:
 
 
 def test_an_episode_is_all_there(tmp_path) -> None:
-    env, policy = Reach2DEnv("Reach2D"), Scripted(towards("straight"))
+    env, policy = Reach2DEnv("Reach2D"), ScriptedPolicy(scripted_demonstrator("straight"))
     (episode,) = rollouts([env], policy, [5])
     made = clip(env, policy, 5, "straight")
     env.close()

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from biddable.errors import BiddableError, InputError
-from biddable.policies.base import ATTEMPTS, Scripted, rollout_stage, rollouts, successes
+from biddable.policies.base import ATTEMPTS, ScriptedPolicy, rollout_stage, rollouts, successes
 from biddable.runs.run import Run
 
-WAIT = Scripted(lambda seen: 1)
+WAIT = ScriptedPolicy(lambda seen: 1)
 
 
 class Countdown:
@@ -39,9 +39,9 @@ class Countdown:
             self.faults[here] -= 1
             raise OSError("the cable\nis loose")
         self.left -= action
-        over = self.left <= 0
-        info = {"success": over and self.seed % 2 == 1}
-        return {"instruction": "", "left": self.left}, float(over), over, False, info
+        done = self.left <= 0
+        info = {"success": done and self.seed % 2 == 1}
+        return {"instruction": "", "left": self.left}, float(done), done, False, info
 
     def close(self):
         self.closed = True
@@ -50,11 +50,11 @@ class Countdown:
 def test_more_episodes_than_environments_and_the_other_way_round() -> None:
     seeds = [5, 1, 3, 2, 7, 4]
     for count in (1, 2, 4, 9):
-        found = rollouts([Countdown() for _ in range(count)], WAIT, seeds)
-        assert [episode.meta["seed"] for episode in found] == seeds
-        assert [len(episode.steps) for episode in found] == seeds
-        assert [episode.instruction for episode in found] == [f"wait {seed}" for seed in seeds]
-        assert successes(found).tolist() == [seed % 2 for seed in seeds]
+        episodes = rollouts([Countdown() for _ in range(count)], WAIT, seeds)
+        assert [episode.meta["seed"] for episode in episodes] == seeds
+        assert [len(episode.steps) for episode in episodes] == seeds
+        assert [episode.instruction for episode in episodes] == [f"wait {seed}" for seed in seeds]
+        assert successes(episodes).tolist() == [seed % 2 for seed in seeds]
     assert rollouts([Countdown()], WAIT, []) == []
 
 
@@ -81,8 +81,8 @@ def test_an_environment_that_breaks_costs_no_episode(threads, caplog) -> None:
     seeds = [5, 1, 3, 2, 7, 4]
     faults = {(5, 2): 1, (7, 0): ATTEMPTS - 1, (4, 3): 1}
     whole = rollouts([Countdown() for _ in range(2)], WAIT, seeds)
-    found = rollouts([Countdown(faults) for _ in range(2)], WAIT, seeds, threads=threads)
-    assert found == whole
+    episodes = rollouts([Countdown(faults) for _ in range(2)], WAIT, seeds, threads=threads)
+    assert episodes == whole
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 4
     assert (
@@ -102,8 +102,8 @@ def test_one_that_is_past_use_is_made_anew_and_closed() -> None:
         made.append(Countdown())
         return made[-1]
 
-    found = rollouts([given, Countdown()], WAIT, [2, 3, 1], make=make)
-    assert [len(episode.steps) for episode in found] == [2, 3, 1]
+    episodes = rollouts([given, Countdown()], WAIT, [2, 3, 1], make=make)
+    assert [len(episode.steps) for episode in episodes] == [2, 3, 1]
     assert [env.closed for env in (given, *made)] == [True, True]
 
 
@@ -123,8 +123,8 @@ def test_threads_step_at_the_same_time() -> None:
             together.wait()
             return super().step(action)
 
-    found = rollouts([Waiting() for _ in range(3)], WAIT, [2, 2, 2], threads=True)
-    assert [len(episode.steps) for episode in found] == [2, 2, 2]
+    episodes = rollouts([Waiting() for _ in range(3)], WAIT, [2, 2, 2], threads=True)
+    assert [len(episode.steps) for episode in episodes] == [2, 2, 2]
 
 
 class Picky(Countdown):
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_an_action_or_observation_is_one_line() -> None:
 
     with pytest.raises(InputError, match="actions is '1 of them', expected 2, one for each observation"):
         rollouts([Countdown(), Countdown()], TooFew(), [1, 2])
-    nothing = Scripted(lambda seen: np.nan)
+    nothing = ScriptedPolicy(lambda seen: np.nan)
     with pytest.raises(InputError, match="episode of seed 3, step 0: action is nan, expected 1"):
         rollouts([Picky()], nothing, [3])
     env = Picky()

@@ -50,12 +50,12 @@ OTHER = demo([[0, 0], [0, 1], [0, 2], [5, 0]], [[0, 1], [0, 1], [1, 0.1], [0, 1]
 
 
 def test_error_and_novelty_by_hand() -> None:
-    found = compatibility(Two(), OTHER.states, OTHER.actions)
+    matrix = compatibility(Two(), OTHER.states, OTHER.actions)
     # (1,0) and (1,.2) against (0,1): (1 + 1)/2 and (1 + .64)/2; the members' spread: 0 and .1 * sqrt(2).
-    assert found[0] == pytest.approx([(1.0 + 0.82) / 2, 0.2 / np.sqrt(2) / 2], abs=1e-6)
+    assert matrix[0] == pytest.approx([(1.0 + 0.82) / 2, 0.2 / np.sqrt(2) / 2], abs=1e-6)
     # Cut to 1 for the error, (1,0) and (-1,0) against (0,1); the spread of 3 and -1 is not cut: 4/sqrt(2).
-    assert found[3] == pytest.approx([1.0, 4 / np.sqrt(2) / 2], abs=1e-6)
-    assert found[2] == pytest.approx([0.005, 0.2 / np.sqrt(2) / 2], abs=1e-6)
+    assert matrix[3] == pytest.approx([1.0, 4 / np.sqrt(2) / 2], abs=1e-6)
+    assert matrix[2] == pytest.approx([0.005, 0.2 / np.sqrt(2) / 2], abs=1e-6)
     # With a limit of 2 the first is (2,0): (4 + 1)/2, and (1 + 1)/2 for the second.
     assert compatibility(Two(), OTHER.states, OTHER.actions, 2.0)[3, 0] == pytest.approx(1.75)
 
@@ -80,14 +80,16 @@ def test_the_score_falls_with_the_error_down_to_nothing() -> None:
 
 def test_the_box_drops_pairs_and_the_sample_rule_demonstrations() -> None:
     kept, report = filter_demonstrations(Two(), [FITS, OTHER], BOUNDS)
-    assert [len(one.states) for one in kept] == [2, 2]
+    assert [len(kept_demo.states) for kept_demo in kept] == [2, 2]
     assert kept[1].states.tolist() == [[0, 2], [5, 0]]
     assert [(r.style, r.pairs, r.incompatible, r.kept) for r in report] == [
         ("same", 2, 0, 2),
         ("other", 4, 2, 2),
     ]
     for limit, left in ((1, 1), (2, 2)):
-        kept, report = filter_demonstrations(Two(), [FITS, OTHER], BOUNDS, rule="sample", limit=limit)
+        kept, report = filter_demonstrations(
+            Two(), [FITS, OTHER], BOUNDS, rule="sample", max_incompatible=limit
+        )
         assert len(kept) == left
     assert report[1].kept == 4
 
@@ -97,7 +99,7 @@ def test_random_drops_as_many_and_others() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         kept, report = filter_demonstrations(Two(), [FITS, OTHER], BOUNDS, rule="random", rng=rng)
-        assert sum(len(one.states) for one in kept) == sum(r.kept for r in report) == 4
+        assert sum(len(kept_demo.states) for kept_demo in kept) == sum(r.kept for r in report) == 4
         dropped.add(tuple(r.kept for r in report))
     assert len(dropped) > 1
 
@@ -129,7 +131,7 @@ def test_far_off_for_a_moment_is_further_than_a_little_off_throughout() -> None:
 
 
 def test_a_session_takes_what_fits_and_says_what_does_not() -> None:
-    session = ElicitationSession(Two(), [FITS], BOUNDS, quota=2, limit=1)
+    session = ElicitationSession(Two(), [FITS], BOUNDS, quota=2, max_incompatible=1)
     feedback = session.offer(OTHER)
     assert (feedback.accepted, feedback.incompatible, feedback.nearest) == (False, 2, 0)
     assert feedback.windows == ((0, 4), (0, 4))
@@ -158,9 +160,9 @@ def test_auc_by_hand() -> None:
 
 @pytest.mark.parametrize("style", ["up-right", "right-up", "straight"])
 def test_people_do_the_task_their_way(style) -> None:
-    one = demonstrate(Reach2DEnv("Reach2D"), style, np.random.default_rng(0), noise=0.05)
-    first = one.actions[0]
-    assert one.success
+    demonstration = demonstrate(Reach2DEnv("Reach2D"), style, np.random.default_rng(0), noise=0.05)
+    first = demonstration.actions[0]
+    assert demonstration.success
     assert {"up-right": first[1] > 0.8 > first[0], "right-up": first[0] > 0.8 > first[1]}.get(
         style, min(first) > 0.3
     )
@@ -188,11 +190,11 @@ class One:
         (lambda: Thresholds(-0.1, 0), "max_error is -0.1"),
         (lambda: Thresholds(0, np.nan), "min_novelty is nan"),
         (lambda: filter_demonstrations(Two(), [FITS], BOUNDS, rule="line"), "rule is 'line'"),
-        (lambda: filter_demonstrations(Two(), [FITS], BOUNDS, limit=-1), "limit is -1"),
+        (lambda: filter_demonstrations(Two(), [FITS], BOUNDS, max_incompatible=-1), "max_incompatible is -1"),
         (lambda: filter_demonstrations(Two(), [FITS], BOUNDS, rule="random"), "rng is None"),
         (lambda: ElicitationSession(Two(), [], BOUNDS, 1), "base is 'no demonstrations'"),
         (lambda: ElicitationSession(Two(), [FITS], BOUNDS, 0), "quota is 0"),
-        (lambda: ElicitationSession(Two(), [FITS], BOUNDS, 1, -1), "limit is -1"),
+        (lambda: ElicitationSession(Two(), [FITS], BOUNDS, 1, -1), "max_incompatible is -1"),
         (lambda: nearest_demonstration(FITS, []), "pool is 'no demonstrations'"),
         (
             lambda: ElicitationSession(Two(), [FITS], BOUNDS, 1).offer(demo([[0, 0]], [[0, 0]], "", False)),
@@ -206,7 +208,8 @@ def test_what_cannot_be_is_one_line(wrong, message) -> None:
 
 
 TINY = {
-    "tasks": ("Reach2DPillar",), "seeds": 3, "base": 4, "new": 4, "back": 2, "cases": 4, "members": 2,
+    "tasks": ("Reach2DPillar",), "seeds": 3, "base_demos": 4, "new_demos": 4, "reverse_demos": 2,
+    "cases": 4, "members": 2,
     "hidden": 8, "epochs": 2,
 }  # fmt: skip
 
@@ -222,21 +225,23 @@ def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
 
 def test_what_a_run_leaves(tmp_path) -> None:
     results = biddable.run("compatible-demos", out=tmp_path / "run", **TINY)
-    found = results.metrics["Reach2DPillar"]
-    assert set(found["success"]) == {
+    metrics_of_task = results.metrics["Reach2DPillar"]
+    assert set(metrics_of_task["success"]) == {
         "base", "naive", "filtered", "error alone", "dropped at random", "elicited",
     }  # fmt: skip
-    assert all(0 <= share <= 1 for arm in found["success"].values() for share in arm["per_seed"])
-    metrics = [one.metric for one in results.comparisons]
+    assert all(0 <= share <= 1 for arm in metrics_of_task["success"].values() for share in arm["per_seed"])
+    metrics = [comparison.metric for comparison in results.comparisons]
     assert metrics.count("Reach2DPillar: success") == 7
-    [auc] = [one for one in results.comparisons if "AUC" in one.metric]
+    [auc] = [comparison for comparison in results.comparisons if "AUC" in comparison.metric]
     assert (auc.n, auc.seeds, auc.interval_kind) == (1, (0, 1, 2), "t over 3 seeds")
-    controls = [one.metric for one in results.comparisons if one.role == "control"]
+    controls = [comparison.metric for comparison in results.comparisons if comparison.role == "control"]
     assert controls == ["Reach2DPillar: success on the way back"]
     assert json.loads((tmp_path / "run" / "figures.json").read_text())
 
 
-@pytest.mark.parametrize("setting", [{"members": 1}, {"max_error": -1.0}, {"tasks": ("Maze",)}, {"base": 1}])
+@pytest.mark.parametrize(
+    "setting", [{"members": 1}, {"max_error": -1.0}, {"tasks": ("Maze",)}, {"base_demos": 1}]
+)
 def test_settings_that_there_are_not(setting, tmp_path) -> None:
     with pytest.raises(InputError, match=f"{next(iter(setting))} is"):
         biddable.run("compatible-demos", out=tmp_path / "run", **setting)

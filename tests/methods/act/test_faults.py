@@ -20,10 +20,11 @@ from biddable.runs.results import Results
 
 STUDENTS = {
     "level": "MiniGrid-MultiRoom-N2-S4-v0", "seeds": 2, "frames": 64, "cases": 3, "teacher_model": "",
-    "envs": 4, "steps": 16, "workers": 1,
+    "num_envs": 4, "num_steps": 16, "workers": 1,
 }  # fmt: skip
 DEMOS = {
-    "tasks": ("Reach2DPillar",), "seeds": 2, "base": 4, "new": 4, "back": 2, "cases": 4, "members": 2,
+    "tasks": ("Reach2DPillar",), "seeds": 2, "base_demos": 4, "new_demos": 4, "reverse_demos": 2,
+    "cases": 4, "members": 2,
     "hidden": 8, "epochs": 2,
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {"words-as-beacons": STUDENTS, "compatible-demos": DEMOS}

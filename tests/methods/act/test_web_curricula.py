@@ -69,22 +69,22 @@ def test_where_nothing_has_to_be_filled_in_dense_reward_is_sparse() -> None:
     assert practice.step(right)[1] == 1
 
 
-@pytest.mark.parametrize(("most", "filled"), [(0.0, 0.0), (1.0, 1.0)])
-def test_a_warm_start_never_sends(most, filled) -> None:
+@pytest.mark.parametrize(("probability", "filled"), [(0.0, 0.0), (1.0, 1.0)])
+def test_a_warm_start_never_sends(probability, filled) -> None:
     env = FormEnv("long")
-    WarmStart(most=most).reset(env, seed=3)
+    WarmStart(initial_probability=probability).reset(env, seed=3)
     assert env.filled() == filled
 
 
 def test_warm_starts_fade() -> None:
-    warm = WarmStart(most=0.8, over=0.5)
+    warm = WarmStart(initial_probability=0.8, fraction=0.5)
     assert warm.probability == 0.8
     warm.advance(0.25)
     assert warm.probability == pytest.approx(0.4)
     warm.advance(0.75)
     assert warm.probability == 0
     env = FormEnv("long")
-    half = WarmStart(most=0.5, seed=1)
+    half = WarmStart(initial_probability=0.5, seed=1)
     shares = [env.filled() for i in range(100) if half.reset(env, seed=i)]
     assert 0.4 < np.mean(shares) < 0.6
 
@@ -93,18 +93,18 @@ def test_simulated_goals_grow_and_their_instructions_hold_only_what_was_used() -
     simulation, env = GoalSimulation(seed=0), FormEnv("long")
     for steps in (1, 2):
         assert simulation.steps == steps
-        seen = simulation.reset(env, seed=5)
-        assert len(seen["fields"]) == len(env.goal) == steps
+        obs = simulation.reset(env, seed=5)
+        assert len(obs["fields"]) == len(env.goal) == steps
         assert env.filled() == 0, "the page is empty again"
         for action in env.oracle():
             *_, info = env.step(action)
         assert info["success"]
         for _ in range(RECENT - 1):
-            simulation.ended(True)
+            simulation.on_episode_end(True)
         assert simulation.steps == steps
-        simulation.ended(True)
+        simulation.on_episode_end(True)
     for _ in range(RECENT):
-        simulation.ended(False)
+        simulation.on_episode_end(False)
     assert simulation.steps == 3
 
 
@@ -159,8 +159,8 @@ def test_inet_learns_which_element_a_key_means_and_its_instructions_can_be_follo
     assert before[1] < 0.5
     assert fields >= whole > 0.9, "on values it has not seen"
     meta = MetaTrainer(inet, env.all_values(), seed=0)
-    seen = meta.reset(env, seed=4)
-    assert {field.key for field in seen["fields"]} == set(env.form.keys)
+    obs = meta.reset(env, seed=4)
+    assert {field.key for field in obs["fields"]} == set(env.form.keys)
     assert env.filled() == 0
     for action in env.oracle():
         *_, info = env.step(action)
@@ -189,8 +189,11 @@ def test_a_meta_trainer_without_an_instruction_to_follow_says_so(monkeypatch) ->
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: WarmStart(most=1.5), "most is 1.5, expected a number from 0 to 1"),
-        (lambda: WarmStart(over=-0.1), "over is -0.1, expected a number from 0 to 1"),
+        (
+            lambda: WarmStart(initial_probability=1.5),
+            "initial_probability is 1.5, expected a number from 0 to 1",
+        ),
+        (lambda: WarmStart(fraction=-0.1), "fraction is -0.1, expected a number from 0 to 1"),
         (lambda: INET(SIZES, 0).generate(login().dom, ["username"]), "dom is 'a page without values'"),
     ],
 )

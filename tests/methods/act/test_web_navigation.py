@@ -37,11 +37,11 @@ FIELDS = (Field("user name", "Ada Lovelace"), Field("colour", "red"))
 SEEN = {"dom": PAGE, "fields": FIELDS}
 
 
-def values(network: QWeb, *seen) -> torch.Tensor:
+def values(network: QWeb, *pages) -> torch.Tensor:
     arrays = [
-        torch.from_numpy(np.stack(part)) for part in zip(*(featurize(s, SIZES) for s in seen), strict=True)
+        torch.from_numpy(np.stack(part)) for part in zip(*(featurize(s, SIZES) for s in pages), strict=True)
     ]
-    return network(*arrays).view(len(seen), 2, SIZES.fields, SIZES.elements)
+    return network(*arrays).view(len(pages), 2, SIZES.fields, SIZES.elements)
 
 
 def test_words_and_overlaps_by_hand() -> None:
@@ -50,8 +50,8 @@ def test_words_and_overlaps_by_hand() -> None:
     assert codes_of("now!")[0] == codes_of(text)[5], "upper and lower case are one"
     assert codes_of("") == (0,) * WORDS
     wanted = np.array([codes_of("user name"), codes_of("")])
-    found = np.array([codes_of("name tag"), codes_of("User-Name")])
-    assert overlap(wanted, found).tolist() == [[0.5, 1], [0, 0]]
+    actual = np.array([codes_of("name tag"), codes_of("User-Name")])
+    assert overlap(wanted, actual).tolist() == [[0.5, 1], [0, 0]]
 
 
 def test_inputs_are_called_by_what_stands_beside_them() -> None:
@@ -137,10 +137,10 @@ def test_what_cannot_be_is_one_line(wrong, message) -> None:
 @pytest.mark.parametrize("shallow", [True, False])
 def test_values_have_their_places_and_what_is_masked_has_the_lowest(shallow) -> None:
     torch.manual_seed(0)
-    found = values(QWeb(shallow=shallow), SEEN)
+    actual = values(QWeb(shallow=shallow), SEEN)
     mask = featurize(SEEN, SIZES)[-1].reshape(2, 2, 6)
-    assert (found[0] == FORBIDDEN).numpy().tolist() == (mask == 0).tolist()
-    assert found[0][torch.from_numpy(mask) > 0].abs().max() < 100
+    assert (actual[0] == FORBIDDEN).numpy().tolist() == (mask == 0).tolist()
+    assert actual[0][torch.from_numpy(mask) > 0].abs().max() < 100
 
 
 def test_values_change_with_the_instruction_the_page_and_the_gate() -> None:
@@ -156,9 +156,9 @@ def test_values_change_with_the_instruction_the_page_and_the_gate() -> None:
         for bias in (part for name, part in network.shallow.named_parameters() if name.endswith("bias")):
             bias.normal_()
         strangers = {"dom": PAGE, "fields": (Field("size", "big"), FIELDS[1])}
-        found, without = values(network, SEEN, strangers)
+        actual, without = values(network, SEEN, strangers)
         assert torch.allclose(without[1, 0, 2], without[1, 1, 2], atol=1e-5)
-        assert not torch.allclose(found[1, 0, 2], found[1, 1, 2], atol=1e-3)
+        assert not torch.allclose(actual[1, 0, 2], actual[1, 1, 2], atol=1e-3)
 
 
 def test_padding_has_no_say() -> None:
@@ -166,18 +166,18 @@ def test_padding_has_no_say() -> None:
     network = QWeb()
     wide = Sizes(elements=9, fields=2)
     arrays = [torch.from_numpy(part)[None] for part in featurize(SEEN, wide)]
-    found = network(*arrays).view(2, 2, 9)[:, :, :4]
+    actual = network(*arrays).view(2, 2, 9)[:, :, :4]
     # The LSTM's way back starts in the padding, so only what looks ahead may differ, and that a little.
-    assert (found - values(network, SEEN)[0][:, :, :4]).abs().max() < 0.2
+    assert (actual - values(network, SEEN)[0][:, :, :4]).abs().max() < 0.2
 
 
 def test_the_forms_fit_and_their_oracle_is_among_the_actions() -> None:
     sizes = Sizes()
     for name in ("login", "short", "long"):
         env = make_env(f"form:{name}", seed=1)
-        seen, _ = env.reset(seed=1)
-        mask = featurize(seen, sizes)[-1]
+        obs, _ = env.reset(seed=1)
+        mask = featurize(obs, sizes)[-1]
         for action in env.oracle():
-            place = place_of(action, seen["dom"], sizes)
+            place = place_of(action, obs["dom"], sizes)
             assert mask[place] > 0
-            assert action_at(place, seen["dom"], sizes) == action
+            assert action_at(place, obs["dom"], sizes) == action

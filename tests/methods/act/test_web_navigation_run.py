@@ -12,8 +12,8 @@ import biddable
 from biddable.envs.base import make_env
 from biddable.envs.miniwob import BROWSERS
 from biddable.errors import InputError
-from biddable.methods.act.web_navigation.chromium import AtRandom, Trial, clips, try_in_browser
-from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
+from biddable.methods.act.web_navigation.chromium import RandomPolicy, Trial, clips, evaluate_in_browser
+from biddable.methods.act.web_navigation.jobs import ArmSettings, Job, Outcome
 from biddable.methods.act.web_navigation.method import (
     OTHERS,
     PRACTISED,
@@ -24,14 +24,14 @@ from biddable.methods.act.web_navigation.student import SIZES, Navigator, train_
 from biddable.policies.base import rollouts, successes
 
 TINY = {
-    "form": "login", "seeds": 2, "frames": 64, "envs": 4, "cases": 2, "inet_updates": 30,
+    "form": "login", "seeds": 2, "frames": 64, "num_envs": 4, "cases": 2, "inet_updates": 30,
     "browser_tasks": (), "workers": 1,
 }  # fmt: skip
-DQN = {"gamma": 0.9, "lr": 2e-3, "batch_size": 32, "every": 4}
+DQN = {"gamma": 0.9, "lr": 2e-3, "batch_size": 32, "train_frequency": 4}
 
 
-def job(arm: Arm, **changes) -> Job:
-    settings = {"seed": 0, "draw": 0, "frames": 64, "envs": 4, "cases": 5, "threshold": 0.9}
+def job(arm: ArmSettings, **changes) -> Job:
+    settings = {"seed": 0, "rng_seed": 0, "frames": 64, "num_envs": 4, "cases": 5, "threshold": 0.9}
     settings |= {"warm_start": (0.9, 0.6), "inet_updates": 30, "dqn": DQN}
     return Job(arm, **{**settings, **changes})
 
@@ -40,7 +40,7 @@ def job(arm: Arm, **changes) -> Job:
 def trained(tmp_path_factory) -> tuple[Outcome, Path]:
     """What came of practising one small page, and the folder of its weights."""
     folder = tmp_path_factory.mktemp("weights")
-    return train_student(job(Arm("x", ("widget:text",)), frames=2000, envs=8), folder), folder
+    return train_student(job(ArmSettings("x", ("widget:text",)), frames=2000, num_envs=8), folder), folder
 
 
 def test_a_network_learns_a_small_page_and_its_weights_are_the_policy(trained) -> None:
@@ -49,11 +49,11 @@ def test_a_network_learns_a_small_page_and_its_weights_are_the_policy(trained) -
     assert [frames for frames, _ in outcome.curve][:3] == [0, 104, 208], (
         "a point every 100 frames, of 8 lanes"
     )
-    assert np.mean(outcome.seen_success) == 1
+    assert np.mean(outcome.train_success) == 1
     again = Navigator.load(folder / outcome.weights)
     envs = [make_env("widget:text") for _ in range(4)]
     assert successes(rollouts(envs, again, range(100, 120))).mean() > 0.8
-    assert successes(rollouts(envs, AtRandom(0), range(100, 120))).mean() < 0.5
+    assert successes(rollouts(envs, RandomPolicy(0), range(100, 120))).mean() < 0.5
 
 
 @pytest.mark.skipif(
@@ -64,7 +64,7 @@ def test_what_was_practised_without_a_browser_is_done_in_one(trained) -> None:
     outcome, folder = trained
     cases = 6
     trials = [Trial("enter-text", weights, 0, cases) for weights in (outcome.weights, "")]
-    knows, at_random = try_in_browser(folder, trials)
+    knows, at_random = evaluate_in_browser(folder, trials)
     assert len(knows) == len(at_random) == cases
     assert sum(knows) > sum(at_random)
     assert sum(knows) >= 4
@@ -74,18 +74,18 @@ def test_what_was_practised_without_a_browser_is_done_in_one(trained) -> None:
 
 @pytest.mark.parametrize("curriculum", ["none", "warm start", "goal simulation", "meta-trainer"])
 def test_the_same_job_has_the_same_outcome(curriculum, tmp_path) -> None:
-    one = job(Arm("x", ("form:login",), curriculum, dense=True), frames=700)
-    first, second = train_student(one, tmp_path), train_student(one, tmp_path)
+    same_job = job(ArmSettings("x", ("form:login",), curriculum, dense=True), frames=700)
+    first, second = train_student(same_job, tmp_path), train_student(same_job, tmp_path)
     assert first == second
     assert len(first.inet) == (3 if curriculum == "meta-trainer" else 0)
 
 
 def test_a_page_with_too_much_on_it_is_seen_in_part() -> None:
     env = make_env("form:long", seed=0)
-    seen, _ = env.reset(seed=0)
-    crowded = {**seen, "dom": seen["dom"] * 3}
+    obs, _ = env.reset(seed=0)
+    crowded = {**obs, "dom": obs["dom"] * 3}
     [action] = Navigator(network()).act([crowded])
-    assert action.ref in [element.ref for element in seen["dom"][: SIZES.elements]]
+    assert action.ref in [element.ref for element in obs["dom"][: SIZES.elements]]
 
 
 def network():
@@ -129,8 +129,8 @@ def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
             {"browser_tasks": ("click-nothing",)},
             "env is 'miniwob:click-nothing', expected miniwob: and a task",
         ),
-        ({"most": 1.5}, "most is 1.5"),
-        ({"epsilon": -0.1}, "epsilon is -0.1"),
+        ({"warm_start_probability": 1.5}, "warm_start_probability is 1.5"),
+        ({"final_epsilon": -0.1}, "final_epsilon is -0.1"),
         ({"seeds": 1}, "seeds is 1"),
         ({"frames": 0}, "frames is 0"),
     ],

@@ -21,7 +21,7 @@ from biddable.methods.act.words_as_beacons.subgoals import (
     kind_of,
     objects,
     oracle_subgoals,
-    shortest_way,
+    shortest_path,
 )
 from biddable.methods.act.words_as_beacons.teachers import (
     LMTeacher,
@@ -87,14 +87,14 @@ def test_subgoals_are_paid_in_order_with_the_steps_each_took_and_never_the_last(
     assert walk(hall, tracker, [FORWARD, FORWARD, TOGGLE]) == [None, None, 3]
     assert tracker.current is None, "the last is neither shown"
     assert walk(hall, tracker, [FORWARD, FORWARD]) == [None, None], "nor paid"
-    assert tracker.done == [True, True, True]
+    assert tracker.reached == [True, True, True]
     assert tracker.index == 2
 
 
 def test_out_of_order_is_marked_and_not_paid(hall) -> None:
     tracker = Tracker([PLAN[1], PLAN[0], PLAN[2]], hall)
     assert walk(hall, tracker, [PICKUP]) == [None]
-    assert (tracker.done, tracker.index, tracker.steps) == ([False, True, False], 0, 1)
+    assert (tracker.reached, tracker.index, tracker.steps) == ([False, True, False], 0, 1)
     assert walk(hall, tracker, [FORWARD, FORWARD, TOGGLE]) == [None, None, 4]
     assert tracker.current == PLAN[0], "it is not passed over: it was reached before its turn"
 
@@ -189,10 +189,12 @@ def test_the_number_of_accuracies_must_fit() -> None:
 def test_the_oracle_names_what_has_to_be_done(name) -> None:
     for seed in range(10):
         level = make_env(f"minigrid:{name}", seed=seed).level
-        found = oracle_subgoals(level)
+        subgoals = oracle_subgoals(level)
         things = dict(objects(level))
-        assert [one.kind for one in found] == [kind_of(things[one.position]) for one in found]
-        kinds = [one.kind for one in found]
+        assert [subgoal.kind for subgoal in subgoals] == [
+            kind_of(things[subgoal.position]) for subgoal in subgoals
+        ]
+        kinds = [subgoal.kind for subgoal in subgoals]
         if "MultiRoom" in name:
             assert len(kinds) == 4
             assert kinds[-1] == "goal"
@@ -216,10 +218,10 @@ def test_a_level_without_what_it_should_hold() -> None:
 
 
 def test_the_shortest_way_goes_through_doors_and_round_walls(hall) -> None:
-    assert shortest_way(hall, (1, 1), (5, 1)) == [(x, 1) for x in range(1, 6)]
+    assert shortest_path(hall, (1, 1), (5, 1)) == [(x, 1) for x in range(1, 6)]
     hall.grid.set(3, 1, Wall())
     with pytest.raises(InputError, match="can be reached"):
-        shortest_way(hall, (1, 1), (5, 1))
+        shortest_path(hall, (1, 1), (5, 1))
 
 
 def test_a_surrogate_errs_as_often_as_it_should() -> None:
@@ -254,7 +256,7 @@ def test_a_wrong_object_is_a_door_where_only_doors_are_drawn() -> None:
     ):
         level = make_env(f"minigrid:{name}", seed=1).level
         teacher = SurrogateTeacher([0.0], "representation")
-        kinds = {one.kind for _ in range(50) for one in teacher.propose(level)}
+        kinds = {subgoal.kind for _ in range(50) for subgoal in teacher.propose(level)}
         assert all(kind.endswith("door") for kind in kinds) is only_doors
 
 
@@ -273,7 +275,7 @@ def test_a_language_model_chooses_among_what_is_left() -> None:
     levels = [make_env("minigrid:MiniGrid-DoorKey-6x6-v0", seed=s).level for s in (0, 1)]
     model = Likes("key", "goal", "locked door")
     proposed = LMTeacher(model).propose_many(levels)
-    assert [[one.kind for one in each] for each in proposed] == [["key", "goal", "locked_door"]] * 2
+    assert [[subgoal.kind for subgoal in each] for each in proposed] == [["key", "goal", "locked_door"]] * 2
     for each, level in zip(proposed, levels, strict=True):
         assert accuracy(each, oracle_subgoals(level)) == pytest.approx(1 / 3)
     assert "So far you have been to the key, then the goal." in model.asked[-1]
@@ -282,11 +284,11 @@ def test_a_language_model_chooses_among_what_is_left() -> None:
 
 def test_the_wrapper_shows_and_pays(monkeypatch) -> None:
     env = SubgoalEnv(make_env("minigrid:MiniGrid-DoorKey-6x6-v0"), OracleTeacher(), "relative", alpha=0.2)
-    seen, _ = env.reset(seed=4)
+    obs, _ = env.reset(seed=4)
     level = env.env.level
     key = oracle_subgoals(level)[0].position
-    assert seen["subgoal"].tolist() == [key[0] - level.agent_pos[0], key[1] - level.agent_pos[1]]
-    assert env.observation_space.contains(seen)
+    assert obs["subgoal"].tolist() == [key[0] - level.agent_pos[0], key[1] - level.agent_pos[1]]
+    assert env.observation_space.contains(obs)
     beside = {3: (0, 1), 1: (0, -1), 0: (-1, 0), 2: (1, 0)}  # where to stand, by where to look
     for level.agent_dir, (dx, dy) in beside.items():
         if level.grid.get(key[0] + dx, key[1] + dy) is None:

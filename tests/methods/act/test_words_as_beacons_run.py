@@ -7,7 +7,7 @@ import pytest
 
 import biddable
 from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.jobs import Arm, Job
+from biddable.methods.act.words_as_beacons.jobs import ArmSettings, Job
 from biddable.methods.act.words_as_beacons.method import (
     PUBLISHED,
     WordsAsBeacons,
@@ -19,19 +19,19 @@ from biddable.policies.text import text_vectors
 
 LEVEL = "MiniGrid-MultiRoom-N2-S4-v0"
 TINY = {
-    "level": LEVEL, "seeds": 2, "frames": 128, "cases": 2, "teacher_model": "", "envs": 4, "steps": 16,
-    "workers": 1,
+    "level": LEVEL, "seeds": 2, "frames": 128, "cases": 2, "teacher_model": "", "num_envs": 4,
+    "num_steps": 16, "workers": 1,
 }  # fmt: skip
 
 
-def job(arm: Arm, **changes) -> Job:
+def job(arm: ArmSettings, **changes) -> Job:
     settings = {"seed": 0, "level": LEVEL, "frames": 128, "threshold": 0.8, "cases": 3}
-    return Job(arm, **{**settings, **changes}, ppo={"envs": 4, "steps": 16, "lr": 1e-3})
+    return Job(arm, **{**settings, **changes}, ppo={"num_envs": 4, "num_steps": 16, "lr": 1e-3})
 
 
 @pytest.mark.parametrize("encoding", ["relative", "representation"])
 def test_a_student_is_measured(encoding) -> None:
-    outcome, network = train_student(job(Arm("x", encoding, (1.0,)), threshold=0.01))
+    outcome, network = train_student(job(ArmSettings("x", encoding, (1.0,)), threshold=0.01))
     assert (outcome.frames, outcome.reached) == (128, False), "100 episodes have not ended yet"
     assert [frames for frames, _ in outcome.curve] == [64, 128]
     assert len(outcome.with_teacher) == len(outcome.alone) == 3
@@ -39,13 +39,13 @@ def test_a_student_is_measured(encoding) -> None:
 
 
 def test_the_same_job_has_the_same_outcome() -> None:
-    one = job(Arm("x", "representation", (0.5,)), frames=256)
-    assert train_student(one)[0] == train_student(one)[0]
+    noisy_job = job(ArmSettings("x", "representation", (0.5,)), frames=256)
+    assert train_student(noisy_job)[0] == train_student(noisy_job)[0]
 
 
 def test_a_student_learns_a_small_level_with_a_teacher() -> None:
-    arm = Arm("x", "representation", (1.0,))
-    settings = {"envs": 16, "steps": 128, "lr": 1e-3}
+    arm = ArmSettings("x", "representation", (1.0,))
+    settings = {"num_envs": 16, "num_steps": 128, "lr": 1e-3}
     outcome, _ = train_student(Job(arm, 0, LEVEL, 60_000, 0.8, 20, settings))
     assert outcome.reached
     assert outcome.frames < 60_000
@@ -53,7 +53,7 @@ def test_a_student_learns_a_small_level_with_a_teacher() -> None:
 
 
 def test_the_arms_are_those_of_the_issue() -> None:
-    method = WordsAsBeacons(WordsAsBeaconsConfig(noisy=True))
+    method = WordsAsBeacons(WordsAsBeaconsConfig(noisy_teachers=True))
     arms = {arm.name: arm for arm in method._arms([0.9, 0.5, 0.5, 0.8])}
     assert list(arms) == [
         "ppo", "relative", "representation", "language", "reward only", "input only", "taught by llama",
@@ -68,8 +68,10 @@ def test_the_arms_are_those_of_the_issue() -> None:
 def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
     whole = biddable.run("words-as-beacons", out=tmp_path / "whole", **TINY)
     assert set(whole.metrics["arms"]) == {"ppo", "relative", "representation", "reward only", "input only"}
-    frames = [one for one in whole.comparisons if one.metric == "frames to success"]
-    assert {(one.n, one.seeds, one.interval_kind) for one in frames} == {(1, (0, 1), "t over 2 seeds")}
+    frames = [comparison for comparison in whole.comparisons if comparison.metric == "frames to success"]
+    assert {(comparison.n, comparison.seeds, comparison.interval_kind) for comparison in frames} == {
+        (1, (0, 1), "t over 2 seeds")
+    }
     killed = killed_run("words-as-beacons", TINY, "students", 2)
     again = biddable.run("words-as-beacons", out=killed, **TINY)
     assert again.metrics == whole.metrics
@@ -82,7 +84,7 @@ def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
     [
         ({"level": "MiniGrid-Nowhere-v0"}, "level is 'MiniGrid-Nowhere-v0', expected a level of MiniGrid"),
         ({"level": "MiniGrid-Empty-5x5-v0"}, "expected a level of MultiRoom, KeyCorridor"),
-        ({"alpha": -1.0}, "alpha is -1.0"),
+        ({"subgoal_bonus": -1.0}, "subgoal_bonus is -1.0"),
         ({"seeds": 1}, "seeds is 1"),
     ],
 )

@@ -1,7 +1,7 @@
-"""Whether a demonstration fits a policy: the paper's measure, its filter, and what to show who gave it.
+"""Whether a demonstration fits a policy: the paper's measure, its filter, and feedback for the demonstrator.
 
-Source: arXiv 2210.08073, and its official code for what the text leaves open. Error is called likelihood
-there though more of it means *less* likely, and novelty is called entropy though it is a spread.
+Source: arXiv 2210.08073, and its official code for what the text leaves open. The code calls the error
+likelihood and the novelty entropy.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ RULES: tuple[Rule, ...] = ("box", "sample", "random")
 
 
 class Predictor(Protocol):
-    """Several policies that learned the same (``policies.cloning.Ensemble``)."""
+    """An ensemble of policies trained on the same demonstrations (``policies.cloning.Ensemble``)."""
 
     def predictions(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[members, T, action size] what each would do in ``states`` [T, state size]."""
+        """[members, T, action size] the action of each member in ``states`` [T, state size]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """``actions`` [T, action size] taken in ``states`` [T, state size], and whether they did the task."""
+    """``actions`` [T, action size] taken in ``states`` [T, state size], and whether the task was solved."""
 
     states: NDArray[np.float32]
     actions: NDArray[np.float32]
@@ -49,7 +49,7 @@ class Demonstration:
 class Thresholds:
     """What counts as incompatible: an error above ``max_error`` where novelty is below ``min_novelty``.
 
-    Both are in the units of the actions, so those of another task are of no use.
+    Both are in the units of the actions, so they hold for one task only.
     """
 
     max_error: float
@@ -67,8 +67,8 @@ def compatibility(
     """Error and novelty of each pair of state and action.
 
     Error is the mean over members and action dimensions of the squared difference between what a member
-    would do and what was done, both cut to the limit. Novelty is the mean over dimensions of the members'
-    sample standard deviation (ddof 1), uncut.
+    would do and what was done, both clipped to the limit. Novelty is the mean over dimensions of the members'
+    sample standard deviation (ddof 1), unclipped.
 
     Args:
         policy: the ensemble that learned the base demonstrations.
@@ -91,8 +91,8 @@ def compatibility(
         raise InputError("members", len(predicted), "at least 2: one network cannot say what is new to it")
     if predicted.shape[1:] != np.shape(actions):
         raise InputError("actions", np.shape(actions), f"{predicted.shape[1:]}, as the policy gives")
-    cut = predicted.clip(-action_limit, action_limit) - np.clip(actions, -action_limit, action_limit)
-    error = np.square(cut).mean((0, 2))
+    difference = predicted.clip(-action_limit, action_limit) - np.clip(actions, -action_limit, action_limit)
+    error = np.square(difference).mean((0, 2))
     novelty = predicted.std(0, ddof=1).mean(1)
     return np.stack([error, novelty], 1)
 
@@ -124,7 +124,7 @@ def compatibility_score(matrix: Floats, thresholds: Thresholds) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """What a filter did with one demonstration: how many pairs it had, did not fit, and were kept."""
+    """What a filter did with a demonstration: its numbers of pairs, of incompatible and of kept ones."""
 
     style: str
     pairs: int
@@ -138,71 +138,74 @@ def filter_demonstrations(
     thresholds: Thresholds,
     *,
     rule: Rule = "box",
-    limit: int = 5,
+    max_incompatible: int = 5,
     rng: np.random.Generator | None = None,
 ) -> tuple[list[Demonstration], list[Filtered]]:
-    """Keep of new demonstrations what fits.
+    """Keep the compatible part of new demonstrations.
 
     Args:
-        policy: the ensemble that learned the base demonstrations.
+        policy: the ensemble trained on the base demonstrations.
         demonstrations: the new ones.
-        thresholds: what does not fit.
-        rule: ``box`` drops the pairs that do not fit; ``sample`` drops demonstrations with more than
-            ``limit`` of them; ``random`` drops as many pairs as ``box`` would, of all of them at random (what
-            to compare with).
-        limit: see ``sample``.
+        thresholds: what is incompatible.
+        rule: ``box`` drops incompatible pairs; ``sample`` drops demonstrations with more than
+            ``max_incompatible`` of them; ``random`` drops as many pairs as ``box`` would, drawn from all
+            pairs (an ablation).
+        max_incompatible: see ``sample``.
         rng: what ``random`` draws from.
 
     Returns:
-        what is left of each demonstration (those of which nothing is left are not among them), and one
-        entry for each of those that came in.
+        the demonstrations with the pairs that are kept, without those that keep none, and one entry for
+        each demonstration given.
 
     Raises:
-        InputError: an unknown rule, a limit below 0, or ``random`` without an ``rng``.
+        InputError: an unknown rule, ``max_incompatible`` below 0, or ``random`` without an ``rng``.
     """
     if rule not in RULES:
         raise InputError("rule", rule, "one of " + ", ".join(RULES))
-    if limit < 0:
-        raise InputError("limit", limit, "an integer of at least 0")
-    unfit = [
-        is_incompatible(compatibility(policy, one.states, one.actions), thresholds) for one in demonstrations
+    if max_incompatible < 0:
+        raise InputError("max_incompatible", max_incompatible, "an integer of at least 0")
+    incompatible = [
+        is_incompatible(compatibility(policy, demo.states, demo.actions), thresholds)
+        for demo in demonstrations
     ]
     if rule == "sample":
-        kept = [np.full(len(bad), bad.sum() <= limit) for bad in unfit]
+        masks = [np.full(len(unfit), unfit.sum() <= max_incompatible) for unfit in incompatible]
     elif rule == "random":
         if rng is None:
             raise InputError("rng", rng, "a generator for rule=random")
-        kept = _scattered(unfit, rng)
+        masks = _random_masks(incompatible, rng)
     else:
-        kept = [~bad for bad in unfit]
+        masks = [~unfit for unfit in incompatible]
     report = [
-        Filtered(one.style, len(bad), int(bad.sum()), int(stays.sum()))
-        for one, bad, stays in zip(demonstrations, unfit, kept, strict=True)
+        Filtered(demo.style, len(unfit), int(unfit.sum()), int(mask.sum()))
+        for demo, unfit, mask in zip(demonstrations, incompatible, masks, strict=True)
     ]
-    left = [one.only(stays) for one, stays in zip(demonstrations, kept, strict=True) if stays.any()]
-    return left, report
+    remaining = [demo.only(mask) for demo, mask in zip(demonstrations, masks, strict=True) if mask.any()]
+    return remaining, report
 
 
-def _scattered(unfit: Sequence[NDArray[np.bool_]], rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Masks that drop as many pairs as are unfit, at random among all."""
-    stays = rng.permutation(~np.concatenate(unfit)) if unfit else np.empty(0, dtype=bool)
-    ends = np.cumsum([len(bad) for bad in unfit])
-    return np.split(stays, ends[:-1])
+def _random_masks(
+    incompatible: Sequence[NDArray[np.bool_]], rng: np.random.Generator
+) -> list[NDArray[np.bool_]]:
+    """Masks [T] of the pairs to keep: as many are dropped as are incompatible, at random among all."""
+    kept = rng.permutation(~np.concatenate(incompatible)) if incompatible else np.empty(0, dtype=bool)
+    ends = np.cumsum([len(mask) for mask in incompatible])
+    return np.split(kept, ends[:-1])
 
 
 def worst_windows(
     matrix: Floats, thresholds: Thresholds, *, count: int = 3, width: int = 10
 ) -> list[tuple[int, int]]:
-    """The steps to show somebody whose demonstration was rejected: (first, end) around the worst ones.
+    """The parts of a rejected demonstration to show its demonstrator, as (first step, end).
 
-    The worst are the incompatible steps with the highest error; each with ``width`` steps on either side.
+    Each is ``width`` steps on either side of one of the ``count`` incompatible steps with the highest error.
     """
     bad = np.flatnonzero(is_incompatible(matrix, thresholds))
     worst = bad[np.argsort(-matrix[bad, 0], kind="stable")][:count]
     return [(max(0, int(i) - width), min(len(matrix), int(i) + width)) for i in worst]
 
 
-def nearest_demonstration(one: Demonstration, pool: Sequence[Demonstration]) -> int:
+def nearest_demonstration(demonstration: Demonstration, pool: Sequence[Demonstration]) -> int:
     """The place in ``pool`` of the demonstration whose states are nearest, by dynamic time warping.
 
     Raises:
@@ -210,15 +213,14 @@ def nearest_demonstration(one: Demonstration, pool: Sequence[Demonstration]) -> 
     """
     if not pool:
         raise InputError("pool", "no demonstrations", "at least one")
-    return int(np.argmin([warped_distance(one.states, other.states) for other in pool]))
+    return int(np.argmin([warped_distance(demonstration.states, other.states) for other in pool]))
 
 
 def warped_distance(first: Floats, second: Floats) -> float:
-    """Dynamic time warping, as the official code has it: how far two sequences laid side by side are apart.
+    """The dynamic time warping distance of two sequences of states, as in the official code.
 
-    Each may wait for the other; none goes back. The distance is the root of the least sum of squared
-    (Euclidean) distances between states, so one that strays far for a moment is further away than one that is
-    a little off throughout; with a plain sum of distances another demonstration may be the nearest.
+    It is the root of the least sum of squared Euclidean distances between aligned states; with a sum of plain
+    distances another demonstration may be the nearest.
     """
     apart = np.square(first[:, None] - second[None]).sum(-1)
     total = np.full((len(first) + 1, len(second) + 1), np.inf)

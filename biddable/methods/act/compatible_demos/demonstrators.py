@@ -1,4 +1,4 @@
-"""Scripted people: each goes to the goal in a way of their own, with an unsteady hand."""
+"""Scripted demonstrators: each goes to the goal in its style, with noise on its actions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from biddable.envs.reach2d import STEP, Reach2DEnv
 from biddable.methods.act.compatible_demos.compatibility import Demonstration
 from biddable.methods.act.compatible_demos.settings import Style
-from biddable.policies.base import Demonstrator, Scripted, rollouts
+from biddable.policies.base import Demonstrator, ScriptedPolicy, rollouts
 
 CLOSE = 0.05
 TRIES = 20
 
 
-def towards(style: Style) -> Demonstrator:
-    """The action of a style in each observation, with a steady hand."""
+def scripted_demonstrator(style: Style) -> Demonstrator:
+    """The demonstrator of a style, without noise: observation -> action."""
 
     def act(observation: Mapping[str, np.ndarray]) -> np.ndarray:
         x, y, goal_x, goal_y = observation["state"][:4]
@@ -33,15 +33,15 @@ def towards(style: Style) -> Demonstrator:
 
 
 def demonstrate(env: Reach2DEnv, style: Style, rng: np.random.Generator, *, noise: float) -> Demonstration:
-    """A demonstration that succeeds; who fails tries again from another start.
+    """A demonstration that succeeds; after a failure, another start is tried.
 
     Raises:
         RuntimeError: ``TRIES`` in a row failed, so that the style does not suit the task.
     """
-    steady = towards(style)
-    unsteady = Scripted(lambda seen: np.clip(steady(seen) + rng.normal(0, noise, 2), -1, 1))
+    act = scripted_demonstrator(style)
+    policy = ScriptedPolicy(lambda obs: np.clip(act(obs) + rng.normal(0, noise, 2), -1, 1))
     for _ in range(TRIES):
-        (episode,) = rollouts([env], unsteady, [int(rng.integers(2**31))])
+        (episode,) = rollouts([env], policy, [int(rng.integers(2**31))])
         if episode.success:
             states = np.stack([step.observation["state"] for step in episode.steps])
             actions = np.stack([step.action for step in episode.steps]).astype(np.float32)

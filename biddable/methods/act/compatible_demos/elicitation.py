@@ -1,4 +1,4 @@
-"""Asking somebody for demonstrations that fit: what to show first, a live score, feedback, a quota."""
+"""Elicitation of compatible demonstrations: what to show first, a live score, feedback, a quota."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NEUTRAL = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What came of a demonstration that was offered.
+    """The answer to a demonstration that was offered.
 
     Attributes:
         accepted: whether it counts towards the quota.
         score: how well it fits, from 0 to 1.
         incompatible: how many of its steps do not.
-        windows: where to look, worst first, as (first step, end); empty where it was accepted.
+        windows: its worst parts, as (first step, end), worst first; empty where it was accepted.
         nearest: the base demonstration most like it by dynamic time warping (see ``nearest_demonstration``),
             as a place among them; None where it was accepted.
     """
@@ -48,24 +48,26 @@ class Feedback:
 
 @dataclass(slots=True)
 class ElicitationSession:
-    """The paper's loop with one demonstrator, a person or a program; who asks calls ``offer`` until ``full``.
+    """The paper's loop with one demonstrator, a person or a program: call ``offer`` until ``full``.
 
     Args:
         policy: the ensemble that learned the base demonstrations.
         base: those demonstrations.
-        thresholds: what does not fit.
-        quota: how many are wanted.
-        limit: the most steps of a demonstration that may not fit.
+        thresholds: what is incompatible.
+        quota: the number of demonstrations wanted.
+        max_incompatible: the most incompatible steps of an accepted demonstration.
+        accepted: the demonstrations accepted so far.
+        offered: the number of demonstrations offered so far.
 
     Raises:
-        InputError: no base demonstrations, a quota below 1, a limit below 0.
+        InputError: no base demonstrations, a quota below 1, ``max_incompatible`` below 0.
     """
 
     policy: Predictor
     base: Sequence[Demonstration]
     thresholds: Thresholds
     quota: int
-    limit: int = 5
+    max_incompatible: int = 5
     accepted: list[Demonstration] = field(default_factory=list)
     offered: int = 0
 
@@ -74,8 +76,8 @@ class ElicitationSession:
             raise InputError("base", "no demonstrations", "at least one")
         if self.quota < 1:
             raise InputError("quota", self.quota, "an integer of at least 1")
-        if self.limit < 0:
-            raise InputError("limit", self.limit, "an integer of at least 0")
+        if self.max_incompatible < 0:
+            raise InputError("max_incompatible", self.max_incompatible, "an integer of at least 0")
 
     @property
     def full(self) -> bool:
@@ -83,20 +85,20 @@ class ElicitationSession:
         return len(self.accepted) >= self.quota
 
     def to_study(self, rng: np.random.Generator) -> list[int]:
-        """Which base demonstrations to show first: five at random of the four fifths with the least error."""
-        errors = [float(self._matrix(one)[:, 0].mean()) for one in self.base]
+        """Places of base demonstrations to show first: 5 drawn from the 80 % with the least error."""
+        errors = [float(self._matrix(demonstration)[:, 0].mean()) for demonstration in self.base]
         best = np.argsort(errors, kind="stable")[: max(1, round(BEST_SHARE * len(errors)))]
         return [int(i) for i in rng.permutation(best)[:SHOWN]]
 
     def live_score(self, state: Floats, action: Floats | None) -> float:
-        """The bar shown while somebody acts, from 0 to 1; in the middle while nobody does (no action)."""
+        """The score of one step, from 0 to 1, for display while somebody acts; 0.5 without an action."""
         if action is None:
             return NEUTRAL
         matrix = compatibility(self.policy, np.asarray(state)[None], np.asarray(action)[None])
         return float(step_scores(matrix, self.thresholds)[0])
 
     def offer(self, demonstration: Demonstration) -> Feedback:
-        """Accept or reject it, and say why.
+        """Accept or reject a demonstration.
 
         Raises:
             InputError: it did not succeed, or the quota is filled.
@@ -107,13 +109,13 @@ class ElicitationSession:
             raise InputError("demonstration", f"number {self.quota + 1}", f"no more than {self.quota}")
         self.offered += 1
         matrix = self._matrix(demonstration)
-        bad = int(is_incompatible(matrix, self.thresholds).sum())
+        incompatible = int(is_incompatible(matrix, self.thresholds).sum())
         score = compatibility_score(matrix, self.thresholds)
-        if bad <= self.limit:
+        if incompatible <= self.max_incompatible:
             self.accepted.append(demonstration)
-            return Feedback(True, score, bad)
+            return Feedback(True, score, incompatible)
         windows = tuple(worst_windows(matrix, self.thresholds))
-        return Feedback(False, score, bad, windows, nearest_demonstration(demonstration, self.base))
+        return Feedback(False, score, incompatible, windows, nearest_demonstration(demonstration, self.base))
 
-    def _matrix(self, one: Demonstration) -> Floats:
-        return compatibility(self.policy, one.states, one.actions)
+    def _matrix(self, demonstration: Demonstration) -> Floats:
+        return compatibility(self.policy, demonstration.states, demonstration.actions)

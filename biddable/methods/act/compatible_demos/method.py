@@ -1,4 +1,4 @@
-"""Base, all, filtered and elicited demonstrations side by side: settings, comparisons, run."""
+"""Settings, run and claims: policies of base, all, filtered and elicited demonstrations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Task = Literal["Reach2D", "Reach2DPillar"]
 
-SUCCESS, BACK = "success", "success on the way back"
+SUCCESS, REVERSE_SUCCESS = "success", "success on the way back"
 AUC = "AUC of the score, fitting people against others"
 
 CLAIMS: tuple[tuple[str, str, Prediction], ...] = (
@@ -42,11 +42,11 @@ CLAIMS: tuple[tuple[str, str, Prediction], ...] = (
 """What the paper predicts of success: (baseline, arm, direction)."""
 
 NOTES = (
-    "People are scripts with an unsteady hand; one whose demonstration was rejected changes style with "
-    "probability `learns`.",
+    "Demonstrators are scripts with noise on their actions; after a rejection one changes style with "
+    "probability `style_change_probability`.",
     "All arms have the test's starts and goals, settings and training in common; they differ in the "
     "demonstrations they learn from. The elicited arm has as many new ones as the naive arm, if its quota "
-    "was filled: people gave more.",
+    "was filled: more were offered.",
 )
 
 
@@ -57,53 +57,53 @@ class CompatibleDemosConfig:
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("Reach2DPillar", "Reach2D")
     """Which tasks: an open field, or one with a pillar in the middle."""
     seeds: Count = 10
-    """Repetitions with other demonstrations and first weights."""
-    base: Annotated[int, Field(ge=2)] = 20
-    """Demonstrations of the base operator, from a part of the starts and goals."""
-    new: Annotated[int, Field(ge=3)] = 20
-    """Demonstrations of new people, in all styles in turn."""
-    back: Count = 5
-    """New demonstrations of the way back, where the base operator never was."""
-    noise: NonNegative = 0.1
-    """Standard deviation of a demonstrator's hand, in actions from -1 to 1."""
+    """Repetitions, each with its own demonstrations and initial weights."""
+    base_demos: Annotated[int, Field(ge=2)] = 20
+    """Demonstrations of the base operator, from a smaller region of starts and goals."""
+    new_demos: Annotated[int, Field(ge=3)] = 20
+    """New demonstrations, in all styles in turn."""
+    reverse_demos: Count = 5
+    """New demonstrations of the reverse task (from goals to starts), which the base operator never did."""
+    action_noise: NonNegative = 0.1
+    """Standard deviation of the noise on a demonstrator's actions, which are from -1 to 1."""
     cases: Annotated[int, Field(ge=2)] = 100
-    """Starts and goals that every policy is tried on."""
+    """Test cases (a start and a goal) on which every policy is scored."""
 
     members: Annotated[int, Field(ge=2)] = 5
     """Networks in an ensemble (paper: 5)."""
     hidden: Count = 128
     """Width of their hidden layers (paper: 1024)."""
     epochs: Count = 50
-    """Passes over the demonstrations (paper: 50); the best by validation counts."""
+    """Passes over the demonstrations (paper: 50); the weights of the best by validation are kept."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of hidden units left out while training (paper: 0.5)."""
 
     max_error: NonNegative = 0.4
-    """Error above which an action does not fit in a familiar place (paper: 0.4)."""
+    """Error above which an action is incompatible where novelty is low (paper: 0.4)."""
     novelty_quantile: Share = 0.95
-    """A place is familiar if it is no newer than this share of the base operator's own, seen by others."""
-    limit: Natural = 3
-    """The most steps of an accepted demonstration that may not fit (paper: 0 and 3)."""
-    learns: Share = 0.5
-    """How probably somebody changes style after a rejection."""
-    most_offers: Count = 100
-    """When to stop asking, though the quota is not filled."""
+    """Novelty counts as low below this quantile of the novelty of held-out base demonstrations."""
+    max_incompatible: Natural = 3
+    """The most incompatible steps of an accepted demonstration (paper: 0 and 3)."""
+    style_change_probability: Share = 0.5
+    """Probability that a demonstrator changes style after a rejection."""
+    max_offers: Count = 100
+    """Demonstrations after which elicitation stops, even if the quota is not filled."""
 
     def sizes(self) -> Sizes:
-        """How much of everything."""
+        """The sizes of the experiment."""
         return Sizes(
-            base=self.base,
-            new=self.new,
-            back=self.back,
+            base_demos=self.base_demos,
+            new_demos=self.new_demos,
+            reverse_demos=self.reverse_demos,
             cases=self.cases,
-            noise=self.noise,
-            limit=self.limit,
-            learns=self.learns,
-            most_offers=self.most_offers,
+            action_noise=self.action_noise,
+            max_incompatible=self.max_incompatible,
+            style_change_probability=self.style_change_probability,
+            max_offers=self.max_offers,
         )
 
     def cloning(self) -> CloningConfig:
-        """How ensembles are trained."""
+        """The hyperparameters of the ensembles."""
         from biddable.policies.cloning import CloningConfig
 
         return CloningConfig(
@@ -136,19 +136,19 @@ class CompatibleDemos(Method):
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         seeds = list(range(run.root_seed, run.root_seed + self.config.seeds))
-        outcomes = {task: self._outcomes(run, task, seeds) for task in self.config.tasks}
+        by_task = {task: self._outcomes(run, task, seeds) for task in self.config.tasks}
         scores = ArmScores()
-        shown: list[Figure] = []
-        for task, found in outcomes.items():
-            _add(scores, task, found, seeds)
-            shown += _figures(task, found, scores)
+        figures: list[Figure] = []
+        for task, outcomes in by_task.items():
+            _add(scores, task, outcomes, seeds)
+            figures += _figures(task, outcomes, scores)
             clips = run.stage(
-                f"{task.lower()}-clips", partial(self._clips, run, task, seeds[0], found[0]), list[Clip]
+                f"{task.lower()}-clips", partial(self._clips, run, task, seeds[0], outcomes[0]), list[Clip]
             )
-            shown.append(Replays(f"{task}: one test case, by each policy of the first seed", tuple(clips)))
-        show(run, shown)
-        claims = [claim for task in outcomes for claim in _claims(task, len(seeds))]
-        metrics: dict[str, Any] = {task: _metrics(found) for task, found in outcomes.items()}
+            figures.append(Replays(f"{task}: one test case, by each policy of the first seed", tuple(clips)))
+        show(run, figures)
+        claims = [claim for task in by_task for claim in _claims(task, len(seeds))]
+        metrics: dict[str, Any] = {task: _metrics(outcomes) for task, outcomes in by_task.items()}
         metrics["scores"] = scores.metrics()
         return run.finish(scores.compare(claims), metrics=metrics, notes=NOTES)
 
@@ -156,72 +156,72 @@ class CompatibleDemos(Method):
         from biddable.methods.act.compatible_demos.experiment import Outcome
 
         def one_seed(batch: list[int]) -> list[Outcome]:
-            found = []
+            outcomes = []
             for seed in batch:
                 outcome, trained = self._experiment(run, task, seed).run()
-                found.append(outcome)
+                outcomes.append(outcome)
                 for arm, ensemble in trained.items() if seed == seeds[0] else ():
                     ensemble.save(_weights(run, task, arm))
-            return found
+            return outcomes
 
         return run.map(f"{task.lower()}-seeds", list(seeds), one_seed, Outcome, batch_size=1)
 
     def _clips(self, run: Run, task: str, seed: int, outcome: Outcome) -> list[Clip]:
-        """The policies of a seed on a case that tells them apart."""
-        from biddable.methods.act.compatible_demos.experiment import TEST_SEED, WIDER
+        """Clips of a seed's policies on the case where the elicited and naive arms differ most."""
+        from biddable.methods.act.compatible_demos.experiment import TEST_REGION, TEST_SEED
         from biddable.policies.cloning import Ensemble
         from biddable.policies.replays import clip, filmed
 
-        apart = np.array(outcome.success["elicited"]) - np.array(outcome.success["naive"])
-        case = TEST_SEED + int(apart.argmax())
+        difference = np.array(outcome.success["elicited"]) - np.array(outcome.success["naive"])
+        case = TEST_SEED + int(difference.argmax())
 
-        def play() -> list[Clip]:
-            with closing(self._experiment(run, task, seed).env(WIDER)) as env:
+        def record_clips() -> list[Clip]:
+            with closing(self._experiment(run, task, seed).env(TEST_REGION)) as env:
                 return [
                     clip(env, Ensemble.load(_weights(run, task, arm)), case, arm) for arm in outcome.success
                 ]
 
-        return filmed(play)
+        return filmed(record_clips)
 
     def _experiment(self, run: Run, task: str, seed: int) -> Experiment:
         from biddable.methods.act.compatible_demos.experiment import Experiment
 
         config = self.config
         sizes, cloning = config.sizes(), config.cloning()
-        draw = run.seed(task, seed)
-        return Experiment(task, sizes, cloning, config.max_error, config.novelty_quantile, draw)
+        rng_seed = run.seed(task, seed)
+        return Experiment(task, sizes, cloning, config.max_error, config.novelty_quantile, rng_seed)
 
 
 def _weights(run: Run, task: str, arm: str) -> Path:
-    """Where the first seed's policy of an arm is kept."""
+    """The file of the first seed's policy of an arm."""
     return run.artifact("model", f"{task.lower()}-{arm.replace(' ', '-')}.safetensors")
 
 
 def _claims(task: str, seeds: int) -> Iterator[Claim]:
-    """What the paper says of a task."""
+    """The paper's claims on a task, and a control."""
     for baseline, method, predicted in CLAIMS:
         yield Claim(baseline, method, predicted, f"{task}: {SUCCESS}")
     # A control: on the way back every action is far from what the base operator's policy would do, so
-    # without its second condition the filter cannot but drop it.
-    yield Claim("filtered by error alone", "filtered", "higher", f"{task}: {BACK}", role="control")
+    # without its condition on novelty the filter always drops it.
+    yield Claim("filtered by error alone", "filtered", "higher", f"{task}: {REVERSE_SUCCESS}", role="control")
     if seeds > 1:  # one number from each seed has no interval where there is one seed
         yield Claim("chance", "score", "higher", f"{task}: {AUC}")
 
 
-def _add(scores: ArmScores, task: str, found: Sequence[Outcome], seeds: Sequence[int]) -> None:
+def _add(scores: ArmScores, task: str, outcomes: Sequence[Outcome], seeds: Sequence[int]) -> None:
     """The scores of all seeds of a task."""
     scores.add("chance", 0.5, metric=f"{task}: {AUC}")
-    for seed, outcome in zip(seeds, found, strict=True):
+    for seed, outcome in zip(seeds, outcomes, strict=True):
         scores.add("score", auc(outcome.scores), metric=f"{task}: {AUC}", seed=seed)
         for arm, values in outcome.success.items():
             scores.add(arm, values, metric=f"{task}: {SUCCESS}", seed=seed)
-        for arm, values in outcome.success_back.items():
+        for arm, values in outcome.reverse_success.items():
             name = "filtered by error alone" if arm == "error alone" else arm
-            scores.add(name, values, metric=f"{task}: {BACK}", seed=seed)
+            scores.add(name, values, metric=f"{task}: {REVERSE_SUCCESS}", seed=seed)
 
 
 def auc(scores: Mapping[str, Sequence[float]]) -> float:
-    """How probably a demonstration in the base operator's style scores above another's; ties count half."""
+    """AUC: probability that a demonstration in the base style scores above another; ties count half."""
     fitting = np.array(scores[BASE_STYLE])[:, None]
     others = np.array(
         [score for style, of_style in scores.items() if style != BASE_STYLE for score in of_style]
@@ -229,45 +229,46 @@ def auc(scores: Mapping[str, Sequence[float]]) -> float:
     return float(((fitting > others) + 0.5 * (fitting == others)).mean())
 
 
-def _figures(task: str, found: Sequence[Outcome], scores: ArmScores) -> Iterator[Figure]:
+def _figures(task: str, outcomes: Sequence[Outcome], scores: ArmScores) -> Iterator[Figure]:
     yield scores.bars(
         f"{task}: success of policies, by what they learned from",
         (f"{task}: {SUCCESS}",),
         unit="share of test cases",
     )
-    fit, dropped = _stacked([one.scores for one in found]), _stacked([one.dropped for one in found])
+    scores_by_style = _stacked([outcome.scores for outcome in outcomes])
+    dropped = _stacked([outcome.dropped for outcome in outcomes])
     yield Table(
         title=f"{task}: what the filter makes of each style",
         columns=("style", "score", "share of pairs dropped"),
         rows=tuple(
-            (style, round(float(fit[style].mean()), 3), round(float(dropped[style].mean()), 3))
+            (style, round(float(scores_by_style[style].mean()), 3), round(float(dropped[style].mean()), 3))
             for style in STYLES[task]
         ),
         note=f"The base operator's style is {BASE_STYLE}.",
     )
 
 
-def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
+def _metrics(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Every other number: means over seeds, or one for each."""
-    arms = _stacked([one.success for one in found])
+    arms = _stacked([outcome.success for outcome in outcomes])
     return {
         "success": {
             arm: {"mean": float(r.mean()), "per_seed": r.mean(1).tolist()} for arm, r in arms.items()
         },
-        "success_back": _means([one.success_back for one in found]),
-        "score": _means([one.scores for one in found]),
-        "dropped": _means([one.dropped for one in found]),
-        "kept_on_the_way_back": _means([one.kept_back for one in found]),
-        "auc": [auc(one.scores) for one in found],
-        "offered": [one.offered for one in found],
-        "accepted": [one.accepted for one in found],
-        "thresholds": [list(one.thresholds) for one in found],
+        "success_back": _means([outcome.reverse_success for outcome in outcomes]),
+        "score": _means([outcome.scores for outcome in outcomes]),
+        "dropped": _means([outcome.dropped for outcome in outcomes]),
+        "kept_on_the_way_back": _means([outcome.reverse_kept for outcome in outcomes]),
+        "auc": [auc(outcome.scores) for outcome in outcomes],
+        "offered": [outcome.offered for outcome in outcomes],
+        "accepted": [outcome.accepted for outcome in outcomes],
+        "thresholds": [list(outcome.thresholds) for outcome in outcomes],
     }
 
 
 def _stacked(per_seed: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Name -> [seeds, cases] (or [seeds])."""
-    return {name: np.array([one[name] for one in per_seed]) for name in per_seed[0]}
+    return {name: np.array([values[name] for values in per_seed]) for name in per_seed[0]}
 
 
 def _means(per_seed: Sequence[Mapping[str, Any]]) -> dict[str, float]:

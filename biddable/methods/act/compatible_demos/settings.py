@@ -1,4 +1,4 @@
-"""What an experiment is told: who does what how, and how much of everything. Needs no simulator."""
+"""Styles of demonstrators, and the sizes of an experiment. Needs no simulator."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ STYLES: Mapping[str, tuple[Style, ...]] = {
     "Reach2D": ("up-right", "right-up", "straight"),
     "Reach2DPillar": ("up-right", "right-up"),
 }
-"""How people do each task; straight ahead there is a pillar in the second."""
+"""The styles in which each task is demonstrated; in Reach2DPillar the straight way is blocked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything; see the method's configuration."""
+    """Sizes of an experiment; see the fields of the same names in ``CompatibleDemosConfig``."""
 
-    base: int
-    new: int
-    back: int
+    base_demos: int
+    new_demos: int
+    reverse_demos: int
     cases: int
-    noise: float
-    limit: int
-    learns: float
-    most_offers: int
+    action_noise: float
+    max_incompatible: int
+    style_change_probability: float
+    max_offers: int

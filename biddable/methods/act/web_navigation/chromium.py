@@ -1,4 +1,4 @@
-"""The trained policy, and one that acts at random, on MiniWoB++ in a real browser."""
+"""Scores of the trained policy and of a random one on MiniWoB++ in a real browser."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from biddable.policies.base import Policy, rollouts, successes
 from biddable.policies.replays import clip
 from biddable.runs.figures import Clip
 
-MOST_STEPS = 12
+MAX_STEPS = 12
 FIRST_SEED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A policy on a task: the weights' file in the folder, or none to act at random."""
+    """A policy on a task; ``weights`` is a file's name, or empty for the random policy."""
 
     task: str
     weights: str
@@ -32,39 +32,39 @@ class Trial:
     cases: int
 
 
-class AtRandom:
-    """Any action that the policy could choose, as a learner does that explores."""
+class RandomPolicy:
+    """Draws among the actions that can be taken, with the mask's weights, as a learner explores."""
 
     def __init__(self, seed: int, sizes: Sizes = SIZES):
         self._rng, self._sizes = np.random.default_rng(seed), sizes
 
     def act(self, observations: Sequence[dict[str, Any]]) -> list[WebAction]:
         """See ``Policy.act``."""
-        masks = [featurize(one, self._sizes, truncate=True)[-1] for one in observations]
+        masks = [featurize(obs, self._sizes, truncate=True)[-1] for obs in observations]
         return [
-            action_at(int(self._rng.choice(len(mask), p=mask / mask.sum())), one["dom"], self._sizes)
-            for mask, one in zip(masks, observations, strict=True)
+            action_at(int(self._rng.choice(len(mask), p=mask / mask.sum())), obs["dom"], self._sizes)
+            for mask, obs in zip(masks, observations, strict=True)
         ]
 
 
-def try_in_browser(folder: Path, trials: list[Trial]) -> list[list[float]]:
-    """1 for each success, case by case; every trial of a task has the same cases."""
-    found = []
+def evaluate_in_browser(folder: Path, trials: list[Trial]) -> list[list[float]]:
+    """Success in each case, 0 or 1, for each trial; every trial of a task has the same cases."""
+    scores = []
     for trial in trials:
         seeds = range(FIRST_SEED, FIRST_SEED + trial.cases)
-        with closing(MiniWoBEnv(trial.task, max_steps=MOST_STEPS)) as env:
-            found.append(successes(rollouts([env], _policy(folder, trial), seeds)).tolist())
-    return found
+        with closing(MiniWoBEnv(trial.task, max_steps=MAX_STEPS)) as env:
+            scores.append(successes(rollouts([env], _policy(folder, trial), seeds)).tolist())
+    return scores
 
 
 def clips(folder: Path, weights: str, tasks: Sequence[str]) -> list[Clip]:
-    """The policy at work in the browser, an episode of each task."""
-    policy, made = Navigator.load(folder / weights), []
+    """Clips of the policy in the browser, an episode of each task."""
+    policy, recorded = Navigator.load(folder / weights), []
     for task in tasks:
-        with closing(MiniWoBEnv(task, max_steps=MOST_STEPS, screenshots=True)) as env:
-            made.append(clip(env, policy, FIRST_SEED, task))
-    return made
+        with closing(MiniWoBEnv(task, max_steps=MAX_STEPS, screenshots=True)) as env:
+            recorded.append(clip(env, policy, FIRST_SEED, task))
+    return recorded
 
 
 def _policy(folder: Path, trial: Trial) -> Policy:
-    return Navigator.load(folder / trial.weights) if trial.weights else AtRandom(trial.seed)
+    return Navigator.load(folder / trial.weights) if trial.weights else RandomPolicy(trial.seed)

@@ -1,4 +1,4 @@
-"""How an episode begins, and what is paid on the way: dense reward and two curricula that need an oracle."""
+"""How an episode begins and is rewarded: dense reward, and two curricula that need an oracle."""
 
 from __future__ import annotations
 
@@ -14,69 +14,71 @@ from biddable.errors import InputError
 from biddable.methods.act.web_navigation.features import Sizes, action_at
 
 MASTERED = 0.8
-"""Success of the latest episodes at which the next step of a curriculum begins."""
+"""Success rate of the latest episodes above which goal simulation takes one step more."""
 RECENT = 100
 
 
 class Curriculum:
-    """Decides how each episode begins; environments side by side share one.
+    """Decides how each episode begins; the environments of a vector env share one.
 
-    This one is none: the empty page and the whole instruction.
+    This base class is no curriculum: the empty page and the whole instruction.
     """
 
     def reset(self, env: Any, seed: int | None) -> dict[str, Any]:
         """The first observation of an episode."""
         return env.reset(seed=seed)[0]
 
-    def ended(self, success: bool) -> None:
-        """An episode is over."""
+    def on_episode_end(self, success: bool) -> None:
+        """Called when an episode is done, with whether it succeeded."""
 
-    def advance(self, share: float) -> None:
-        """So much of the training has passed, from 0 to 1."""
+    def advance(self, fraction_done: float) -> None:
+        """Called during training with the share of it that is done, from 0 to 1."""
 
 
 @dataclass
 class WarmStart(Curriculum):
-    """An oracle does a part of the work first: each of its actions, but for sending, with a probability.
+    """An oracle takes each of its actions, except sending the form, with a probability before the episode.
 
-    That falls in a line from ``most`` to 0 over the share ``over`` of the training.
+    The probability falls linearly from ``initial_probability`` to 0 over the share ``fraction`` of training.
 
     Raises:
-        InputError: ``most`` or ``over`` is not a number from 0 to 1.
+        InputError: ``initial_probability`` or ``fraction`` is not a number from 0 to 1.
     """
 
-    most: float = 0.9
-    over: float = 0.6
+    initial_probability: float = 0.9
+    fraction: float = 0.6
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("most", "over"):
+        for name in ("initial_probability", "fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(name, getattr(self, name), "a number from 0 to 1")
-        self.probability = self.most
+        self.probability = self.initial_probability
         self._rng = np.random.default_rng(self.seed)
 
     def reset(self, env: PageEnv, seed: int | None) -> dict[str, Any]:
-        """See ``Curriculum``. What the oracle does is no step of the episode."""
-        seen, _ = env.reset(seed=seed)
+        """See ``Curriculum``. The oracle's actions are no steps of the episode."""
+        obs, _ = env.reset(seed=seed)
         for action in env.oracle()[:-1]:
             if self._rng.random() < self.probability:
-                seen = env.step(action)[0]
+                obs = env.step(action)[0]
         env.begin_here()
-        return seen
+        return obs
 
-    def advance(self, share: float) -> None:
+    def advance(self, fraction_done: float) -> None:
         """See ``Curriculum``."""
-        self.probability = self.most * max(0.0, 1 - share / self.over) if self.over else 0.0
+        self.probability = (
+            self.initial_probability * max(0.0, 1 - fraction_done / self.fraction) if self.fraction else 0.0
+        )
 
 
 class GoalSimulation(Curriculum):
-    """Sub-instructions: where an oracle came to in a few steps, and only the fields that it used.
+    """Sub-instructions: the page that an oracle reaches in ``steps`` steps, and only the fields that it used.
 
-    The steps are one more whenever most of the latest episodes succeeded.
+    When more than ``MASTERED`` of the latest ``RECENT`` episodes succeeded, ``steps`` grows by 1.
 
     Attributes:
-        steps: how many the oracle takes now, at least 1.
+        steps: the oracle's steps now, at least 1.
     """
 
     def __init__(self, seed: int = 0):
@@ -96,7 +98,7 @@ class GoalSimulation(Curriculum):
         options = {"fields": [fields[place] for place in used], "order": env.order, "goal": goal}
         return env.reset(options=options)[0]
 
-    def ended(self, success: bool) -> None:
+    def on_episode_end(self, success: bool) -> None:
         """See ``Curriculum``."""
         self._recent.append(success)
         if len(self._recent) == RECENT and np.mean(self._recent) > MASTERED:
@@ -105,15 +107,15 @@ class GoalSimulation(Curriculum):
 
 
 class Practice:
-    """A page for a learner: actions by number, a curriculum, and reward by potential where it is dense.
+    """A page for a learner: actions by number, a curriculum, and optionally potential-based reward.
 
-    Then a step also earns ``gamma`` times the potential after it, less the potential before it.
+    Dense reward adds gamma * potential(next page) - potential(page) to the reward of each step.
 
     Args:
         env: the page.
-        sizes: what numbers of actions mean.
+        sizes: of the page, which give actions their numbers.
         curriculum: see ``Curriculum``.
-        gamma: the discount; None for sparse reward.
+        gamma: the discount, for dense reward; None for sparse reward.
     """
 
     def __init__(self, env: PageEnv, sizes: Sizes, curriculum: Curriculum, gamma: float | None = None):
@@ -121,23 +123,23 @@ class Practice:
         self._potential = 0.0
 
     def reset(self, *, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """As Gymnasium's."""
-        seen = self.curriculum.reset(self.env, seed)
+        """See ``gymnasium.Env``."""
+        obs = self.curriculum.reset(self.env, seed)
         self._potential = self._measure()
-        return seen, {"success": False}
+        return obs, {"success": False}
 
     def step(self, place: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """As Gymnasium's."""
+        """See ``gymnasium.Env``."""
         action = action_at(place, self.env.dom, self.sizes)
-        seen, reward, ended, cut, info = self.env.step(action)
-        if ended or cut:
-            self.curriculum.ended(info["success"])
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            self.curriculum.on_episode_end(info["success"])
         if self.gamma is not None:
             before, self._potential = self._potential, self._measure()
             reward += self.gamma * self._potential - before
-        return seen, reward, ended, cut, info
+        return obs, reward, terminated, truncated, info
 
     def _measure(self) -> float:
-        """The potential; 0 where nothing has to be filled in."""
+        """The potential; 0 for sparse reward, and where nothing has to be filled in."""
         wanted = self.gamma is not None and self.env.goal
         return dom_potential(self.env.dom, self.env.goal) if wanted else 0.0

@@ -1,4 +1,4 @@
-"""Pages and instructions as arrays of sizes that do not change, and actions as places in them.
+"""Pages and instructions as arrays of fixed sizes, and actions as places in them.
 
 Source: arXiv 1812.09195. An action is a kind (click or type), a field and an element; a click has no field
 and stands at the first one's place.
@@ -20,9 +20,9 @@ from biddable.envs.web import BARE_TEXT, KINDS, Element, Field, WebAction, check
 from biddable.errors import InputError
 
 WORDS = 8
-"""Words looked at in a text."""
+"""Words of a text that are used; the rest is left out."""
 VOCABULARY = 1024
-"""Words are told apart by a hash, so that there are no unknown ones; 0 is no word."""
+"""Size of the table of word hashes, so no word is unknown; 0 is no word."""
 ELEMENT_NUMBERS = 6
 OVERLAPS = 5
 
@@ -34,7 +34,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The most elements and fields that there may be."""
+    """The most elements and fields of a page."""
 
     elements: int = 48
     fields: int = 6
@@ -46,44 +46,44 @@ class Sizes:
 
 
 def featurize(
-    seen: Mapping[str, Any], sizes: Sizes, *, truncate: bool = False
+    obs: Mapping[str, Any], sizes: Sizes, *, truncate: bool = False
 ) -> tuple[NDArray[np.float32], ...]:
-    """What a network sees of a page and its instruction.
+    """The network's inputs for a page and its instruction.
 
-    A click is for no field: its place is that of the first one. What takes text is not clicked: typing does
-    that first. Where there are many fields a random action would hardly ever be a click: the mask's numbers
-    make both kinds equally likely.
+    A click has no field and stands at the place of the first one. Elements that take text are not clicked:
+    typing clicks them first. The mask's weights make both kinds of actions equally likely in random draws.
 
     Args:
-        seen: an observation with ``fields`` and ``dom``.
+        obs: an observation with ``fields`` and ``dom``.
         sizes: see ``Sizes``.
-        truncate: leave out the fields and elements that are too many, the last ones.
+        truncate: leave out the last fields and elements where there are more than ``sizes`` allows.
 
     Returns:
-        words of each element [E, 2, words] (what it is called; what it reads), numbers of each element
-        [E, 6], words of each field [F, 2, words] (key; value), overlaps of each field and element [F, E, 5],
-        and the mask [actions]. Words are float32 numbers below ``VOCABULARY``, exact as such. Overlaps: of
-        the key and what the element is called, of the value and that, of the value and what the element
-        reads, whether these are equal, and how much the element that the key names holds the value.
+        words of each element [E, 2, words] (name; value), numbers of each element [E, 6], words of each field
+        [F, 2, words] (key; value), overlaps of each field and element [F, E, 5], and the mask [actions].
+        Words are integers below ``VOCABULARY`` as float32. The five overlaps: key in name, value in name,
+        value in the element's value, whether these two are equal, and how far the field is done there.
 
     Raises:
         InputError: an empty instruction, a key that comes twice, more fields or elements than there may be.
     """
-    dom: Sequence[Element] = seen["dom"]
-    fields: Sequence[Field] = seen["fields"]
+    dom: Sequence[Element] = obs["dom"]
+    fields: Sequence[Field] = obs["fields"]
     check_fields(fields)
     if truncate:
         dom, fields = dom[: sizes.elements], fields[: sizes.fields]
-    for name, found, most in (("dom", dom, sizes.elements), ("fields", fields, sizes.fields)):
-        if len(found) > most:
-            raise InputError(name, f"{len(found)} of them", f"at most {most}")
-    called, typed = _codes(names_of(dom)), _codes([one.value for one in dom])
+    for name, items, limit in (("dom", dom, sizes.elements), ("fields", fields, sizes.fields)):
+        if len(items) > limit:
+            raise InputError(name, f"{len(items)} of them", f"at most {limit}")
+    called, typed = _codes(names_of(dom)), _codes([element.value for element in dom])
     keys, values = _codes([field.key for field in fields]), _codes([field.value for field in fields])
-    ticked = np.array([one.value == "True" for one in dom])
-    named, says, reads = overlap(keys, called), overlap(values, called), overlap(values, typed)
-    done = named * np.maximum(reads, says * ticked)
+    ticked = np.array([element.value == "True" for element in dom])
+    key_in_name, value_in_name = overlap(keys, called), overlap(values, called)
+    value_in_text = overlap(values, typed)
+    field_done = key_in_name * np.maximum(value_in_text, value_in_name * ticked)
     overlaps = np.zeros((sizes.fields, sizes.elements, OVERLAPS), dtype=np.float32)
-    overlaps[: len(fields), : len(dom)] = np.stack((named, says, reads, _equal(values, typed), done), -1)
+    pairs = (key_in_name, value_in_name, value_in_text, _equal(values, typed), field_done)
+    overlaps[: len(fields), : len(dom)] = np.stack(pairs, -1)
     return (
         _embedded(called, typed, sizes.elements),
         _element_numbers(dom, sizes.elements),
@@ -94,35 +94,35 @@ def featurize(
 
 
 def names_of(dom: Sequence[Element]) -> list[str]:
-    """What each element is called: its text, tag and id, and for an input the text that stands beside it."""
-    return [f"{text_beside(one, dom, place)} {one.text} {one.tag} {one.id}" for place, one in enumerate(dom)]
+    """The name of each element: the text beside it where it is an input, then its own text, tag and id."""
+    return [f"{text_beside(e, dom, place)} {e.text} {e.tag} {e.id}" for place, e in enumerate(dom)]
 
 
-def text_beside(one: Element, dom: Sequence[Element], place: int | None = None) -> str:
-    """What follows a box or a radio button, and what precedes other inputs, in the same parent; else nothing.
+def text_beside(element: Element, dom: Sequence[Element], place: int | None = None) -> str:
+    """The text after a box or a radio button, and before other inputs, in the same parent; else empty.
 
     Args:
-        one: an element of the page.
+        element: one of the page's.
         dom: the page.
         place: the element's, where it is known.
     """
-    if not one.tag.startswith("input"):
+    if not element.tag.startswith("input"):
         return ""
-    beside = (dom.index(one) if place is None else place) + (1 if one.tag in _TICKED else -1)
-    there = 0 <= beside < len(dom) and dom[beside].parent == one.parent
-    return dom[beside].text if there else ""
+    beside = (dom.index(element) if place is None else place) + (1 if element.tag in _TICKED else -1)
+    inside = 0 <= beside < len(dom) and dom[beside].parent == element.parent
+    return dom[beside].text if inside else ""
 
 
-def overlap(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[wanted, found] share of the words of one that are among the other's; 0 where there are none.
+def overlap(wanted: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[W, C] share of the words of each wanted text that are among those of the other; 0 for no words.
 
     Args:
-        wanted: codes of words [wanted, words]; 0 is no word.
-        found: codes of words [found, words].
+        wanted: word codes [W, words]; 0 is no word.
+        codes: word codes [C, words].
     """
-    there = wanted != 0
-    among = (wanted[:, None, :, None] == found[None, :, None, :]).any(-1) & there[:, None]
-    return among.sum(-1) / np.maximum(there.sum(-1), 1)[:, None]
+    is_word = wanted != 0
+    matched = (wanted[:, None, :, None] == codes[None, :, None, :]).any(-1) & is_word[:, None]
+    return matched.sum(-1) / np.maximum(is_word.sum(-1), 1)[:, None]
 
 
 @lru_cache(maxsize=100_000)
@@ -154,38 +154,38 @@ def _codes(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.array([codes_of(text) for text in texts], dtype=np.int64)
 
 
-def _equal(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return (wanted[:, None] == found[None]).all(-1)
+def _equal(wanted: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return (wanted[:, None] == codes[None]).all(-1)
 
 
-def _embedded(first: NDArray[np.int64], second: NDArray[np.int64], most: int) -> NDArray[np.float32]:
-    """[most, 2, words] numbers of words; hashes that fall together do so in embeddings only."""
-    out = np.zeros((most, 2, WORDS), dtype=np.float32)
+def _embedded(first: NDArray[np.int64], second: NDArray[np.int64], rows: int) -> NDArray[np.float32]:
+    """[rows, 2, words] numbers of words, below ``VOCABULARY``; two words may share one."""
+    out = np.zeros((rows, 2, WORDS), dtype=np.float32)
     for part, codes in enumerate((first, second)):
         out[: len(codes), part] = np.where(codes == 0, 0, 1 + codes % (VOCABULARY - 1))
     return out
 
 
-def _element_numbers(dom: Sequence[Element], most: int) -> NDArray[np.float32]:
-    out = np.zeros((most, ELEMENT_NUMBERS), dtype=np.float32)
+def _element_numbers(dom: Sequence[Element], rows: int) -> NDArray[np.float32]:
+    out = np.zeros((rows, ELEMENT_NUMBERS), dtype=np.float32)
     out[: len(dom)] = [
         (
-            one.takes_text,
-            bool(one.value) and one.value != "False",
-            one.value == "True",
-            one.tag == "button",
-            one.left / 160,
-            one.top / 210,
+            element.takes_text,
+            bool(element.value) and element.value != "False",
+            element.value == "True",
+            element.tag == "button",
+            element.left / 160,
+            element.top / 210,
         )
-        for one in dom
+        for element in dom
     ]
     return out.clip(-1, 2)  # what is hidden may stand thousands of pixels away
 
 
 def _mask(dom: Sequence[Element], fields: int, sizes: Sizes) -> NDArray[np.float32]:
     out = np.zeros((len(KINDS), sizes.fields, sizes.elements), dtype=np.float32)
-    takes = np.array([one.takes_text for one in dom])
-    clicked = ~takes & [one.tag not in NOT_CLICKED for one in dom]
+    takes = np.array([element.takes_text for element in dom])
+    clicked = ~takes & [element.tag not in NOT_CLICKED for element in dom]
     out[KINDS.index("click"), 0, : len(dom)] = clicked / max(1, clicked.sum())
     out[KINDS.index("type"), :fields, : len(dom)] = takes / max(1, fields * takes.sum())
     return out.reshape(-1)

@@ -88,8 +88,8 @@ class INET:
         for _ in range(pages):
             fields, dom = known_page(env, self._rng)
             invented = self.generate(dom, [field.key for field in fields])
-            found = {field.key: field.value for field in invented.fields}
-            rights.append([found.get(field.key) == field.value for field in fields])
+            generated = {field.key: field.value for field in invented.fields}
+            rights.append([generated.get(field.key) == field.value for field in fields])
         return float(np.mean(np.concatenate(rights))), float(np.mean([all(row) for row in rights]))
 
     @torch.no_grad()
@@ -110,8 +110,8 @@ class INET:
         self, doms: Sequence[Sequence[Element]], keys: Sequence[Sequence[str]], epsilon: float
     ) -> tuple[torch.Tensor, list[list[int]]]:
         """Values [pages, fields, elements], and the place of an element for each key."""
-        seen = [self._features(dom, of_page) for dom, of_page in zip(doms, keys, strict=True)]
-        arrays = [torch.from_numpy(np.stack(parts)) for parts in zip(*seen, strict=True)]
+        inputs = [self._features(dom, of_page) for dom, of_page in zip(doms, keys, strict=True)]
+        arrays = [torch.from_numpy(np.stack(parts)) for parts in zip(*inputs, strict=True)]
         shape = (len(doms), len(KINDS), self.sizes.fields, self.sizes.elements)
         values = self.network(*arrays).view(shape)[:, KINDS.index("type")]
         holding = arrays[-1].view(shape)[:, KINDS.index("type"), 0].numpy()
@@ -177,8 +177,8 @@ def can_be_followed(env: FormEnv, invented: Invented, options: dict[str, Any]) -
     by_ref = {element.ref: element for element in env.dom}
     for place, ref in enumerate(invented.goal):
         kind = "type" if by_ref[ref].takes_text else "click"
-        over = any(env.step(WebAction(kind, ref, place))[2:4])  # type: ignore[arg-type]
-        if over:
+        done = any(env.step(WebAction(kind, ref, place))[2:4])  # type: ignore[arg-type]
+        if done:
             return False
     return env.filled() == 1.0
 

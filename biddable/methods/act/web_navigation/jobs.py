@@ -1,4 +1,4 @@
-"""What a network is taught with and what came of it. Needs no simulator."""
+"""What a network is trained with, and its outcome. Needs no simulator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ TEST_SEED = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """Where it learns, how episodes begin, what is paid, what it looks at.
+class ArmSettings:
+    """The settings of an arm.
 
-    ``pages`` are ids of environments; those side by side take turns.
+    Attributes:
+        name: of the arm.
+        pages: ids of environments; those of a vector env are taken from them in turn.
+        curriculum: how episodes begin.
+        dense: whether potential-based reward is added.
+        shallow: whether the network has its shallow part.
     """
 
     name: str
@@ -27,33 +32,33 @@ class Arm:
 class Job:
     """An arm with a seed, and everything else that its outcome depends on."""
 
-    arm: Arm
+    arm: ArmSettings
     seed: int
-    draw: int
-    """Decides weights and draws."""
+    rng_seed: int
+    """Seed of initial weights and draws, derived from the run's root seed and ``seed``."""
     frames: int
-    envs: int
+    num_envs: int
     cases: int
     threshold: float
     warm_start: tuple[float, float]
-    """Probability at first, and the share of the training over which it falls."""
+    """The oracle's initial probability, and the share of the training over which it falls to 0."""
     inet_updates: int
     dqn: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """The result of a job.
 
     Attributes:
-        arm, seed: whose it is.
-        frames: until whole instructions were followed as often as the threshold says; all, if never.
-        reached: whether it was.
+        arm, seed: of the job.
+        frames: environment steps until the threshold was reached; the whole budget where it never was.
+        reached: whether the threshold was reached.
         curve: (frames, share of whole instructions followed) while training, on values of the training.
-        success: one number for each test case, on values never seen.
-        seen_success: the same on values of the training.
+        success: success in each test case, 0 or 1, on held-out values.
+        train_success: the same on values of the training.
         inet: the meta-trainer's: shares of right fields, of right instructions, of instructions refused.
-        weights: where they are kept, in the run's folder.
+        weights: file of the weights, in the run's model folder.
     """
 
     arm: str
@@ -62,6 +67,6 @@ class Outcome:
     reached: bool
     curve: list[tuple[int, float]]
     success: list[float]
-    seen_success: list[float]
+    train_success: list[float]
     weights: str
     inet: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Networks under each curriculum, and in a browser: settings, comparisons, run."""
+"""Settings, run and claims: DQN under each curriculum, and the trained policy in a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from biddable.config import Count, Positive, Share, settings
-from biddable.methods.act.web_navigation.jobs import Arm, Job, Outcome
+from biddable.methods.act.web_navigation.jobs import ArmSettings, Job, Outcome
 from biddable.methods.base import About, Method, show
 from biddable.runs.compare import compare, mean_interval
 from biddable.runs.executors import on_cores
@@ -33,9 +33,17 @@ PRACTISED = (
 OTHERS = ("click-dialog-2", "click-tab", "click-test-2", "click-widget")
 """Tasks of whose kind there is none: nothing like them was practised."""
 WIDGETS = ("button", "boxes", "link", "option", "date", "password", "text", "login")
-LEARNING = ("gamma", "lr", "batch_size", "every", "target_every", "explore", "epsilon")
-"""Settings that are DQN's."""
-MOST_CLIPS = 4
+DQN_SETTINGS = (
+    "gamma",
+    "lr",
+    "batch_size",
+    "train_frequency",
+    "target_update_interval",
+    "exploration_fraction",
+    "final_epsilon",
+)
+"""Fields of the configuration that are DQN's."""
+MAX_CLIPS = 4
 
 CLAIMS: tuple[tuple[str, str, Prediction], ...] = (
     ("sparse", "dense", "higher"),
@@ -60,24 +68,24 @@ class WebNavigationConfig:
     form: str = "short"
     """The form to be filled in: long (six fields), short (three) or login (two)."""
     seeds: Annotated[int, Field(ge=2)] = 5
-    """Networks of each kind."""
+    """Repetitions of every arm, each with its own initial weights and draws."""
     frames: Count = 6_000
-    """Steps on pages that every network has."""
-    envs: Count = 16
-    """Pages side by side."""
+    """Environment steps (actions on pages) that every network is trained for."""
+    num_envs: Count = 16
+    """Pages that step together."""
     cases: Annotated[int, Field(ge=2)] = 100
-    """Instructions that every network is tried on at the end."""
+    """Test instructions on which every network is scored after training."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of whole instructions followed that counts as having learned."""
+    """Share of whole instructions followed that frames to success are counted to."""
     browser_tasks: tuple[str, ...] = (*PRACTISED, *OTHERS)
-    """Tasks of MiniWoB++ to try in Chromium; none to leave the browser out."""
+    """Tasks of MiniWoB++ for the test in Chromium; empty leaves the browser out."""
     browser_cases: Annotated[int, Field(ge=2)] = 10
     """Episodes of each task for every network."""
 
-    most: Share = 0.9
-    """Warm start: the probability, at first, that the oracle does an action before the learner begins."""
-    over: Share = 0.6
-    """Warm start: the share of the training over which that falls to 0."""
+    warm_start_probability: Share = 0.9
+    """Warm start: initial probability that the oracle takes an action before the episode begins."""
+    warm_start_fraction: Share = 0.6
+    """Warm start: share of the training over which that probability falls to 0, linearly."""
     inet_updates: Count = 300
     """Meta-trainer: batches of 16 pages that the generator of instructions is trained on."""
 
@@ -87,16 +95,16 @@ class WebNavigationConfig:
     """Learning rate."""
     batch_size: Count = 32
     """Transitions in a batch."""
-    every: Count = 4
-    """Steps for each update."""
-    target_every: Count = 100
-    """Updates between two copies of the network to the target."""
-    explore: Share = 0.25
-    """Share of the training over which random actions become fewer."""
-    epsilon: Share = 0.2
-    """Share of random actions after that."""
+    train_frequency: Count = 4
+    """Environment steps for each update."""
+    target_update_interval: Count = 100
+    """Updates after which the network is copied to the target network."""
+    exploration_fraction: Share = 0.25
+    """Share of the training over which the share of random actions falls from 1, linearly."""
+    final_epsilon: Share = 0.2
+    """Share of random actions after exploration."""
     workers: Count = 2
-    """Processes that networks are trained and tried in, one core each."""
+    """Worker processes that train and test networks, one core each."""
 
 
 class WebNavigation(Method):
@@ -137,11 +145,11 @@ class WebNavigation(Method):
 
     def check(self) -> None:
         """See ``Method.check``: the form, the tasks and the browser."""
-        from biddable.envs.forms import FormEnv
+        from biddable.num_envs.forms import FormEnv
 
         FormEnv(self.config.form)
         if self.config.browser_tasks:
-            from biddable.envs.miniwob import MiniWoBEnv
+            from biddable.num_envs.miniwob import MiniWoBEnv
 
             for task in self.config.browser_tasks:
                 MiniWoBEnv(task)
@@ -154,8 +162,10 @@ class WebNavigation(Method):
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, seed, run.seed("student", seed)) for seed in seeds for arm in self._arms()]
         train = partial(train_students, run.artifact("model"))
-        found = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))
-        by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in self._arms()}
+        outcomes = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))
+        by_arm = {
+            arm.name: [outcome for outcome in outcomes if outcome.arm == arm.name] for arm in self._arms()
+        }
         browsed = self._in_browser(run, by_arm["all pages"])
         show(run, list(_figures(config, by_arm, browsed, self._clips(run, by_arm["all pages"][0]))))
         metrics = {
@@ -167,46 +177,46 @@ class WebNavigation(Method):
         }
         return run.finish(list(_comparisons(by_arm, browsed, seeds)), metrics=metrics, notes=NOTES)
 
-    def _arms(self) -> Iterator[Arm]:
+    def _arms(self) -> Iterator[ArmSettings]:
         page = (f"form:{self.config.form}",)
-        yield Arm("easy form", ("form:login",))
-        yield Arm("sparse", page)
-        yield Arm("dense", page, dense=True)
-        yield Arm("deep only", page, dense=True, shallow=False)
-        yield Arm("warm start", page, "warm start")
-        yield Arm("goal simulation", page, "goal simulation")
-        yield Arm("metaqweb", page, "meta-trainer", dense=True)
-        yield Arm("all pages", (*page * 2, *(f"widget:{name}" for name in WIDGETS)), dense=True)
+        yield ArmSettings("easy form", ("form:login",))
+        yield ArmSettings("sparse", page)
+        yield ArmSettings("dense", page, dense=True)
+        yield ArmSettings("deep only", page, dense=True, shallow=False)
+        yield ArmSettings("warm start", page, "warm start")
+        yield ArmSettings("goal simulation", page, "goal simulation")
+        yield ArmSettings("metaqweb", page, "meta-trainer", dense=True)
+        yield ArmSettings("all pages", (*page * 2, *(f"widget:{name}" for name in WIDGETS)), dense=True)
 
-    def _job(self, arm: Arm, seed: int, draw: int) -> Job:
+    def _job(self, arm: ArmSettings, seed: int, rng_seed: int) -> Job:
         config = self.config
         return Job(
             arm=arm,
             seed=seed,
-            draw=draw,
+            rng_seed=rng_seed,
             frames=config.frames,
-            envs=config.envs,
+            num_envs=config.num_envs,
             cases=config.cases,
             threshold=config.threshold,
-            warm_start=(config.most, config.over),
+            warm_start=(config.warm_start_probability, config.warm_start_fraction),
             inet_updates=config.inet_updates,
-            dqn={name: getattr(config, name) for name in LEARNING},
+            dqn={name: getattr(config, name) for name in DQN_SETTINGS},
         )
 
     def _in_browser(self, run: Run, trained: Sequence[Outcome]) -> dict[str, dict[str, np.ndarray]]:
-        """Task -> who acts -> [seeds, cases] successes."""
+        """Task -> policy ("trained", "at random") -> [seeds, cases] successes."""
         config = self.config
         if not config.browser_tasks:
             return {}
-        from biddable.methods.act.web_navigation.chromium import Trial, try_in_browser
+        from biddable.methods.act.web_navigation.chromium import Trial, evaluate_in_browser
 
         trials = [
-            Trial(task, weights, one.seed, config.browser_cases)
+            Trial(task, weights, outcome.seed, config.browser_cases)
             for task in config.browser_tasks
-            for one in trained
-            for weights in (one.weights, "")
+            for outcome in trained
+            for weights in (outcome.weights, "")
         ]
-        attempt = partial(try_in_browser, run.artifact("model"))
+        attempt = partial(evaluate_in_browser, run.artifact("model"))
         rows = run.map("browser", trials, attempt, list[float], 1, executor=on_cores(config.workers))
         by_task: dict[str, dict[str, list[list[float]]]] = {}
         for trial, row in zip(trials, rows, strict=True):
@@ -218,13 +228,13 @@ class WebNavigation(Method):
         tasks = [task for task in self.config.browser_tasks if task in PRACTISED]
         if not tasks:
             return []
-        shown = tasks[:: max(1, len(tasks) // MOST_CLIPS)]
+        filmed_tasks = tasks[:: max(1, len(tasks) // MAX_CLIPS)]
 
         def film() -> list[Clip]:
             from biddable.methods.act.web_navigation.chromium import clips
             from biddable.policies.replays import filmed
 
-            return filmed(partial(clips, run.artifact("model"), outcome.weights, shown))
+            return filmed(partial(clips, run.artifact("model"), outcome.weights, filmed_tasks))
 
         return run.stage("clips", film, list[Clip])
 
@@ -234,7 +244,7 @@ def _comparisons(
     browsed: Mapping[str, Mapping[str, np.ndarray]],
     seeds: list[int],
 ) -> Iterator[Comparison]:
-    success = {arm: np.array([one.success for one in found]) for arm, found in by_arm.items()}
+    success = {arm: np.array([outcome.success for outcome in outcomes]) for arm, outcomes in by_arm.items()}
     for baseline, method, predicted in CLAIMS:
         yield compare(
             "success on values never seen",
@@ -246,26 +256,26 @@ def _comparisons(
             method_name=method,
         )
     for label, tasks in (("practised kinds", PRACTISED), ("other kinds", OTHERS)):
-        there = [browsed[task] for task in tasks if task in browsed]
-        if there:
+        by_policy = [browsed[task] for task in tasks if task in browsed]
+        if by_policy:
             yield compare(
                 f"success in Chromium, {label}",
-                np.concatenate([one["at random"] for one in there], axis=1),
-                np.concatenate([one["trained"] for one in there], axis=1),
+                np.concatenate([successes["at random"] for successes in by_policy], axis=1),
+                np.concatenate([successes["trained"] for successes in by_policy], axis=1),
                 seeds=seeds,
                 baseline_name="at random",
                 method_name="all pages",
             )
 
 
-def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
-    inet = np.array([one.inet for one in found if one.inet])
+def _metrics(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    inet = np.array([outcome.inet for outcome in outcomes if outcome.inet])
     names = ("inet_fields", "inet_instructions", "refused")
     return {
-        "success": [float(np.mean(one.success)) for one in found],
-        "seen_success": [float(np.mean(one.seen_success)) for one in found],
-        "frames": [one.frames for one in found],
-        "reached": [one.reached for one in found],
+        "success": [float(np.mean(outcome.success)) for outcome in outcomes],
+        "train_success": [float(np.mean(outcome.train_success)) for outcome in outcomes],
+        "frames": [outcome.frames for outcome in outcomes],
+        "reached": [outcome.reached for outcome in outcomes],
         **({name: inet[:, i].tolist() for i, name in enumerate(names)} if len(inet) else {}),
     }
 
@@ -282,18 +292,21 @@ def _figures(
         x_label="frames",
         y_label="share of whole instructions followed",
         series={
-            arm: mean_curve([one.curve for one in found]) for arm, found in by_arm.items() if arm in on_form
+            arm: mean_curve([outcome.curve for outcome in outcomes])
+            for arm, outcomes in by_arm.items()
+            if arm in on_form
         },
         note="Means over seeds; whole instructions with values of the training, without a curriculum.",
     )
-    success = {arm: np.array([one.success for one in found]) for arm, found in by_arm.items()}
+    success = {arm: np.array([outcome.success for outcome in outcomes]) for arm, outcomes in by_arm.items()}
     yield Bars(
         title="Success at the end",
         categories=tuple(by_arm),
         series={
             "values never seen": tuple(float(rows.mean()) for rows in success.values()),
             "values of the training": tuple(
-                float(np.mean([one.seen_success for one in found])) for found in by_arm.values()
+                float(np.mean([outcome.train_success for outcome in outcomes]))
+                for outcomes in by_arm.values()
             ),
         },
         intervals={"values never seen": tuple(mean_interval(rows) for rows in success.values())},
@@ -320,7 +333,7 @@ def _figures(
     yield Table(
         title="The meta-trainer's generator of instructions",
         columns=("seed", "fields right", "instructions right", "refused"),
-        rows=tuple((one.seed, *one.inet) for one in meta),
+        rows=tuple((outcome.seed, *outcome.inet) for outcome in meta),
         note=f"On {len(meta)} x {config.cases} pages with values never seen; refused while practising.",
     )
     if clips:

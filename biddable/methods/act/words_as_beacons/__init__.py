@@ -1,15 +1,16 @@
 """Words as Beacons (arXiv 2410.08632): a language model's subgoals, in training only.
 
-On a grid where reward comes once, at the end, a *teacher* reads the level and says what has to be done in
-order: the key, the locked door, the ball. The *student* (PPO) sees the current subgoal, is paid a little for
-reaching it, and soon needs neither. Three ways to show a subgoal: how far away it is (*relative*), what is in
-its cell (*representation*), the vector of its name (*language*).
+On a grid whose only reward comes at the end, a *teacher* reads the level and lists subgoals in order: the
+key, the locked door, the ball. The *student* (PPO) observes the current subgoal and gets a bonus for reaching
+it, in training only. A subgoal is encoded by its offset from the agent (*relative*), by what is in its cell
+(*representation*), or by the vector of its name (*language*).
 
 Claim: 30 to 200 times fewer steps than recent methods for sparse rewards; representation is best overall; a
 teacher that errs is slower than one that does not, and better than none.
 
-The steps: ``teachers`` propose, ``subgoals.Tracker`` says what was reached, ``wrapper.SubgoalEnv`` shows and
-pays, ``policies.ppo`` learns, ``student.train_student`` measures frames to a success rate.
+Parts: ``teachers`` propose subgoals, ``subgoals.Tracker`` tracks which are reached, ``wrapper.SubgoalEnv``
+adds them to observations and rewards, ``policies.ppo`` trains, ``student.train_student`` measures frames to
+success.
 
 Departures, and why:
 
@@ -20,8 +21,8 @@ Departures, and why:
   measured first and the training asks a surrogate that errs as often. Published accuracies of three larger
   models are taken as they are.
 * *Vectors of names* are SmolLM2's mean hidden states (576 numbers; the paper: a sentence encoder's 384).
-* *Frames to success* count until 80 % of the last 100 episodes succeeded; who never comes to that counts
-  with the whole budget, so that differences are at least what is printed.
+** *Frames to success* count until 80 % of the last 100 episodes succeeded; a student that never reaches that
+  counts with the whole budget, so differences are at least what is printed.
 """
 
 from biddable.methods.act.words_as_beacons.method import WordsAsBeacons, WordsAsBeaconsConfig

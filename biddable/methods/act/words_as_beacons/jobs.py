@@ -1,4 +1,4 @@
-"""What a student is told and what came of it. Needs no simulator."""
+"""What a student is trained with, and its outcome. Needs no simulator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ TEST_SEED = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """Who teaches, what the student sees and what it is paid.
+class ArmSettings:
+    """The settings of an arm.
 
-    ``accuracy`` is the teacher's: none for nobody, else one share for all subgoals or one for each; ``mean``
-    and ``std`` are of how far its wrong cells are off.
+    Attributes:
+        name: of the arm.
+        encoding: how the student sees a subgoal.
+        accuracy: the teacher's: empty without a teacher, else one share for all subgoals or one for each.
+        alpha: the most that reaching a subgoal adds to the reward.
+        shown: whether the student sees subgoals.
+        mean, std: of the distance of the teacher's wrong cells from the right ones, in cells.
     """
 
     name: str
@@ -30,7 +35,7 @@ class Arm:
 class Job:
     """An arm with a seed, and everything else that its outcome depends on."""
 
-    arm: Arm
+    arm: ArmSettings
     seed: int
     level: str
     frames: int
@@ -42,14 +47,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """The result of a job.
 
     Attributes:
-        arm, seed: whose it is.
-        frames: seen until the threshold was reached; all of them, where it never was.
-        reached: whether it was.
+        arm, seed: of the job.
+        frames: environment steps until the threshold was reached; the whole budget where it never was.
+        reached: whether the threshold was reached.
         curve: (frames, success of the latest episodes).
-        with_teacher, alone: one number per test case, with the teacher still there and with nobody.
+        with_teacher, alone: success in each test case, 0 or 1, with the teacher and without.
     """
 
     arm: str

@@ -1,4 +1,4 @@
-"""Students with different teachers, and with none: settings, comparisons, run."""
+"""Settings, run and claims: PPO students with different teachers, and without one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.scores import ArmScores
-from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Arm, Job, Outcome
+from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, ArmSettings, Job, Outcome
 from biddable.methods.base import About, Method, show
 from biddable.runs.executors import on_cores
 from biddable.runs.figures import Clip, Curves, Figure, Replays, mean_curve
@@ -22,11 +22,18 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 
 ORACLE = (1.0,)
+PPO_SETTINGS = ("num_envs", "num_steps", "lr", "entropy_coef")
+"""Fields of the configuration that are PPO's."""
 FRAMES, ALONE = "frames to success", "success without a teacher"
 
 
 class Published(NamedTuple):
-    """A teacher as the paper measured it: accuracy of both kinds of subgoals, how far wrong cells are off."""
+    """A teacher as the paper measured it.
+
+    Attributes:
+        relative, representation: accuracy of subgoals in either encoding, from 0 to 1.
+        mean, std: of the distance of a wrong cell from the right one, in cells.
+    """
 
     relative: float
     representation: float
@@ -59,8 +66,8 @@ PUBLISHED: Mapping[str, Mapping[str, Published]] = {
 """By level. The error of wrong cells is Llama's for all three: the others' are not known here."""
 
 NOTES = (
-    "Who never reached the success rate counts with the whole budget of frames, so that differences are at "
-    "least what is printed.",
+    "A student that never reached the success rate counts with the whole budget of frames: differences are "
+    "at least what is printed.",
     "Frames to success are one number for each seed: their intervals are over seeds.",
     "Teachers other than the oracle are surrogates that err as often as the model did: published accuracies "
     "for llama, deepseek and qwen, measured ones for smollm2.",
@@ -74,32 +81,32 @@ class WordsAsBeaconsConfig:
     level: str = "MiniGrid-MultiRoom-N4-S5-v1"
     """A level of MultiRoom, KeyCorridor, DoorKey or ObstructedMaze with one door."""
     seeds: Annotated[int, Field(ge=2)] = 5
-    """Students of each kind."""
+    """Repetitions of every arm, each with its own initial weights and draws."""
     frames: Count = 120_000
-    """Frames that every student sees (paper: 15 million and more)."""
+    """Environment steps that every student is trained for (paper: 15 million and more)."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Success of the latest 100 episodes that counts as having learned."""
+    """Share of the latest 100 episodes that must succeed for frames to success."""
     cases: Annotated[int, Field(ge=2)] = 100
-    """Levels that every student is tried on at the end."""
-    alpha: NonNegative = 0.2
-    """What a subgoal pays at most (paper: 0.2)."""
-    noisy: bool = False
-    """Whether teachers that err are compared too."""
+    """Test levels on which every student is scored after training."""
+    subgoal_bonus: NonNegative = 0.2
+    """The most that reaching a subgoal adds to the reward (the paper's alpha: 0.2)."""
+    noisy_teachers: bool = False
+    """Add arms whose teachers err as often as language models do."""
     teacher_model: str = "smollm2"
-    """The language model whose accuracy as a teacher is measured; empty for none."""
+    """The language model measured as a teacher, and gives the language arm its vectors; empty: none."""
     teacher_levels: Count = 40
-    """Levels on which it is measured."""
+    """Levels on which the accuracy of the language model is measured."""
 
-    envs: Count = 16
-    """Levels side by side (paper: 16)."""
-    steps: Count = 128
-    """Steps between updates (paper: 128)."""
+    num_envs: Count = 16
+    """Levels that step together (paper: 16)."""
+    num_steps: Count = 128
+    """Steps of each level between two updates (paper: 128)."""
     lr: Positive = 1e-3
     """Learning rate (paper: 1e-4)."""
-    entropy: NonNegative = 5e-4
-    """Weight of the entropy (paper: 5e-4)."""
+    entropy_coef: NonNegative = 5e-4
+    """Weight of the entropy bonus in the loss (paper: 5e-4)."""
     workers: Count = 2
-    """Processes that students are trained in, one core each."""
+    """Worker processes that train students, one core each."""
 
 
 class WordsAsBeacons(Method):
@@ -130,16 +137,16 @@ class WordsAsBeacons(Method):
             "seeds": 2,
             "frames": 12_000,
             "cases": 20,
-            "noisy": False,
+            "noisy_teachers": False,
             "teacher_levels": 4,
         },
-        "full": {"frames": 150_000, "noisy": True},  # the published result
+        "full": {"frames": 150_000, "noisy_teachers": True},  # the published result
         "gpu": {
             "level": "MiniGrid-KeyCorridorS3R3-v0",
             "frames": 15_000_000,
             "lr": 1e-4,
             "workers": 16,
-            "noisy": True,
+            "noisy_teachers": True,
         },
     }
     config: WordsAsBeaconsConfig
@@ -158,8 +165,8 @@ class WordsAsBeacons(Method):
         seeds = list(range(run.root_seed, run.root_seed + config.seeds))
         jobs = [self._job(arm, run.seed("student", seed), pool) for seed in seeds for arm in arms]
         train = partial(train_students, run.artifact("model"))
-        found = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))
-        by_arm = {arm.name: [one for one in found if one.arm == arm.name] for arm in arms}
+        outcomes = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))
+        by_arm = {arm.name: [outcome for outcome in outcomes if outcome.arm == arm.name] for arm in arms}
         first = {job.arm.name: job for job in jobs[: len(arms)]}
         film = partial(self._clips, run, [first["ppo"], first["representation"]])
         clips = run.stage("clips", film, list[Clip])
@@ -173,7 +180,7 @@ class WordsAsBeacons(Method):
         return run.finish(scores.compare(_claims(list(by_arm))), metrics=metrics, notes=NOTES)
 
     def _language(self, run: Run) -> tuple[dict[str, list[float]], list[float]]:
-        """Vectors of all phrases, and how right the language model is as a teacher, place by place."""
+        """Vectors of all phrases, and the language model's accuracy as a teacher, subgoal by subgoal."""
         if not self.config.teacher_model:
             return {}, []
 
@@ -197,52 +204,54 @@ class WordsAsBeacons(Method):
 
         return run.stage("language", compute, tuple[dict[str, list[float]], list[float]])
 
-    def _arms(self, measured: Sequence[float]) -> Iterator[Arm]:
-        alpha = self.config.alpha
-        yield Arm("ppo")
-        yield Arm("relative", "relative", ORACLE, alpha)
-        yield Arm("representation", "representation", ORACLE, alpha)
+    def _arms(self, measured: Sequence[float]) -> Iterator[ArmSettings]:
+        alpha = self.config.subgoal_bonus
+        yield ArmSettings("ppo")
+        yield ArmSettings("relative", "relative", ORACLE, alpha)
+        yield ArmSettings("representation", "representation", ORACLE, alpha)
         if measured:
-            yield Arm("language", "language", ORACLE, alpha)
-        yield Arm("reward only", "representation", ORACLE, alpha, shown=False)
-        yield Arm("input only", "representation", ORACLE, 0.0)
-        if not self.config.noisy:
+            yield ArmSettings("language", "language", ORACLE, alpha)
+        yield ArmSettings("reward only", "representation", ORACLE, alpha, shown=False)
+        yield ArmSettings("input only", "representation", ORACLE, 0.0)
+        if not self.config.noisy_teachers:
             return
         name = next((name for name in PUBLISHED if f"-{name}-" in self.config.level), "")
-        for model, found in PUBLISHED.get(name, {}).items():
-            yield Arm(f"taught by {model}", "representation", (found.representation,), alpha)
+        for model, published in PUBLISHED.get(name, {}).items():
+            yield ArmSettings(f"taught by {model}", "representation", (published.representation,), alpha)
             if model == "llama":
-                yield Arm(
+                yield ArmSettings(
                     "taught by llama, relative",
                     "relative",
-                    (found.relative,),
+                    (published.relative,),
                     alpha,
-                    mean=found.mean,
-                    std=found.std,
+                    mean=published.mean,
+                    std=published.std,
                 )
         if measured:
-            yield Arm("taught by smollm2", "representation", tuple(measured), alpha)
+            yield ArmSettings("taught by smollm2", "representation", tuple(measured), alpha)
 
-    def _job(self, arm: Arm, seed: int, pool: dict[str, list[float]]) -> Job:
+    def _job(self, arm: ArmSettings, seed: int, pool: dict[str, list[float]]) -> Job:
         config = self.config
-        ppo = {"envs": config.envs, "steps": config.steps, "lr": config.lr, "entropy": config.entropy}
+        ppo = {name: getattr(config, name) for name in PPO_SETTINGS}
         vectors = pool if arm.encoding == "language" else {}
         return Job(arm, seed, config.level, config.frames, config.threshold, config.cases, ppo, vectors)
 
     def _clips(self, run: Run, jobs: Sequence[Job]) -> list[Clip]:
-        """What the first students with no teacher and with the paper's best do."""
+        """Clips of the first seed's students without a teacher and of the representation arm."""
         from biddable.methods.act.words_as_beacons.student import load_student, make_student_env
         from biddable.policies.replays import clip, filmed
 
-        def play() -> list[Clip]:
+        def record_clips() -> list[Clip]:
             made = []
             for job in jobs:
                 with closing(make_student_env(job, 0)) as env:
                     students = [load_student(job, run.artifact("model"), env, i) for i in range(2)]
-                    made += [clip(env, one, TEST_SEED + i, job.arm.name) for i, one in enumerate(students)]
+                    made += [
+                        clip(env, student, TEST_SEED + i, job.arm.name) for i, student in enumerate(students)
+                    ]
             return made
 
-        return filmed(play)
+        return filmed(record_clips)
 
 
 def _require_level(name: str) -> None:
@@ -266,7 +275,7 @@ def _level(name: str, seed: int) -> Any:
 
 
 def _claims(arms: Sequence[str]) -> Iterator[Claim]:
-    """What the paper says of frames and, of the student alone, of success."""
+    """The paper's claims on frames to success, and on success without a teacher."""
     for arm in arms:
         if arm != "ppo":
             yield Claim("ppo", arm, "lower", FRAMES)
@@ -290,12 +299,12 @@ def _scores(by_arm: Mapping[str, Sequence[Outcome]], seeds: Sequence[int]) -> Ar
     return scores
 
 
-def _metrics(found: Sequence[Outcome]) -> dict[str, Any]:
+def _metrics(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
-        "frames": [one.frames for one in found],
-        "reached": [one.reached for one in found],
-        "with_teacher": float(np.mean([one.with_teacher for one in found])),
-        "alone": float(np.mean([one.alone for one in found])),
+        "frames": [outcome.frames for outcome in outcomes],
+        "reached": [outcome.reached for outcome in outcomes],
+        "with_teacher": float(np.mean([outcome.with_teacher for outcome in outcomes])),
+        "alone": float(np.mean([outcome.alone for outcome in outcomes])),
     }
 
 
@@ -305,19 +314,21 @@ def _figures(
     scores: ArmScores,
     clips: Sequence[Clip],
 ) -> Iterator[Figure]:
-    drawn = {arm: found for arm, found in by_arm.items() if not arm.startswith("taught by ")}
+    plotted = {arm: outcomes for arm, outcomes in by_arm.items() if not arm.startswith("taught by ")}
     yield Curves(
         title=f"Learning {config.level}",
         x_label="frames",
         y_label="success of the latest 100 episodes",
-        series={arm: mean_curve([one.curve for one in found]) for arm, found in drawn.items()},
+        series={
+            arm: mean_curve([outcome.curve for outcome in outcomes]) for arm, outcomes in plotted.items()
+        },
         note="Means over seeds; the teacher is the oracle.",
     )
     yield scores.bars(
         f"Frames to {config.threshold:.0%} success",
         (FRAMES,),
         unit=f"frames, of {config.frames}",
-        note="Who never got there counts with all frames.",
+        note="A student that never reached it counts with all frames.",
     )
     yield Replays(
         "The first students on two levels",

@@ -1,4 +1,4 @@
-"""One student: PPO on a level with a teacher, measured by frames to success, then tried out without."""
+"""Training of a student: PPO on a level with a teacher; frames to success, and success without it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from biddable.methods.act.words_as_beacons.jobs import TEST_SEED, Job, Outcome
 from biddable.methods.act.words_as_beacons.teachers import OracleTeacher, SurrogateTeacher, Teacher
 from biddable.methods.act.words_as_beacons.wrapper import SubgoalEnv
 from biddable.policies.base import rollouts, successes
-from biddable.policies.lanes import RECENT, Lanes, Progress
 from biddable.policies.networks import GridActorCritic
 from biddable.policies.ppo import PPO, PPOConfig
+from biddable.policies.vec_env import RECENT, Progress, VecEnv
 
 CURVE_POINTS = 40
 
@@ -39,25 +39,25 @@ class Student:
         return torch.multinomial(logits.softmax(-1), 1, generator=self._generator)[:, 0].tolist()
 
 
-def features(seen: dict[str, Any]) -> tuple[NDArray[Any], ...]:
-    """What the network sees."""
-    return seen["image"], seen["subgoal"]
+def features(obs: dict[str, Any]) -> tuple[NDArray[Any], ...]:
+    """The network's inputs of an observation: the image and the subgoal."""
+    return obs["image"], obs["subgoal"]
 
 
 def train_students(folder: Path, jobs: list[Job]) -> list[Outcome]:
-    """One after another; a function that a worker process can be sent. Weights are left in ``folder``."""
+    """Train students one after another, in a worker process. Weights are written to ``folder``."""
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)
-    found = []
+    outcomes = []
     for job in jobs:
         outcome, network = train_student(job)
         save_file(network.state_dict(), folder / _weights(job))
-        found.append(outcome)
-    return found
+        outcomes.append(outcome)
+    return outcomes
 
 
 def load_student(job: Job, folder: Path, env: SubgoalEnv, seed: int) -> Student:
-    """The trained student of a job, which acts in ``env``; ``seed`` decides what it draws."""
+    """The trained student of a job, for ``env``; ``seed`` decides the actions it draws."""
     network = GridActorCritic(env.width, env.actions)
     network.load_state_dict(load_file(folder / _weights(job)))
     return Student(network, seed)
@@ -68,20 +68,21 @@ def _weights(job: Job) -> str:
 
 
 def train_student(job: Job) -> tuple[Outcome, GridActorCritic]:
-    """Train and try out."""
-    envs = [make_student_env(job, lane) for lane in range(job.ppo["envs"])]
+    """Train a student, then score it with its teacher and without."""
+    num_envs = job.ppo["num_envs"]
+    levels = [make_student_env(job, index) for index in range(num_envs)]
     torch.manual_seed(job.seed)
-    network = GridActorCritic(envs[0].width, envs[0].actions)
-    lanes = Lanes(envs, features, job.seed)
+    network = GridActorCritic(levels[0].width, levels[0].actions)
+    envs = VecEnv(levels, features, job.seed)
     curve: list[tuple[int, float]] = []
     reached: list[int] = []
 
     def note(progress: Progress) -> None:
         curve.append((progress.frames, progress.success))
-        if not reached and len(lanes.ended) == RECENT and progress.success >= job.threshold:
+        if not reached and len(envs.latest_episodes) == RECENT and progress.success >= job.threshold:
             reached.append(progress.frames)
 
-    PPO(network, lanes, PPOConfig(**job.ppo), job.seed).train(job.frames, note)
+    PPO(network, envs, PPOConfig(**job.ppo), job.seed).train(job.frames, note)
     every = max(1, len(curve) // CURVE_POINTS)
     outcome = Outcome(
         arm=job.arm.name,
@@ -89,20 +90,20 @@ def train_student(job: Job) -> tuple[Outcome, GridActorCritic]:
         frames=reached[0] if reached else job.frames,
         reached=bool(reached),
         curve=curve[::every],
-        with_teacher=_try(network, envs, job),
-        alone=_try(network, [make_student_env(job, lane, alone=True) for lane in range(len(envs))], job),
+        with_teacher=_evaluate(network, levels, job),
+        alone=_evaluate(network, [make_student_env(job, i, alone=True) for i in range(num_envs)], job),
     )
     return outcome, network
 
 
-def make_student_env(job: Job, lane: int, *, alone: bool = False) -> SubgoalEnv:
-    """The level of one lane; ``alone`` with nobody to teach."""
+def make_student_env(job: Job, index: int, *, alone: bool = False) -> SubgoalEnv:
+    """The level of the environment at ``index`` in a vector env; ``alone`` without a teacher."""
     pool: Mapping[str, NDArray[np.float32]] = {
         kind: np.array(vector, dtype=np.float32) for kind, vector in job.pool.items()
     }
     return SubgoalEnv(
         make_env(f"minigrid:{job.level}"),
-        None if alone else _teacher(job, lane),
+        None if alone else _teacher(job, index),
         job.arm.encoding,
         alpha=job.arm.alpha,
         shown=job.arm.shown,
@@ -110,17 +111,17 @@ def make_student_env(job: Job, lane: int, *, alone: bool = False) -> SubgoalEnv:
     )
 
 
-def _teacher(job: Job, lane: int) -> Teacher | None:
+def _teacher(job: Job, index: int) -> Teacher | None:
     arm = job.arm
     if not arm.accuracy:
         return None
     if set(arm.accuracy) == {1.0}:
         return OracleTeacher()
-    seed = int(np.random.SeedSequence([job.seed, lane]).generate_state(1)[0])
+    seed = int(np.random.SeedSequence([job.seed, index]).generate_state(1)[0])
     return SurrogateTeacher(arm.accuracy, arm.encoding, arm.mean, arm.std, seed)
 
 
-def _try(network: GridActorCritic, envs: Sequence[SubgoalEnv], job: Job) -> list[float]:
-    """The same levels for every arm and seed."""
-    found = rollouts(envs, Student(network, job.seed), range(TEST_SEED, TEST_SEED + job.cases))
-    return successes(found).tolist()
+def _evaluate(network: GridActorCritic, envs: Sequence[SubgoalEnv], job: Job) -> list[float]:
+    """Success in each test case, 0 or 1; the levels are the same for every arm and seed."""
+    episodes = rollouts(envs, Student(network, job.seed), range(TEST_SEED, TEST_SEED + job.cases))
+    return successes(episodes).tolist()

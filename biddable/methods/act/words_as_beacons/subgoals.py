@@ -1,6 +1,6 @@
-"""Subgoals on a grid: what they are, who has reached them, what that pays, how a student sees them.
+"""Subgoals on a grid: the oracle's, which are reached, their bonus, their encoding for a student.
 
-Source: arXiv 2410.08632 and its official code; the order of things within a step is the code's.
+Source: arXiv 2410.08632 and its official code; the order of checks within a step is the code's.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ KINDS = (
 
 
 def objects(level: MiniGridEnv) -> Iterator[tuple[Cell, WorldObj]]:
-    """Everything in the grid but walls, with its place, row by row."""
+    """(cell, object) of everything in the grid but walls, floor and lava, row by row."""
     for y in range(level.height):
         for x in range(level.width):
             thing = level.grid.get(x, y)
@@ -58,36 +58,36 @@ def objects(level: MiniGridEnv) -> Iterator[tuple[Cell, WorldObj]]:
 
 
 def oracle_subgoals(level: MiniGridEnv) -> list[Subgoal]:
-    """What has to be done, in order, in a level as it is after its reset.
+    """The subgoals that solve a level as it is after its reset, in order.
 
     KeyCorridor: key, locked door, ball. DoorKey: key, door, goal. ObstructedMaze with one door: the blocking
     ball, the box (or key), the door, the ball. MultiRoom: every door on the shortest way, then the goal.
 
     Raises:
-        InputError: another level, or one without what it should hold.
+        InputError: another level, or one that lacks an object it should hold.
     """
     name = type(level).__name__
     if name not in ORACLES:
         raise InputError("level", name, "one of " + ", ".join(ORACLES))
-    there = dict(objects(level))
-    return [Subgoal(cell, kind_of(there[cell])) for cell in ORACLES[name](level)]
+    things = dict(objects(level))
+    return [Subgoal(cell, kind_of(things[cell])) for cell in ORACLES[name](level)]
 
 
 def _key_corridor(level: MiniGridEnv) -> list[Cell]:
     target = level.obj.cur_pos  # type: ignore[attr-defined]
-    return [_the(level, "key"), _the(level, "door", locked=True), _cell(target)]
+    return [_find(level, "key"), _find(level, "door", locked=True), _cell(target)]
 
 
 def _door_key(level: MiniGridEnv) -> list[Cell]:
-    return [_the(level, "key"), _the(level, "door", locked=True), _the(level, "goal")]
+    return [_find(level, "key"), _find(level, "door", locked=True), _find(level, "goal")]
 
 
 def _obstructed_maze(level: MiniGridEnv) -> list[Cell]:
-    door, target = _the(level, "door", locked=True), _cell(level.obj.cur_pos)  # type: ignore[attr-defined]
+    door, target = _find(level, "door", locked=True), _cell(level.obj.cur_pos)  # type: ignore[attr-defined]
     blocking = [
         cell
         for cell, thing in objects(level)
-        if thing.type == "ball" and _apart(cell, door) == 1 and cell != target
+        if thing.type == "ball" and _distance(cell, door) == 1 and cell != target
     ]
     opener = [cell for cell, thing in objects(level) if thing.type in ("box", "key")]
     if not opener:
@@ -96,9 +96,9 @@ def _obstructed_maze(level: MiniGridEnv) -> list[Cell]:
 
 
 def _multi_room(level: MiniGridEnv) -> list[Cell]:
-    goal = _the(level, "goal")
-    way = shortest_way(level, _cell(level.agent_pos), goal)
-    return [*(cell for cell in way if _type_at(level, cell) == "door"), goal]
+    goal = _find(level, "goal")
+    path = shortest_path(level, _cell(level.agent_pos), goal)
+    return [*(cell for cell in path if _type_at(level, cell) == "door"), goal]
 
 
 ORACLES = {
@@ -109,31 +109,31 @@ ORACLES = {
 }
 
 
-def shortest_way(level: MiniGridEnv, start: Cell, end: Cell) -> list[Cell]:
+def shortest_path(level: MiniGridEnv, start: Cell, end: Cell) -> list[Cell]:
     """The cells from ``start`` to ``end``, both included, by four neighbours, through whatever is no wall.
 
     Raises:
-        InputError: there is no way.
+        InputError: there is no path.
     """
     came_from: dict[Cell, Cell] = {start: start}
     waiting = deque([start])
     while waiting and end not in came_from:
         x, y = here = waiting.popleft()
-        for there in ((x + 1, y), (x, y + 1), (x - 1, y), (x, y - 1)):
-            inside = 0 <= there[0] < level.width and 0 <= there[1] < level.height
-            if inside and there not in came_from and _type_at(level, there) != "wall":
-                came_from[there] = here
-                waiting.append(there)
+        for neighbour in ((x + 1, y), (x, y + 1), (x - 1, y), (x, y - 1)):
+            inside = 0 <= neighbour[0] < level.width and 0 <= neighbour[1] < level.height
+            if inside and neighbour not in came_from and _type_at(level, neighbour) != "wall":
+                came_from[neighbour] = here
+                waiting.append(neighbour)
     if end not in came_from:
         raise InputError("end", end, "a cell that can be reached")
-    way = [end]
-    while way[-1] != start:
-        way.append(came_from[way[-1]])
-    return way[::-1]
+    path = [end]
+    while path[-1] != start:
+        path.append(came_from[path[-1]])
+    return path[::-1]
 
 
 def beacon_bonus(steps: int, max_steps: int, alpha: float) -> float:
-    """What reaching a subgoal pays: ``alpha``, less the share of an episode that it took.
+    """The bonus for reaching a subgoal after ``steps`` steps: alpha * (1 - steps / max_steps).
 
     Raises:
         InputError: ``alpha`` below 0.
@@ -144,95 +144,100 @@ def beacon_bonus(steps: int, max_steps: int, alpha: float) -> float:
 
 
 class Tracker:
-    """Which subgoals of an episode have been reached; ``before`` and ``after`` go around each step.
+    """Which subgoals of an episode have been reached; call ``before`` and ``after`` around each step.
 
-    A subgoal counts as reached when the agent stands on its cell, or what is in the cell has changed in the
-    step. Only the current one pays, and never the last, which the task itself pays. What is reached out of
-    order is marked, and neither paid nor passed over later.
+    A subgoal is reached when the agent stands on its cell, or when the content of the cell changed in the
+    step. Only the current one earns a bonus, and never the last, which the task rewards. One that is reached
+    out of order is marked, earns no bonus, and still has to be reached in its turn.
 
     Args:
-        subgoals: in order; none is allowed.
+        subgoals: in order; may be empty.
         level: the grid they are on.
 
     Raises:
-        InputError: a place outside the grid.
+        InputError: a cell outside the grid.
+
+    Attributes:
+        reached: [subgoals] whether each has been reached, in any order.
+        index: place of the current subgoal.
+        steps: steps since the current subgoal became current.
     """
 
     def __init__(self, subgoals: Sequence[Subgoal], level: MiniGridEnv):
-        for one in subgoals:
-            if not (0 <= one.position[0] < level.width and 0 <= one.position[1] < level.height):
+        for subgoal in subgoals:
+            if not (0 <= subgoal.position[0] < level.width and 0 <= subgoal.position[1] < level.height):
                 raise InputError(
-                    "subgoal", one.position, f"a cell of the {level.width} x {level.height} grid"
+                    "subgoal", subgoal.position, f"a cell of the {level.width} x {level.height} grid"
                 )
         self.subgoals, self._level = tuple(subgoals), level
-        self.done = [False] * len(self.subgoals)
+        self.reached = [False] * len(self.subgoals)
         self.index = self.steps = 0
         self._before: list[tuple[int, ...] | None] = []
 
     @property
     def current(self) -> Subgoal | None:
-        """The one to reach, or None when there is none but the last."""
+        """The subgoal to reach, or None when only the last is left."""
         return self.subgoals[self.index] if self.index + 1 < len(self.subgoals) else None
 
     def before(self) -> None:
-        """Remember the cells (their values: an object that changes is still the same object)."""
-        self._before = [_content(self._level, one.position) for one in self.subgoals]
+        """Remember the content of the cells, encoded: an object that changes stays the same object."""
+        self._before = [_content(self._level, subgoal.position) for subgoal in self.subgoals]
 
     def after(self) -> int | None:
-        """How many steps the current subgoal took, if this step reached it."""
+        """The steps that the current subgoal took, if this step reached it; else None."""
         self.steps += 1
-        taken = None
+        steps_taken = None
         agent = _cell(self._level.agent_pos)
-        for i, one in enumerate(self.subgoals):
-            if agent == one.position or _content(self._level, one.position) != self._before[i]:
-                self.done[i] = True
+        for i, subgoal in enumerate(self.subgoals):
+            if agent == subgoal.position or _content(self._level, subgoal.position) != self._before[i]:
+                self.reached[i] = True
                 if i == self.index:
                     if self.current is not None:
-                        taken = self.steps
+                        steps_taken = self.steps
                     self.index = min(i + 1, len(self.subgoals) - 1)
                     self.steps = 0
-        return taken
+        return steps_taken
 
 
 WIDTHS: Mapping[Encoding, int] = {"relative": 2, "representation": 3}
 
 
 def encode_subgoal(
-    one: Subgoal | None,
+    subgoal: Subgoal | None,
     level: MiniGridEnv,
     encoding: Encoding,
     pool: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
-    """A subgoal as the student sees it, and what it sees where there is none.
+    """The vector of a subgoal, or of the absence of one, for the student's network.
 
     Args:
-        one: None for none.
+        subgoal: None for none.
         level: the grid as it is now.
         encoding: ``relative``: two numbers, how far right and down from the agent. ``representation``:
             object, colour and state of what is in the cell now; once it is empty, as if there were no
-            subgoal. ``language``: the vector of what it is called.
+            subgoal. ``language``: the vector of its kind's phrase.
         pool: the vectors, by ``Subgoal.kind``.
 
     Raises:
         InputError: another encoding, a kind that the pool lacks, or a wall to represent.
     """
     if encoding == "relative":
-        offset = (0, 0) if one is None else np.subtract(one.position, level.agent_pos)
+        offset = (0, 0) if subgoal is None else np.subtract(subgoal.position, level.agent_pos)
         return np.asarray(offset, dtype=np.float32)
     if encoding == "representation":
-        content = None if one is None else _content(level, one.position)
-        if one is not None and content is not None and _type_at(level, one.position) == "wall":
-            raise InputError("subgoal", one.position, "an object, not a wall")
+        content = None if subgoal is None else _content(level, subgoal.position)
+        if subgoal is not None and content is not None and _type_at(level, subgoal.position) == "wall":
+            raise InputError("subgoal", subgoal.position, "an object, not a wall")
         return np.array((-1, -1, -1) if content is None else content, dtype=np.float32)
     if encoding != "language":
         raise InputError("encoding", encoding, "one of " + ", ".join(ENCODINGS))
     if not pool:
         raise InputError("pool", pool, "a vector for each kind of subgoal")
-    if one is None:
+    if subgoal is None:
         return np.zeros_like(next(iter(pool.values())))
-    if one.kind not in pool:
-        raise InputError("subgoal", one.kind, "one of the pool's phrases: " + ", ".join(pool))
-    return pool[one.kind]
+    if subgoal.kind not in pool:
+        raise InputError("subgoal", subgoal.kind, "one of the pool's phrases: " + ", ".join(pool))
+    return pool[subgoal.kind]
 
 
 def _content(level: MiniGridEnv, cell: Cell) -> tuple[int, ...] | None:
@@ -245,7 +250,7 @@ def _type_at(level: MiniGridEnv, cell: Cell) -> str:
     return "" if thing is None else str(thing.type)
 
 
-def _the(level: MiniGridEnv, type: str, *, locked: bool = False) -> Cell:
+def _find(level: MiniGridEnv, type: str, *, locked: bool = False) -> Cell:
     for cell, thing in objects(level):
         if thing.type == type and (not locked or getattr(thing, "is_locked", False)):
             return cell
@@ -257,5 +262,5 @@ def _cell(position: object) -> Cell:
     return int(x), int(y)
 
 
-def _apart(one: Cell, other: Cell) -> int:
-    return abs(one[0] - other[0]) + abs(one[1] - other[1])
+def _distance(first: Cell, second: Cell) -> int:
+    return abs(first[0] - second[0]) + abs(first[1] - second[1])

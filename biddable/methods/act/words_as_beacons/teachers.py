@@ -1,4 +1,4 @@
-"""Who says what to do first: an oracle, one that errs as often as a language model did, a language model."""
+"""Teachers: the oracle, a surrogate that errs as often as a language model, and a language model."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from biddable.types import user
 
 
 class Teacher(Protocol):
-    """Whoever proposes subgoals for a level as it is after its reset."""
+    """Proposes subgoals for a level as it is after its reset."""
 
     def propose(self, level: MiniGridEnv) -> list[Subgoal]:
         """The subgoals, in order."""
 
 
 class OracleTeacher:
-    """Always right."""
+    """The oracle's subgoals."""
 
     def propose(self, level: MiniGridEnv) -> list[Subgoal]:
         """See ``Teacher.propose``."""
@@ -61,7 +61,7 @@ class SurrogateTeacher:
     official: bool = False
 
     def __post_init__(self) -> None:
-        """Check what was given.
+        """Check the settings.
 
         Raises:
             InputError: an accuracy that is no number from 0 to 1 nor a flat sequence of such, an unknown
@@ -90,21 +90,21 @@ class SurrogateTeacher:
             raise InputError("accuracy", len(shares), f"1 or {len(right)} shares, as there are subgoals")
         # With accuracy 1 nothing is ever replaced: the draw is below 1.
         return [
-            one if self._rng.random() < share else self._wrong(one, level)
-            for one, share in zip(right, shares, strict=True)
+            subgoal if self._rng.random() < share else self._wrong(subgoal, level)
+            for subgoal, share in zip(right, shares, strict=True)
         ]
 
-    def _wrong(self, one: Subgoal, level: MiniGridEnv) -> Subgoal:
+    def _wrong(self, subgoal: Subgoal, level: MiniGridEnv) -> Subgoal:
         if self.encoding == "relative":
-            return Subgoal(self._elsewhere(one.position, level), one.kind)
-        others = [(cell, thing) for cell, thing in _mistaken_for(level) if cell != one.position]
+            return Subgoal(self._elsewhere(subgoal.position, level), subgoal.kind)
+        others = [(cell, thing) for cell, thing in _mistaken_for(level) if cell != subgoal.position]
         if not others:
-            return one
+            return subgoal
         cell, thing = others[int(self._rng.integers(len(others)))]
         return Subgoal(cell, kind_of(thing))
 
     def _elsewhere(self, cell: Cell, level: MiniGridEnv) -> Cell:
-        """A cell of the grid at the drawn distance, or the nearest to it that there is."""
+        """A cell at the drawn distance from ``cell``, or as near to that distance as the grid has."""
         distance = max(1, int(self._rng.normal(self.mean, self.std)))
         if self.official:
             return min(cell[0] + distance, level.width - 1), cell[1]
@@ -122,7 +122,7 @@ class SurrogateTeacher:
 
 
 def _shares(accuracy: float | Sequence[float]) -> list[float]:
-    """The accuracies as a list; a number is one for all."""
+    """The accuracies as a list; a number becomes a list of one."""
     try:
         given: list[object] = [accuracy] if isinstance(accuracy, Real) else list(accuracy)  # type: ignore[arg-type]
     except TypeError:  # nothing that can be gone through
@@ -145,10 +145,10 @@ def _mistaken_for(level: MiniGridEnv) -> list[tuple[Cell, WorldObj]]:
 
 
 class LMTeacher:
-    """A language model that says, again and again, which of the objects left comes next.
+    """A language model that picks the next subgoal, again and again, from the objects that are left.
 
-    The level is described in words; each candidate's likelihood after that is compared, so that the answer
-    is always one of the objects (a small model does not write valid JSON).
+    The level is described in words, and the candidate with the highest mean log-probability per token after
+    that description is picked: the answer is always one of the objects.
     """
 
     def __init__(self, model: LanguageModel):
@@ -159,16 +159,17 @@ class LMTeacher:
         return self.propose_many([level])[0]
 
     def propose_many(self, levels: Sequence[MiniGridEnv]) -> list[list[Subgoal]]:
-        """For several levels side by side: one call of the model for each place in the order."""
+        """Subgoals of several levels, with one batch of scores for each place in the order."""
         left = [[Subgoal(cell, kind_of(thing)) for cell, thing in objects(level)] for level in levels]
         wanted = [
-            min(len(oracle_subgoals(level)), len(found)) for level, found in zip(levels, left, strict=True)
+            min(len(oracle_subgoals(level)), len(candidates))
+            for level, candidates in zip(levels, left, strict=True)
         ]
         chosen: list[list[Subgoal]] = [[] for _ in levels]
         for place in range(max(wanted, default=0)):
             asked = [i for i in range(len(levels)) if place < wanted[i]]
             chats = [user(_question(levels[i], left[i], chosen[i])) for i in asked for _ in left[i]]
-            words = [_words(one) for i in asked for one in left[i]]
+            words = [_words(subgoal) for i in asked for subgoal in left[i]]
             scores = iter(self._model.score(chats, words))
             for i in asked:
                 per_token = [(s := next(scores)).total / len(s.logprobs) for _ in left[i]]
@@ -177,9 +178,9 @@ class LMTeacher:
 
 
 def _question(level: MiniGridEnv, left: Sequence[Subgoal], chosen: Sequence[Subgoal]) -> str:
-    things = ", ".join(f"the {_words(one)} at {one.position}" for one in [*chosen, *left])
-    done = ", then ".join(f"the {_words(one)}" for one in chosen)
-    so_far = f"So far you have been to {done}. " if chosen else ""
+    things = ", ".join(f"the {_words(subgoal)} at {subgoal.position}" for subgoal in [*chosen, *left])
+    visited = ", then ".join(f"the {_words(subgoal)}" for subgoal in chosen)
+    so_far = f"So far you have been to {visited}. " if chosen else ""
     x, y = level.agent_pos
     return (
         f"You are at ({x}, {y}) in a grid of rooms with {things}. Your task: {level.mission}. A locked "
@@ -188,8 +189,8 @@ def _question(level: MiniGridEnv, left: Sequence[Subgoal], chosen: Sequence[Subg
     )
 
 
-def _words(one: Subgoal) -> str:
-    return one.kind.replace("_", " ")
+def _words(subgoal: Subgoal) -> str:
+    return subgoal.kind.replace("_", " ")
 
 
 def accuracy(proposed: Sequence[Subgoal], right: Sequence[Subgoal]) -> float:

@@ -1,4 +1,4 @@
-"""A grid level whose observation holds the current subgoal, and whose reward has what reaching it pays."""
+"""A grid level whose observation holds the current subgoal and whose reward includes its bonus."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from biddable.methods.act.words_as_beacons.teachers import Teacher
 class SubgoalEnv(gym.Env[dict[str, Any], int]):
     """``env`` with a teacher.
 
-    Observation: as before, and ``subgoal``, a vector. ``info`` adds ``subgoals_done`` and ``in_order``, the
-    shares that were reached at all, and in order.
+    The observation gets ``subgoal``, a vector. ``info`` gets ``subgoals_done`` and ``in_order``: the shares
+    of subgoals that were reached at all, and in order.
 
     Args:
         env: the level.
-        teacher: None for nobody: there is never a subgoal.
+        teacher: None for none: there is never a subgoal.
         encoding: how the student sees a subgoal.
-        alpha: the weight of what subgoals pay, at least 0.
-        shown: False hides the subgoals, which pay all the same.
+        alpha: the most that reaching a subgoal adds to the reward, at least 0.
+        shown: False hides the subgoals from the student; the reward is the same.
         pool: vectors for ``language``.
     """
 
@@ -63,22 +63,24 @@ class SubgoalEnv(gym.Env[dict[str, Any], int]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """A new level, and its teacher's subgoals."""
-        seen, info = self.env.reset(seed=seed, options=options)
+        obs, info = self.env.reset(seed=seed, options=options)
         level = self.env.level
         proposed = self._teacher.propose(level) if self._teacher else ()
         self._tracker = Tracker(proposed, level)
-        return self._with_subgoal(seen), info
+        return self._with_subgoal(obs), info
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """As before; the reward has the subgoal's part in it."""
+        """See ``gymnasium.Env.step``; the reward includes the bonus of a subgoal reached in this step."""
         tracker = self._tracker
         tracker.before()
-        seen, reward, ended, cut, info = self.env.step(action)
-        taken = tracker.after()
-        bonus = 0.0 if taken is None else beacon_bonus(taken, self.env.level.max_steps, self._alpha)
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        steps_taken = tracker.after()
+        bonus = (
+            0.0 if steps_taken is None else beacon_bonus(steps_taken, self.env.level.max_steps, self._alpha)
+        )
         count = max(1, len(tracker.subgoals))
-        info = {**info, "subgoals_done": sum(tracker.done) / count, "in_order": tracker.index / count}
-        return self._with_subgoal(seen), float(reward) + bonus, ended, cut, info
+        info = {**info, "subgoals_done": sum(tracker.reached) / count, "in_order": tracker.index / count}
+        return self._with_subgoal(obs), float(reward) + bonus, terminated, truncated, info
 
     def render(self) -> Any:
         """The level."""
@@ -88,6 +90,6 @@ class SubgoalEnv(gym.Env[dict[str, Any], int]):
         """Close the level."""
         self.env.close()
 
-    def _with_subgoal(self, seen: dict[str, Any]) -> dict[str, Any]:
+    def _with_subgoal(self, obs: dict[str, Any]) -> dict[str, Any]:
         current = self._tracker.current if self._shown else None
-        return {**seen, "subgoal": encode_subgoal(current, self.env.level, self._encoding, self._pool)}
+        return {**obs, "subgoal": encode_subgoal(current, self.env.level, self._encoding, self._pool)}
