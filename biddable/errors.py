@@ -77,7 +77,7 @@ class InputError(BiddableError, ValueError):
     """A field holds a value that cannot be used.
 
     Args:
-        field: the name the user wrote it under (``--branch``, ``kwargs[1].relation``).
+        field: the name the user wrote it under (``--search.branching``, ``kwargs[1].relation``).
         value: what was found.
         expected: what would have been right, as a noun phrase ("an integer of at least 1").
         where: the file and line it stands in, when it came from a file.

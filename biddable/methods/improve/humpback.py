@@ -181,19 +181,14 @@ class Humpback(Method):
             "number of pairs without curation (LLaMA 65B, AlpacaEval: 83.7 %)."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={
-            "smoke": "1 (2 cores)",
-            "default": "not measured",
-            "full": "not measured",
-            "gpu": "not measured",
-        },
+        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
         takes="a chat model (--model), texts without requests (--texts), prompts with their checks (--tasks)",
         leaves="the trained model (artifacts/model), the backward model (artifacts/backward), the "
         "conversations it learned from (artifacts/data)",
     )
     Config = HumpbackConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {**SMOKE, "sampling.max_tokens": 32, "prompts": 16, "rounds": 1},
+        "smoke": {**SMOKE, "sampling.max_tokens": 32, "prompts": 12, "samples": 3, "rounds": 1},
         "full": {"prompts": 400, "seeds": 3, "test.tasks": 200, "test.held_out": 80},
         "gpu": {**LARGE, "sampling.max_tokens": 512, "max_chars": 4000, "prompts": 3000},
     }

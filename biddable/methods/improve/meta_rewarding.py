@@ -75,9 +75,9 @@ def judgement_pairs(answers: Answers, meta: Meta = "majority") -> list[Preferenc
     """
     pairs = []
     for task, text, verdict in answers.flat():
+        settled = verdict.passed
         if meta == "checks":
-            verdict_of_checks = AnswerJudge()([task], [Response(text)])[0]
-        settled = verdict.passed if meta == "majority" else bool(verdict_of_checks.passed)
+            settled = AnswerJudge()([task], [Response(text)])[0].passed
         votes = [check for check in verdict.checks if check.id == VOTE]
         upheld = next((vote.reason for vote in votes if vote.passed == settled), None)
         overruled = next((vote.reason for vote in votes if vote.passed != settled), None)
@@ -174,12 +174,7 @@ class MetaRewarding(Method):
             "Self-Rewarding 35.5 %), and judges better."
         ),
         needs="a chat model whose weights can be trained; one of 135M parameters is a poor judge",
-        minutes={
-            "smoke": "1 (2 cores)",
-            "default": "not measured",
-            "full": "not measured",
-            "gpu": "not measured",
-        },
+        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks)",
         leaves="the actor (artifacts/model), the judge as a language model (artifacts/judge), the pairs of "
         "answers and of judgements (artifacts/data)",
@@ -233,19 +228,13 @@ class MetaRewarding(Method):
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             rounds = self._one_seed(run, seed, judge, measured)
 
-        stages = {
-            f"seed{seed}-dpo{i}{role}": f"{i}{role}" for i in range(1, len(rounds) + 1) for role in ROLES
-        }
-        drawn = [
-            *measured.figures(last, self.arms),
-            *losses(run, stages, "DPO of answers and of judgements."),
-        ]
+        numbers = range(1, config.iterations + 1)
+        stages = {f"seed{seed}-dpo{i}": f"answers, iteration {i}" for i in numbers}
+        stages |= {f"seed{seed}-dpo{i}-judge": f"judgements, iteration {i}" for i in numbers}
+        drawn = [*measured.figures(last, self.arms), *losses(run, stages)]
         drawn.append(judge_table({f"iteration {i}": each.answers for i, each in enumerate(rounds, 1)}))
-        kinds = {
-            "pairs": [pair for each in rounds for pair in each.pairs],
-            "judgements": [pair for each in rounds for pair in each.judgements],
-        }
-        for kind, pairs in kinds.items():
+        for kind in ("pairs", "judgements"):
+            pairs = [pair for each in rounds for pair in getattr(each, kind)]
             drawn += [pairs_to_read(kind.capitalize(), pairs)] if pairs else []
             write_parquet(run.artifact("data", f"{kind}.parquet"), pairs, Preference)
         show(run, drawn)
@@ -256,7 +245,8 @@ class MetaRewarding(Method):
         metrics = {
             "accuracy": measured.metrics(),
             "scores": measured.scores.metrics(),
-            **{kind: [len(getattr(each, kind)) for each in rounds] for kind in kinds},
+            "pairs": [len(each.pairs) for each in rounds],
+            "judgements": [len(each.judgements) for each in rounds],
         }
         return run.finish([*measured.comparisons(claims, last), *judges], metrics=metrics)
 
@@ -289,7 +279,3 @@ class MetaRewarding(Method):
             scores = agreement(run, stage, voting, suite, measured.answers[suite.name][BASE][0])
             measured.scores.add(arm, scores, metric=AGREEMENT, seed=seed)
         return rounds
-
-
-ROLES = ("", "-judge")
-"""What the stages of an iteration's trainings end with: the actor's, the judge's."""

@@ -119,12 +119,7 @@ class SelfRewarding(Method):
             "instructions better with every iteration."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={
-            "smoke": "1 (2 cores)",
-            "default": "not measured",
-            "full": "not measured",
-            "gpu": "not measured",
-        },
+        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks), any judge (--judge)",
         leaves="the trained model (artifacts/model), the pairs it learned from (artifacts/data)",
     )
