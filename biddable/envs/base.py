@@ -1,4 +1,4 @@
-"""One call for every environment: an instruction in the observation, success in the info.
+"""``make_env``: environments with an instruction in the observation and success in the info.
 
 An environment is a Gymnasium one whose observation is a dictionary with the text ``instruction`` beside what
 else there is to see, and whose ``info`` says after every step, under ``success``, whether the instruction has
@@ -21,7 +21,7 @@ from biddable.errors import BiddableError, InputError
 
 
 def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = False, **options: Any) -> Any:
-    """An environment, or several of its kind side by side.
+    """Make an environment, or a vector environment of several of its kind.
 
     Args:
         id: ``family:name``: ``minigrid:BabyAI-GoToLocal-v0``, ``miniwob:click-test-2`` …
@@ -59,7 +59,7 @@ def make_env(id: str, num_envs: int = 1, *, seed: int = 0, processes: bool = Fal
 
 
 def instruction_space() -> Any:
-    """Any printable text."""
+    """The space of instructions: any printable text."""
     from gymnasium.spaces import Text
 
     return Text(max_length=2000, min_length=0, charset=string.printable)

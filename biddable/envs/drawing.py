@@ -1,4 +1,4 @@
-"""Which library MuJoCo draws with: it chooses when it is imported, and by itself one that needs a screen."""
+"""The library that MuJoCo renders with: it is chosen at import, by default one that needs a screen."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Renderer = TypeVar("Renderer")
 
 
 def without_screen() -> None:
-    """Before MuJoCo is imported: let it draw through EGL where there is no screen."""
+    """Make MuJoCo render through EGL where there is no screen; call it before MuJoCo is imported."""
     if "DISPLAY" not in os.environ and find_library("EGL"):
         os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 def renderer(make: Callable[[], Renderer]) -> Renderer:
-    """What ``make`` gives.
+    """The renderer that ``make`` returns.
 
     Raises:
-        BiddableError: MuJoCo cannot draw on this machine.
+        BiddableError: MuJoCo cannot render on this machine.
     """
     if "DISPLAY" not in os.environ and "mujoco.glfw" in sys.modules:  # making one would abort the process
         how = "set MUJOCO_GL=egl, or import biddable's environments before mujoco"

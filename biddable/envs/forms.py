@@ -38,7 +38,7 @@ TEXTS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a form asks for: keys that the instruction names, and more that stand on the page."""
+    """The inputs of a form: keys that the instruction names, and others on the page."""
 
     keys: tuple[str, ...]
     others: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class FormEnv(PageEnv):
         super().__init__(len(self.form.keys))
 
     def _build(self, given: Mapping[str, Any]) -> None:
-        """A row for each input, in an order of this episode, and the button."""
+        """Lay out a row for each input, in the order of this episode, and the button."""
         self.fields = tuple(given["fields"]) if "fields" in given else self._instruction()
         if unknown := next((field.key for field in self.fields if field.key not in self.keys), None):
             raise InputError("fields", unknown, "keys of the form: " + ", ".join(self.keys))
@@ -101,7 +101,7 @@ class FormEnv(PageEnv):
         self.goal = dict(given["goal"]) if "goal" in given else dict(map(self._wanted, self.fields))
 
     def all_values(self) -> list[str]:
-        """Everything that may be typed in somewhere on this split."""
+        """Every value of a text box that this split may draw."""
         return sorted({value for values in self._texts.values() for value in values})
 
     def _instruction(self) -> tuple[Field, ...]:
@@ -109,7 +109,7 @@ class FormEnv(PageEnv):
         return tuple(Field(key, self._draw(of_key)[0]) for key, of_key in values.items())
 
     def _row(self, body: int, key: str, top: int) -> int:
-        """Add one input with its label; where the next row begins."""
+        """Add an input with its label; returns the top of the next row, in pixels."""
         options = CHOICES.get(key)
         row = self._add(body, "div", top=top, width=160, height=ROW * (1 + len(options or ())))
         self._add(row, "label", text=key.capitalize(), top=top, width=60, height=ROW)
@@ -124,7 +124,7 @@ class FormEnv(PageEnv):
         return top + ROW
 
     def _wanted(self, field: Field) -> tuple[int, str]:
-        """The element that a field is about, and what it has to read."""
+        """The ref of the element that a field is about, and the text it has to read."""
         ids = {_slug(field.key), _slug(field.key, field.value)}
         element = next((element for element in self._dom.values() if element.id in ids), None)
         if element is None:

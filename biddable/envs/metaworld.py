@@ -126,7 +126,7 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Things and goal in new places; the same seed puts them in the same."""
+        """Place things and goal anew; the same seed gives the same places."""
         super().reset(seed=seed)
         robot = self._robot
         robot.seed(int(self.np_random.integers(2**31)))
@@ -157,7 +157,7 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
         return np.asarray(renderer(self._robot.render))[::-1, ::-1]  # the camera hangs upside down
 
     def close(self) -> None:
-        """Let go of the renderer."""
+        """Close the renderer."""
         self._robot.close()
 
     def _observation(self, state: NDArray[np.float64]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class MetaWorldEnv(gym.Env[dict[str, Any], Any]):
 
 
 def _tasks_and_experts() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Meta-World's own, by task. Raises MissingDependency: it is not installed."""
+    """Meta-World's tasks and scripted experts, by name. Raises MissingDependency: it is not installed."""
     without_screen()
     try:
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS

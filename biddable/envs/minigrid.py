@@ -24,7 +24,7 @@ PREFIXES = ("MiniGrid-", "BabyAI-")
 
 
 def names() -> list[str]:
-    """Every level."""
+    """The names of all levels."""
     return sorted(name for name in gym.registry if name.startswith(PREFIXES))
 
 
@@ -105,9 +105,9 @@ class GridEnv(gym.Env[dict[str, Any], int]):
 
 
 class Bot:
-    """BabyAI's own planner as a demonstrator; it sees the whole level. Make a new one after each reset.
+    """BabyAI's own planner as a demonstrator; it reads the whole level. Make a new one after each reset.
 
-    ``lambda env: Bot(env).act`` is what ``record`` and others ask for who shows how it is done.
+    ``record`` takes it as ``lambda env: Bot(env).act``.
 
     Args:
         env: a BabyAI level.
@@ -118,7 +118,7 @@ class Bot:
         self._last: Any = None
 
     def act(self, obs: dict[str, Any] | None = None) -> int:
-        """The next action, whatever is seen; it must be the one that is then taken."""
+        """The next action; ``obs`` is not used. The action must be taken before the next call."""
         self._last = self._bot.replan(self._last)
         return int(self._last)
 

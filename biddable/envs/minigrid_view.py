@@ -1,4 +1,4 @@
-"""What a MiniGrid agent sees, computed several times faster than by MiniGrid itself.
+"""The view of a MiniGrid agent, computed several times faster than by MiniGrid itself.
 
 MiniGrid copies the part of the world in view and turns it, cell by cell, up to four times. Here the cells in
 view are looked up by where the agent stands and how it is turned, and what hides what is looked up row by
@@ -52,7 +52,7 @@ class View:
         ).astype(np.int64)
 
     def __call__(self) -> dict[str, Any]:
-        """The observation at this moment."""
+        """The current observation."""
         env, size = self._env, self._size
         x, y = env.agent_pos
         places = _in_view(env.grid.width, env.grid.height, size, int(x), int(y), env.agent_dir)
@@ -66,7 +66,7 @@ class View:
         return {"image": TRIPLES.take(codes.T, 0), "direction": env.agent_dir, "mission": env.mission}
 
     def _visible(self, codes: np.ndarray) -> np.ndarray:
-        """[row, column] 1 where a cell is seen, from the agent's row, the last one, to the farthest."""
+        """[row, column] 1 where a cell is visible; sight goes from the agent's row (the last) upwards."""
         clear = np.packbits(SEE_BEHIND[codes], axis=1, bitorder="little").tobytes()
         if (known := self._known.get(clear)) is not None:
             return known
@@ -102,7 +102,7 @@ def _in_view(width: int, height: int, size: int, x: int, y: int, direction: int)
 
 @functools.cache
 def _rows(size: int) -> dict[tuple[int, int], tuple[int, int]]:
-    """What is seen of a row, and known to be seen of the one above, by what was known and what is clear."""
+    """Table: (cells seen from below, clear cells) of a row -> its visible cells, and the row above's."""
     every = range(1 << size)
     return {(known, clear): _row(size, known, clear) for known in every for clear in every}
 

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 
 def names() -> list[str]:
-    """Every task, without its version."""
+    """The names of all tasks, without versions."""
     return sorted(
         id.removeprefix(_PREFIX).rpartition("-v")[0] for id in gym.registry if id.startswith(_PREFIX)
     )
@@ -74,7 +74,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
 
     Args:
         name: the task, without version: ``click-test-2`` …
-        max_steps: an episode is cut after so many.
+        max_steps: steps after which an episode is truncated.
         screenshots: take them; they cost half of a step.
 
     Raises:
@@ -164,7 +164,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         self._kill()
 
     def _open(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The start of the episode, in a new browser where there is none."""
+        """Begin the episode, in a new browser where there is none."""
         if self._web is None:
             self._web = gym.make(self._id, action_space_config=_ACTIONS, disable_env_checker=True)
             instance = self._web.unwrapped.instance
@@ -187,14 +187,14 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         return page, float(info["raw_reward"]), bool(done), _facts(info)
 
     def _replay(self) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
-        """The episode from its start, in a new browser."""
+        """Repeat the episode from its start in a new browser."""
         self._open()
         for action in self._episode[:-1]:
             self._do(action)
         return self._do(self._episode[-1])
 
     def _surviving(self, attempt: Callable[[], T], again: Callable[[], T] | None = None) -> T:
-        """What ``attempt`` gives; if the browser breaks, what ``again`` gives in a new one."""
+        """The result of ``attempt``; if the browser fails, that of ``again`` in a new browser."""
         for _ in range(RESTARTS):
             try:
                 return attempt()
@@ -250,7 +250,7 @@ def _facts(info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_browser() -> None:
-    """Tell MiniWoB++ where the browser and its driver are; left to itself it asks hosts on the net."""
+    """Tell MiniWoB++ where the browser and its driver are; by default it asks hosts on the net."""
     driver = shutil.which("chromedriver")
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not (driver and browser):

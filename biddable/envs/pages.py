@@ -36,9 +36,9 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
 
     Observation: ``instruction`` (text), ``fields`` (the same as a tuple of ``Field``) and ``dom`` (a tuple of
     ``Element``, in tree order). Action: a ``WebAction``. Sending the page ends the episode with reward 1 if
-    the right element was clicked and everything reads as the goal says, else -1. It is cut, without reward,
-    after four steps more than fields: were that a failure too, then whoever cannot succeed yet would do
-    best, under a discount, to put sending off.
+    the right element was clicked and everything reads as the goal says, else -1. It is truncated, with reward
+    0, after four steps more than fields: with -1 there too, a policy that cannot succeed yet would, under a
+    discount, learn to put sending off.
 
     Args:
         most_fields: the most fields that an instruction has here.
@@ -102,7 +102,7 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
 
     @property
     def dom(self) -> tuple[Element, ...]:
-        """The page as it stands."""
+        """The current elements, in tree order."""
         return tuple(self._dom.values())
 
     def begin_here(self) -> None:
@@ -110,11 +110,11 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
         self._steps = 0
 
     def filled(self) -> float:
-        """The share of what matters that reads as it should; 1 where nothing has to be filled in."""
+        """Share of the goal's elements that read as the goal says; 1 where nothing has to be filled in."""
         return dom_potential(self.dom, self.goal) if self.goal else 1.0
 
     def oracle(self) -> list[WebAction]:
-        """Actions that do what the instruction still asks for, sending last."""
+        """The actions that complete the instruction from here, sending last."""
         actions = []
         for ref, value in self.goal.items():
             element = self._dom[ref]
@@ -126,7 +126,7 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
         return [*actions, WebAction("click", next(ref for ref, right in self._ends.items() if right))]
 
     def observation(self) -> dict[str, Any]:
-        """What is to be seen now."""
+        """The current observation."""
         return {"instruction": self._sentence(), "fields": self.fields, "dom": self.dom}
 
     def render(self) -> str:
@@ -164,7 +164,7 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
 
 
 def dom_potential(dom: Sequence[Element], goal: Mapping[int, str]) -> float:
-    """Share of what matters that reads as in the goal, from 0 to 1; elements are told apart by their refs.
+    """Share of the goal's elements that read as the goal says, from 0 to 1; elements are matched by ref.
 
     Args:
         dom: the page as it stands.
@@ -182,7 +182,7 @@ def dom_potential(dom: Sequence[Element], goal: Mapping[int, str]) -> float:
 
 
 def held_out(values: Sequence[str], split: str) -> Sequence[str]:
-    """Every third value, to be tried out on, or the others, to train on.
+    """The values of a split: every third one is held out, the others are for training.
 
     Raises:
         InputError: the split is neither ``train`` nor ``held-out``.
@@ -193,6 +193,6 @@ def held_out(values: Sequence[str], split: str) -> Sequence[str]:
 
 
 def shown(tag: str, value: str) -> str:
-    """What an element reads once a value is typed in: browsers turn 12/31/2027 into 2027-12-31 for dates."""
+    """The text of an element after typing: browsers turn 12/31/2027 into 2027-12-31 for dates."""
     date = _DATE.fullmatch(value) if tag == "input_date" else None
     return "-".join(date.group(3, 1, 2)) if date else value

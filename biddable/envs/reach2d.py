@@ -1,4 +1,4 @@
-"""Moving a point to a goal, in MuJoCo: the smallest robot there is.
+"""Moving a point to a goal, in MuJoCo.
 
 ``mujoco:Reach2D``, ``mujoco:Reach2DPillar`` and ``mujoco:PointMass``. The first two are the toy tasks of
 "Eliciting Compatible Demonstrations for Multi-Human Imitation Learning" (arXiv 2210.08073): the action is a
@@ -63,7 +63,7 @@ _XML = """
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A square to draw places from: ``low`` to ``high`` in both directions."""
+    """A square to draw points from: ``low`` to ``high`` in both directions."""
 
     low: float
     high: float
@@ -73,7 +73,7 @@ class Region:
             raise InputError("region", (self.low, self.high), f"0 <= low < high <= {ARENA}")
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """A place in it."""
+        """A point (x, y), drawn uniformly."""
         return rng.uniform(self.low, self.high, 2)
 
 
@@ -131,7 +131,7 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A start and a goal; the same seed gives the same."""
+        """Draw a start and a goal; the same seed gives the same."""
         super().reset(seed=seed)
         mujoco.mj_resetData(self._model, self._data)
         self._data.qpos[:] = self._start_region.draw(self.np_random)
@@ -175,7 +175,7 @@ class Reach2DEnv(gym.Env[dict[str, Any], Any]):
         return np.asarray(self._renderer.render())
 
     def close(self) -> None:
-        """Let go of the renderer."""
+        """Close the renderer."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

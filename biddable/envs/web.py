@@ -96,7 +96,7 @@ class WebAction:
 
 
 class AnyText(spaces.Text):
-    """Texts of all characters: pages are not in English only."""
+    """A space of texts of any characters; Gymnasium's ``Text`` lists its characters."""
 
     def contains(self, x: Any) -> bool:
         """Whether it is a text that is not too long."""
@@ -104,7 +104,7 @@ class AnyText(spaces.Text):
 
 
 class TupleOf(spaces.Space[tuple[Any, ...]]):
-    """Tuples of objects of a class, as many as there are."""
+    """A space of tuples, of any length, of objects of a class."""
 
     def __init__(self, kind: type):
         super().__init__()
@@ -112,11 +112,11 @@ class TupleOf(spaces.Space[tuple[Any, ...]]):
 
     @property
     def is_np_flattenable(self) -> bool:
-        """They are no arrays."""
+        """False: the objects are no arrays."""
         return False
 
     def sample(self, mask: Any = None, probability: Any = None) -> tuple[Any, ...]:
-        """The empty one: objects cannot be drawn."""
+        """The empty tuple: objects cannot be drawn."""
         return ()
 
     def contains(self, x: Any) -> bool:
@@ -131,7 +131,7 @@ class TupleOf(spaces.Space[tuple[Any, ...]]):
 
 
 def page_spaces() -> dict[str, spaces.Space[Any]]:
-    """What an observation of a page holds, by name."""
+    """The spaces of an observation of a page, by name."""
     return {
         "instruction": AnyText(max_length=2000, min_length=0),
         "fields": TupleOf(Field),
@@ -148,7 +148,7 @@ def action_space(fields: int) -> spaces.MultiDiscrete:
 
 
 def check_action(action: WebAction, element: Element | None, elements: int, fields: Sequence[Any]) -> None:
-    """Refuse what cannot be done, before anything is changed.
+    """Check an action against the page, before anything is changed.
 
     Args:
         action: what is to be done.

@@ -16,7 +16,7 @@ from biddable.errors import BiddableError, InputError
 from biddable.policies.base import ATTEMPTS, ScriptedPolicy, rollout_stage, rollouts, successes
 from biddable.runs.run import Run
 
-WAIT = ScriptedPolicy(lambda seen: 1)
+WAIT = ScriptedPolicy(lambda obs: 1)
 
 
 class Countdown:
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_an_action_or_observation_is_one_line() -> None:
 
     with pytest.raises(InputError, match="actions is '1 of them', expected 2, one for each observation"):
         rollouts([Countdown(), Countdown()], TooFew(), [1, 2])
-    nothing = ScriptedPolicy(lambda seen: np.nan)
+    nothing = ScriptedPolicy(lambda obs: np.nan)
     with pytest.raises(InputError, match="episode of seed 3, step 0: action is nan, expected 1"):
         rollouts([Picky()], nothing, [3])
     env = Picky()

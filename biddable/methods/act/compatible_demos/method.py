@@ -255,10 +255,10 @@ def _metrics(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "success": {
             arm: {"mean": float(r.mean()), "per_seed": r.mean(1).tolist()} for arm, r in arms.items()
         },
-        "success_back": _means([outcome.reverse_success for outcome in outcomes]),
+        "reverse_success": _means([outcome.reverse_success for outcome in outcomes]),
         "score": _means([outcome.scores for outcome in outcomes]),
         "dropped": _means([outcome.dropped for outcome in outcomes]),
-        "kept_on_the_way_back": _means([outcome.reverse_kept for outcome in outcomes]),
+        "reverse_kept": _means([outcome.reverse_kept for outcome in outcomes]),
         "auc": [auc(outcome.scores) for outcome in outcomes],
         "offered": [outcome.offered for outcome in outcomes],
         "accepted": [outcome.accepted for outcome in outcomes],

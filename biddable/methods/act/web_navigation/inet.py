@@ -1,6 +1,6 @@
-"""The meta-trainer: instructions made up from pages that were filled in at random. Needs no oracle.
+"""The meta-trainer: instructions generated from pages that were filled in at random. Needs no oracle.
 
-    a rule fills a page in -> INET says what instruction that would have followed -> practise it
+    a rule fills a page in -> INET gives the instruction that the page follows -> the learner practises it
 
 INET looks at a page and at keys, and picks for each key the element whose value is to be copied.
 """
@@ -35,7 +35,7 @@ class Invented(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class INETConfig:
-    """How it is trained."""
+    """Hyperparameters of INET's training."""
 
     updates: int = 400
     """Batches."""
@@ -94,7 +94,7 @@ class INET:
 
     @torch.no_grad()
     def generate(self, dom: Sequence[Element], keys: Sequence[str]) -> Invented:
-        """What instruction a page follows. A key whose element was picked before is left out.
+        """The instruction that a page follows. A key whose element was picked before is left out.
 
         Raises:
             InputError: nothing on the page holds a value.
@@ -128,7 +128,7 @@ class INET:
         return values, picks
 
     def _features(self, dom: Sequence[Element], keys: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
-        """What the network sees; its mask leaves the elements that hold a value, for each key."""
+        """The network's inputs; the mask allows the elements that hold a value, for each key."""
         *arrays, _ = featurize({"dom": dom, "fields": [Field(key, "") for key in keys]}, self.sizes)
         filled = [bool(value_of(element, dom)) for element in dom]
         if not any(filled):

@@ -18,16 +18,15 @@ PAIR_SIZE = 32
 class QWeb(nn.Module):
     """Values [N, kinds * fields * elements] of ``featurize``'s arrays, each [N, ...].
 
-    *Deep*: words are embedded and averaged, fields and elements become vectors; each element is told what
-    fields it resembles, and a bidirectional LSTM runs over the elements in tree order. To type a field into
-    an element is worth the product of their vectors; to click it, what it is worth for the field that it
-    fits best; and either what the element alone is worth for it. *Shallow*: the same from overlaps of
-    words, which say little and hold everywhere at once, and from how far each field is done. A learned gate
-    for each kind mixes the two.
+    *Deep*: words are embedded and averaged to vectors of fields and elements; each element attends to the
+    fields, and a bidirectional LSTM runs over the elements in tree order. The value of typing a field into an
+    element is the product of their vectors, that of a click the highest product over fields, each plus a
+    value of the element alone. *Shallow*: the same from overlaps of words, which generalise to unseen words,
+    and from how far each field is done. A learned gate for each kind of action mixes the two.
 
     Args:
         hidden: size of the vectors.
-        shallow: whether the overlaps are looked at.
+        shallow: whether the shallow part is used.
     """
 
     def __init__(self, *, hidden: int = 32, shallow: bool = True):
