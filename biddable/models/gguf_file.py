@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -146,6 +147,7 @@ def convert(gguf: Path, folder: Path, *, name: str) -> None:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         except Exception as error:  # the readers raise whatever their parsing trips over
             raise ModelError(f"{name} cannot be read as a GGUF language model: {said(error)}") from error
+    _require_same_settings(reader, module.config.get_text_config(), name)
     _read_rope_scaling(reader, module.config, name)
     _require_same_tensors(reader, module, info, name)
     _set_pre_tokenizer(reader, tokenizer, name)
@@ -236,6 +238,41 @@ def _known_names(reader: Reader, module: Any) -> set[str]:
     names = get_tensor_name_map(kinds[0], module.config.get_text_config().num_hidden_layers)
     found = (names.get_name(key, (".weight", ".bias")) for key in module.state_dict())
     return {gguf_name for gguf_name in found if gguf_name}
+
+
+def _require_same_settings(reader: Reader, text: Any, name: str) -> None:
+    """Refuse a file that sets what transformers leaves at its default (positions of StarCoder2, say)."""
+    architecture = _field(reader, "general.architecture")
+    rope = getattr(text, "rope_parameters", None) or {}
+    by_kind = [rope, *(value for value in rope.values() if isinstance(value, dict))]
+    heads = getattr(text, "num_attention_heads", 0) or text.hidden_size  # none in Mamba
+    head = getattr(text, "head_dim", None) or text.hidden_size // heads
+    partial = rope.get("partial_rotary_factor") or getattr(text, "partial_rotary_factor", None) or 1.0
+    context = _field(reader, f"{architecture}.context_length") or math.inf
+    settings: dict[str, list[Any]] = {  # what it may be: as configured, or such that it changes nothing
+        "rope.freq_base": [kind.get("rope_theta") for kind in by_kind],
+        "rope.dimension_count": [int(head * partial), getattr(text, "rotary_dim", None)],
+        "attention.sliding_window": [getattr(text, "sliding_window", None), 0],
+        "attn_logit_softcapping": [getattr(text, "attn_logit_softcapping", None), 0],
+        "final_logit_softcapping": [getattr(text, "final_logit_softcapping", None), 0],
+        "logit_scale": [1],
+        "residual_scale": [1],
+        "embedding_scale": [1],
+        "attention.scale": [head**-0.5],
+        "attention.clamp_kqv": [0],
+        "attention.causal": [True],
+        "expert_weights_norm": [getattr(text, "norm_topk_prob", None)],
+        "expert_weights_scale": [getattr(text, "routed_scaling_factor", None), 1, 0],
+    }
+    if len(by_kind) > 1:  # heads, too, differ from layer to layer
+        del settings["rope.dimension_count"]
+    for key, expected in settings.items():
+        value = _field(reader, f"{architecture}.{key}")
+        if value is None or (key == "attention.sliding_window" and value >= context):
+            continue
+        if not any(one is not None and math.isclose(one, value, rel_tol=1e-3) for one in expected):
+            said = f"it says {architecture}.{key} {value}, which is read here as {expected[0]}"
+            raise ModelError(f"{name} cannot be read as it is meant: {said}")
 
 
 def _read_rope_scaling(reader: Reader, config: Any, name: str) -> None:

@@ -26,8 +26,8 @@ from biddable.runs.files import cache_folder, storing
 
 CHUNK_BYTES = 1 << 20
 
-CONVERSION = 2
-"""Counts the ways in which GGUF files were converted: the first left out what it did not know."""
+CONVERSION = 3
+"""Counts the ways in which GGUF files were converted: earlier ones left out what they did not know."""
 
 logger = logging.getLogger(__name__)
 

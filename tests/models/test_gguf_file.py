@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForCausalL
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from biddable.errors import ModelError
+from biddable.models.gguf_file import _require_same_settings
 from biddable.models.weights import gguf_folder
 
 TOKENS = [*bytes_to_unicode().values(), "ab", *(f"<t{i}>" for i in range(43))]
@@ -199,6 +202,44 @@ def test_a_file_that_is_not_what_it_seems_is_refused(
     assert str(tmp_path / "odd.gguf") in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list((cache / "models").iterdir()), "nothing half-made is left"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("rope.dimension_count", 8, GGUFValueType.UINT32),
+        ("attention.sliding_window", 512, GGUFValueType.UINT32),
+        ("expert_weights_scale", 1.0, GGUFValueType.FLOAT32),
+        ("logit_scale", 1.0, GGUFValueType.FLOAT32),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_read(tmp_path: Path, key: str, value: Any, kind: Any) -> None:
+    gguf_folder(write(tmp_path / "m.gguf", fields={f"llama.{key}": (value, kind)}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("attention.sliding_window", 8, GGUFValueType.UINT32),
+        ("final_logit_softcapping", 30.0, GGUFValueType.FLOAT32),
+        ("logit_scale", 0.25, GGUFValueType.FLOAT32),
+        ("attention.scale", 0.1, GGUFValueType.FLOAT32),
+        ("attention.causal", False, GGUFValueType.BOOL),
+    ],
+)
+def test_a_setting_that_is_not_read_is_no_default(tmp_path: Path, key: str, value: Any, kind: Any) -> None:
+    file = write(tmp_path / "m.gguf", fields={f"llama.{key}": (value, kind)})
+    with pytest.raises(ModelError, match=rf"m\.gguf cannot be read as it is meant: it says llama\.{key} "):
+        gguf_folder(file)
+
+
+@pytest.mark.parametrize(("theta", "problem"), [(10_000.0, ""), (999_999.0, "rope.freq_base")])
+def test_settings_of_other_architectures(theta: float, problem: str) -> None:
+    fields = {"general.architecture": "starcoder2", "starcoder2.rope.freq_base": theta}
+    known = {name: SimpleNamespace(contents=lambda value=value: value) for name, value in fields.items()}
+    reader, config = SimpleNamespace(fields=known), AutoConfig.for_model("starcoder2")
+    with pytest.raises(ModelError, match=problem) if problem else nullcontext():
+        _require_same_settings(reader, config, "m.gguf")
 
 
 @pytest.mark.parametrize("share", [0.00005, 0.001, 0.02, 0.5, 0.999])
