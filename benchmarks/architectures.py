@@ -353,11 +353,11 @@ def outcomes(families: Sequence[str]) -> list[Outcome]:
     return done
 
 
-def page(found: Sequence[Outcome]) -> str:
+def page(results: Sequence[Outcome]) -> str:
     """The page of the manual."""
     import transformers
 
-    counts = Counter(one.path for one in found)
+    counts = Counter(outcome.path for outcome in results)
     intro = INTRO.format(
         version=transformers.__version__,
         date=date.today().isoformat(),
@@ -365,9 +365,9 @@ def page(found: Sequence[Outcome]) -> str:
         plain=counts["plain"],
         refused=counts["refused"],
         not_made=counts["not made"],
-        trains=sum(one.trains for one in found),
+        trains=sum(outcome.trains for outcome in results),
     )
-    return intro + "\n".join(one.row() for one in found) + "\n"
+    return intro + "\n".join(outcome.row() for outcome in results) + "\n"
 
 
 def main() -> int:
@@ -381,17 +381,17 @@ def main() -> int:
     if asked.work:
         work(asked.work.split(","))
         return 0
-    found = outcomes(asked.only.split(",") if asked.only else names())
+    results = outcomes(asked.only.split(",") if asked.only else names())
     if asked.only:
-        print("\n".join(one.row() for one in found))
+        print("\n".join(outcome.row() for outcome in results))
     else:
-        PAGE.write_text(page(found), encoding="utf-8")
-    for one in found:
-        for problem in one.wrong:
-            print(f"wrong: {one.family}: {problem}", file=sys.stderr)
-        for note in one.notes:
-            print(f"{one.family}: {note}", file=sys.stderr)
-    return int(any(one.wrong for one in found))
+        PAGE.write_text(page(results), encoding="utf-8")
+    for outcome in results:
+        for problem in outcome.wrong:
+            print(f"wrong: {outcome.family}: {problem}", file=sys.stderr)
+        for note in outcome.notes:
+            print(f"{outcome.family}: {note}", file=sys.stderr)
+    return int(any(outcome.wrong for outcome in results))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def our_step(kind: str) -> tuple[Any, int]:
     config = DpoConfig(lr=LR, warmup=0.0, batch_size=PAIRS)
     rows = [(pair.prompt, (pair.chosen, pair.rejected)) for pair in preferences(kind)]
     examples, _ = Encoder.of(model).encode_all(rows, field="pairs", too_long="error")
-    tokens = sum(len(one.prompt) + len(answer) for one in examples for answer in one.completions)
+    tokens = sum(len(example.prompt) + len(answer) for example in examples for answer in example.completions)
     batch = Batch(examples, columns={"reference": torch.zeros(2 * PAIRS)})
     learner = Learner(model, config, steps=10**4).__enter__()
     return lambda: learner.step(batch, dpo_objective(config)), tokens

@@ -75,7 +75,7 @@ def forget() -> None:
 
 def compare(tasks: Sequence[Task], responses: Mapping[str, str], *, rounds: int) -> Row:
     """Time both, after checking that they agree."""
-    ours = [(list(found.strict), list(found.loose)) for found in evaluate(tasks, responses).outcomes]
+    ours = [(list(outcome.strict), list(outcome.loose)) for outcome in evaluate(tasks, responses).outcomes]
     peer = peer_outcomes(tasks, responses)
     wrong = [task.id for task, a, b in zip(tasks, ours, peer, strict=True) if a != b]
     if wrong:

@@ -32,7 +32,7 @@ LABEL = 20
 """Height of a category's name where it stands above its bars."""
 LONGEST_NAME = 42
 """Letters of a name a chart has room for."""
-MOST_MARKERS = 40
+MAX_MARKERS = 40
 """Points of a curve beyond which their markers would run into each other."""
 
 
@@ -151,7 +151,7 @@ def _curves(chart: Curves, width: Width) -> Canvas:
             color=colour,
             linewidth=2,
             linestyle=style.DASHES[index % len(style.DASHES)],
-            marker=style.MARKERS[index % len(style.MARKERS)] if len(points) <= MOST_MARKERS else None,
+            marker=style.MARKERS[index % len(style.MARKERS)] if len(points) <= MAX_MARKERS else None,
             markersize=6,
             markeredgecolor=style.LIGHT["paper"],
             label=_short(name),

@@ -1,4 +1,4 @@
-"""Two runs side by side: the same metrics, what came of them, and what was set differently."""
+"""Two runs side by side: comparisons, metrics, and the settings that differ."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Difference = tuple[str, str, str]
 class RunComparison:
     """Two runs' results, matched.
 
-    ``comparisons`` pairs those of one metric against one baseline; None where a run has no such.
+    ``comparisons`` pairs those of one metric and one baseline; None where a run has none.
     ``config`` and ``environment`` hold what differs, ``metrics`` every metric of either run.
     """
 
@@ -37,7 +37,7 @@ class RunComparison:
 
     @property
     def labelled(self) -> list[tuple[str, Comparison]]:
-        """Every comparison there is, led by "A" or "B" for its run, those that match next to each other."""
+        """All comparisons, each after "A" or "B" for its run, matching ones next to each other."""
         return [
             (label, side)
             for pair in self.comparisons
@@ -53,14 +53,14 @@ def compare_runs(first: str | Path, second: str | Path) -> RunComparison:
         RunError: one of the folders is not there.
         FileError: a ``results.json`` is missing or cannot be read.
     """
-    one, two = _results(Path(first)), _results(Path(second))
+    first_results, second_results = _results(Path(first)), _results(Path(second))
     return RunComparison(
         names=(str(first), str(second)),
-        methods=(one.method, two.method),
-        comparisons=_matched(one.comparisons, two.comparisons),
-        metrics=_side_by_side(one.metrics, two.metrics),
-        config=_different(_side_by_side(one.config, two.config)),
-        environment=_different(_side_by_side(one.environment, two.environment)),
+        methods=(first_results.method, second_results.method),
+        comparisons=_matched(first_results.comparisons, second_results.comparisons),
+        metrics=_side_by_side(first_results.metrics, second_results.metrics),
+        config=_different(_side_by_side(first_results.config, second_results.config)),
+        environment=_different(_side_by_side(first_results.environment, second_results.environment)),
     )
 
 
@@ -84,25 +84,25 @@ def _results(folder: Path) -> Results:
 
 
 def _matched(
-    one: Iterable[Comparison], two: Iterable[Comparison]
+    first: Iterable[Comparison], second: Iterable[Comparison]
 ) -> list[tuple[Comparison | None, Comparison | None]]:
     """Comparisons of one metric against one baseline; the methods may have different names."""
-    firsts, seconds = _keyed(one), _keyed(two)
+    firsts, seconds = _keyed(first), _keyed(second)
     return [(firsts.get(key), seconds.get(key)) for key in {**firsts, **seconds}]
 
 
 def _keyed(comparisons: Iterable[Comparison]) -> dict[tuple[str, str, int], Comparison]:
     keyed: dict[tuple[str, str, int], Comparison] = {}
-    for each in comparisons:
-        again = sum(key[:2] == (each.metric, each.baseline_name) for key in keyed)
-        keyed[each.metric, each.baseline_name, again] = each
+    for comparison in comparisons:
+        repeats = sum(key[:2] == (comparison.metric, comparison.baseline_name) for key in keyed)
+        keyed[comparison.metric, comparison.baseline_name, repeats] = comparison
     return keyed
 
 
-def _side_by_side(one: dict[str, Any], two: dict[str, Any]) -> list[Difference]:
-    """Every setting of either run, as texts that differ where the values do."""
-    first, second = dict(flatten(one)), dict(flatten(two))
-    return [(name, *_texts(name, first, second)) for name in {**first, **second}]
+def _side_by_side(first: dict[str, Any], second: dict[str, Any]) -> list[Difference]:
+    """All settings of either run as texts; texts differ where values do."""
+    first_flat, second_flat = dict(flatten(first)), dict(flatten(second))
+    return [(name, *_texts(name, first_flat, second_flat)) for name in {**first_flat, **second_flat}]
 
 
 def _texts(name: str, first: dict[str, Any], second: dict[str, Any]) -> tuple[str, str]:
@@ -110,10 +110,12 @@ def _texts(name: str, first: dict[str, Any], second: dict[str, Any]) -> tuple[st
         return "absent", plain(second[name])
     if name not in second:
         return plain(first[name]), "absent"
-    one, two = first[name], second[name]
-    exact = one != two and plain(one) == plain(two)  # 0.1 and 0.1000000001, or 1 and "1"
-    return (repr(one), repr(two)) if exact else (plain(one), plain(two))
+    values = first[name], second[name]
+    rounded = plain(values[0]), plain(values[1])
+    if values[0] != values[1] and rounded[0] == rounded[1]:  # 0.1 and 0.1000000001, or 1 and "1"
+        return repr(values[0]), repr(values[1])
+    return rounded
 
 
 def _different(rows: Iterable[Difference]) -> list[Difference]:
-    return [(name, one, two) for name, one, two in rows if one != two]
+    return [(name, first, second) for name, first, second in rows if first != second]

@@ -14,7 +14,7 @@ _TOKEN = re.compile(rf"\s+|[^\W{_UNSPACED}]+|.", re.DOTALL)
 
 
 class Span(NamedTuple):
-    """A stretch of text and what became of it."""
+    """A span of text and whether it is equal, deleted or inserted."""
 
     op: Literal["equal", "delete", "insert"]
     text: str
@@ -49,5 +49,5 @@ def _changes(old: list[str], new: list[str]) -> Iterator[Span]:
 
 
 def _shared(old: list[str], new: list[str]) -> int:
-    """How many tokens two texts begin with in common."""
+    """Length of the common prefix of two token sequences."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))

@@ -11,7 +11,7 @@ MINUS = "−"
 
 
 def decimals(values: Iterable[float]) -> int:
-    """How many decimals numbers of this size need: three for rates, fewer for larger numbers."""
+    """Decimals for numbers of this size: three for rates, fewer for larger numbers."""
     largest = max((abs(value) for value in values), default=0.0)
     if 0 < largest < 0.01:
         return min(12, 2 - math.floor(math.log10(largest)))

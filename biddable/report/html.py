@@ -1,4 +1,4 @@
-"""HTML pages that need nothing but themselves: style, script and charts are inside.
+"""Self-contained HTML pages: style, script and charts are inside.
 
 Whatever a template is given is escaped unless it is ``Markup`` made here. As a second line of
 defence the page carries a content security policy: only the one script that belongs to it may run,

@@ -16,20 +16,20 @@ SHARES = ("passed", "degenerate")
 
 
 def results_markdown(results: Results) -> str:
-    """What was compared and what came of it, when and where, and what a reader must know."""
+    """A run's comparisons as a table, with its verdicts, date, time, machine and notes."""
     rows = [
         (
-            one.metric,
-            f"{one.method_name}: {number(one.method, row.places)}",
-            f"{one.baseline_name}: {number(one.baseline, row.places)}",
-            f"{signed(one.difference, row.places)} "
-            f"[{', '.join(signed(end, row.places) for end in one.interval)}]",
-            f"{one.n} × {len(one.seeds)}",
+            comparison.metric,
+            f"{comparison.method_name}: {number(comparison.method, row.places)}",
+            f"{comparison.baseline_name}: {number(comparison.baseline, row.places)}",
+            f"{signed(comparison.difference, row.places)} "
+            f"[{', '.join(signed(end, row.places) for end in comparison.interval)}]",
+            f"{comparison.n} × {len(comparison.seeds)}",
             row.interval or "–",
             row.outcome,
         )
         for row in verdict_rows(results.comparisons)
-        for one in (row.comparison,)
+        for comparison in (row.comparison,)
     ]
     columns = ("metric", "method", "against", "difference [95 %]", "cases × seeds", "interval", "claim")
     made = f"**{summary(results.comparisons)}.** {_cell(_made(results))}"
@@ -74,7 +74,7 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in which nothing is taken for a column, a line of its own, or mark-up."""
+    """Text escaped for a cell of a Markdown table."""
     text = one_line(text)
     for mark in "\\|*_`":
         text = text.replace(mark, "\\" + mark)

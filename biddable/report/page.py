@@ -1,4 +1,4 @@
-"""The page of a run: what was claimed, what came of it, and everything the method wants to show."""
+"""The page of a run: its claims, comparisons, figures and settings."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_report(run_folder: str | Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A figure as its template wants it: grids of numbers, and charts drawn in both widths."""
+    """A figure as its template takes it: tables of numbers, and charts in both widths."""
 
     figure: Figure
     anchor: str
@@ -71,7 +71,7 @@ class Block:
 
 
 def timing_rows(timing: dict[str, Any]) -> list[tuple[str, Any]]:
-    """A run's timing, its seconds as people say them."""
+    """A run's timing as rows (name, value); seconds as durations."""
     return [
         (name, duration(value) if name == "seconds" or name.startswith("stages.") else value)
         for name, value in flatten(timing)
@@ -79,7 +79,7 @@ def timing_rows(timing: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _about(method: str) -> About | None:
-    """What the method says of itself; a run may be read where its method is not installed."""
+    """The method's ``about``, or None where the method is not installed."""
     try:
         return find("methods", method).about
     except (BiddableError, ImportError, AttributeError):
@@ -101,9 +101,9 @@ def _block(figure: Figure, anchor: str) -> Block:
 
 def _named_charts(figures: Sequence[Figure]) -> Iterator[tuple[str, charts.Chart]]:
     """Each chart with a file name made of its title; a second one of the same title gets a number."""
-    seen: dict[str, int] = {}
+    uses: dict[str, int] = {}
     for figure in figures:
         if isinstance(figure, (Bars, Curves)):
             name = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")[:60] or figure.kind
-            seen[name] = seen.get(name, 0) + 1
-            yield (name if seen[name] == 1 else f"{name}-{seen[name]}"), figure
+            uses[name] = uses.get(name, 0) + 1
+            yield (name if uses[name] == 1 else f"{name}-{uses[name]}"), figure

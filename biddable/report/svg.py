@@ -43,7 +43,7 @@ def _localised(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return prefix + value
     if name == "style":
-        value = _COLOUR.sub(lambda found: _VARIABLE[found[0]], value)
+        value = _COLOUR.sub(lambda match: _VARIABLE[match[0]], value)
     return _REFERENCE.sub(f"#{prefix}", value) if "#" in value else value
 
 

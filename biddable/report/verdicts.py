@@ -28,7 +28,7 @@ class VerdictRow:
 
     @property
     def verdict(self) -> str:
-        """What came of the claim; ``control`` of what claims nothing."""
+        """The verdict on the claim, or ``control``."""
         return self.comparison.verdict or "control"
 
     @property
@@ -39,7 +39,7 @@ class VerdictRow:
 
     @property
     def interval(self) -> str:
-        """What the interval is over and, where it is known, the p-value; empty for results of old."""
+        """What the interval is over, and the p-value where there is one; empty for results without either."""
         p = self.comparison.p_value
         exact = f"sign flips p = {p:.2g}" if p is not None else ""
         return "; ".join(filter(None, (self.comparison.interval_kind, exact)))
@@ -59,7 +59,7 @@ def verdict_rows(comparisons: Sequence[Comparison]) -> list[VerdictRow]:
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:
-    """What came of the claims in one line; controls are counted beside them."""
+    """The verdicts on claims, counted, in one line; controls are counted beside them."""
     claims = [each for each in comparisons if each.role == "claim"]
     controls = len(comparisons) - len(claims)
     also = f"; {controls} control{'s' * (controls > 1)}" if controls else ""

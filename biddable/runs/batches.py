@@ -1,7 +1,6 @@
-"""What a stage leaves: a value, or the journal of a mapped one, a checksummed line for each finished batch.
+"""Files of stages: a value, or the journal of a mapped stage, a checksummed line for each finished batch.
 
-The first line of a journal says what the batches were cut from, so that results of other items are never
-mixed in.
+The first line of a journal identifies the items of the batches, so that results of other items are refused.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from biddable.runs.files import LineFile, read_bytes
 Item = TypeVar("Item")
 
 
-def cut(
+def split_batches(
     items: Sequence[Item], batch_size: int, key: Callable[[Item], Any]
 ) -> tuple[list[list[Item]], dict[str, Any]]:
-    """The batches of a stage, and the header that says what they were cut from.
+    """The batches of a stage, and the header of its journal, which identifies the items.
 
     Raises:
         InputError: ``batch_size`` is below 1.
@@ -44,7 +43,7 @@ class BatchJournal:
 
     Args:
         path: the file; created if missing.
-        header: see ``cut``.
+        header: see ``split_batches``.
         type: the type of one result.
 
     Raises:
@@ -85,7 +84,7 @@ def read_batches(path: Path, header: dict[str, Any], type: Any) -> dict[int, lis
         if payload is None:
             raise FileError(path, "damaged; delete the file to compute the stage again", line=number)
         if number == 1:
-            _check_header(path, found=json.loads(payload), asked=header)
+            _check_header(path, stored=json.loads(payload), asked=header)
             continue
         try:
             index, results = decode(payload, tuple[int, list[type]])
@@ -106,10 +105,10 @@ def read_stage(path: Path, type: Any) -> Any:
         raise FileError(path, describe(error)) from error
 
 
-def _check_header(path: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+def _check_header(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
     for field, value in asked.items():
-        if found.get(field) != value:
+        if stored.get(field) != value:
             raise RunError(
-                f"{path}: the {field} was {found.get(field)}, is now {value}; "
+                f"{path}: the {field} was {stored.get(field)}, is now {value}; "
                 "use another run folder, or delete the file to compute the stage again"
             )

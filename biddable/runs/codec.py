@@ -57,7 +57,7 @@ def unseal(line: bytes) -> bytes | None:
 
 
 def digest(values: Iterable[Any]) -> str:
-    """A fingerprint of a sequence of values: 64 bits, equal for equal sequences in any process."""
+    """A hash of a sequence of values: 64 bits, equal for equal sequences in any process."""
     hashed = hashlib.sha256()
     for value in values:
         hashed.update(json.dumps(jsonable(value), sort_keys=True).encode() + b"\n")

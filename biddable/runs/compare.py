@@ -1,4 +1,4 @@
-"""Is the method better than its baseline? An interval of the difference, and what it says of a claim.
+"""Comparisons of a method with a baseline: an interval of the difference, and the verdict on a claim.
 
 All scores are of the same cases, and every seed is scored on the same cases, so baseline and method are
 paired by seed and case: the interval is that of the mean of their differences, over seeds and cases
@@ -80,7 +80,7 @@ def compare(
 
 
 def verdict_on(interval: Interval, predicted: Prediction, margin: float = 0.0) -> VerdictOnClaim:
-    """What an interval of the difference says of a claim.
+    """The verdict of an interval of the difference on a claim.
 
     "higher" and "lower": held if all of it lies on the predicted side of 0, contradicted if all of it
     lies on the other. "equal": held if all of it lies within ``margin`` of 0, contradicted if none does.

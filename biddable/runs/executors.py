@@ -26,13 +26,13 @@ Executor = Callable[[Callable[[list[Any]], list[Any]], Batches], Iterator[tuple[
 
 
 def in_process(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
-    """One batch after another, here."""
+    """Compute one batch after another in this process."""
     for index, batch in batches:
         yield index, fn(batch)
 
 
 def processes(workers: int) -> Executor:
-    """In ``workers`` fresh Python processes on this machine."""
+    """Compute batches in ``workers`` new Python processes on this machine."""
     if workers < 1:
         raise InputError("workers", workers, "an integer of at least 1")
 
@@ -61,7 +61,7 @@ def on_cores(workers: int) -> Executor | None:
 
 
 def ray_tasks(**options: Any) -> Executor:
-    """As Ray tasks, on the cluster Ray is connected to (or a local one), with Ray's own ``options``.
+    """Compute batches as Ray tasks, on the connected cluster (or a local one), with Ray's ``options``.
 
     Raises:
         MissingDependency: Ray is not installed.
@@ -77,14 +77,14 @@ def ray_tasks(**options: Any) -> Executor:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         # Ray refuses partial functions and built-in ones, unless they are wrapped.
         task = ray.remote(**{"num_cpus": 1, **options})(_applied)
-        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        max_running = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         function = ray.put(fn)
 
         def finished(running: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
             return ((reference, ray.get(reference)) for reference in ray.wait(running)[0])
 
         try:
-            yield from _bounded(batches, most, lambda batch: task.remote(function, batch), finished)
+            yield from _bounded(batches, max_running, lambda batch: task.remote(function, batch), finished)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, BiddableError):
                 raise error.cause from None
@@ -125,15 +125,15 @@ def _require_sendable(fn: Callable[[list[Any]], list[Any]], dumps: Callable[[Any
 
 def _bounded(
     batches: Batches,
-    most: int,
+    max_running: int,
     submit: Callable[[list[Any]], Any],
     finished: Callable[[list[Any]], Iterator[tuple[Any, list[Any]]]],
 ) -> Iterator[tuple[int, list[Any]]]:
-    """Keep ``most`` batches running: a million items are not sent off before the first is finished."""
+    """Keep at most ``max_running`` batches running, so that not all items are sent off at once."""
     waiting = iter(batches)
     running: dict[Any, int] = {}
     while True:
-        for index, batch in islice(waiting, most - len(running)):
+        for index, batch in islice(waiting, max_running - len(running)):
             running[submit(batch)] = index
         if not running:
             return
@@ -146,7 +146,7 @@ def _finished_futures(running: list[Future[list[Any]]]) -> Iterator[tuple[Any, l
 
 
 def _end_with_parent() -> None:
-    """Let a worker end when its parent is killed: it would wait for work for ever."""
+    """End a worker when its parent is killed; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

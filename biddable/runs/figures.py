@@ -1,4 +1,4 @@
-"""What a run wants to show: generic blocks that the report draws, so that no method writes HTML.
+"""Figures of a run: generic blocks that the report draws, so that no method writes HTML.
 
 A method builds these from plain numbers and texts; they are kept in ``figures.json`` and drawn by
 ``biddable.report``. Texts may come straight from a model: the report escapes them.
@@ -185,7 +185,7 @@ class Diffs:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An episode to watch: an animated GIF, in base64, and what there is to see in it."""
+    """An episode as an animated GIF, in base64, with its caption and whether it succeeded."""
 
     caption: str
     gif: str

@@ -134,7 +134,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def content_digest(path: Path) -> str:
-    """What tells the content of a file from any other, or the names and contents of a folder's files.
+    """A digest of the content of a file, or of the names and contents of a folder's files.
 
     Hidden files of a folder do not count. Raises FileError: missing or unreadable.
     """
@@ -143,8 +143,8 @@ def content_digest(path: Path) -> str:
             with path.open("rb") as file:
                 return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]
         names = sorted(each.relative_to(path) for each in path.rglob("*") if each.is_file())
-    seen = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    lines = "".join(f"{name.as_posix()}\0{content_digest(path / name)}\n" for name in seen)
+    visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    lines = "".join(f"{name.as_posix()}\0{content_digest(path / name)}\n" for name in visible)
     return "sha256:" + hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:32]
 
 

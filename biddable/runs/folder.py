@@ -1,4 +1,4 @@
-"""Taking hold of a run folder: it must be new or the same run, and nobody else may be at work in it."""
+"""Locking a run folder: it must be new or hold the same run, and no other process may hold it."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def is_held(folder: Path) -> bool:
 
 def check_same(folder: Path, identity: dict[str, Any]) -> None:
     """Raise RunError, naming the first difference, unless the run in ``folder`` is the one asked for."""
-    found = read_json(folder / _CONFIG)
-    if not isinstance(found, dict):
+    stored = read_json(folder / _CONFIG)
+    if not isinstance(stored, dict):
         raise FileError(folder / _CONFIG, "damaged: expected an object; use another folder")
-    if difference := _first_difference(found, identity, ""):
+    if difference := _first_difference(stored, identity, ""):
         field, was, now = difference
         raise RunError(f"{folder}: {field} was {_show(was)}, is now {_show(now)}; use another folder")
 
@@ -124,17 +124,17 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _first_difference(found: Any, asked: Any, field: str) -> tuple[str, Any, Any] | None:
-    """The first ``(field, found, asked)`` in which two JSON values differ."""
-    if isinstance(found, dict) and isinstance(asked, dict):
+def _first_difference(stored: Any, asked: Any, field: str) -> tuple[str, Any, Any] | None:
+    """The first ``(field, stored, asked)`` in which two JSON values differ."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
         pairs = [
-            (f"{field}.{name}".lstrip("."), found.get(name, _ABSENT), asked.get(name, _ABSENT))
-            for name in {**asked, **found}
+            (f"{field}.{name}".lstrip("."), stored.get(name, _ABSENT), asked.get(name, _ABSENT))
+            for name in {**asked, **stored}
         ]
-    elif isinstance(found, list) and isinstance(asked, list) and len(found) == len(asked):
-        pairs = [(f"{field}[{index}]", *pair) for index, pair in enumerate(zip(found, asked, strict=True))]
+    elif isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
+        pairs = [(f"{field}[{index}]", *pair) for index, pair in enumerate(zip(stored, asked, strict=True))]
     else:
-        return None if found == asked else (field, found, asked)
+        return None if stored == asked else (field, stored, asked)
     differences = (_first_difference(was, now, name) for name, was, now in pairs)
     return next(filter(None, differences), None)
 

@@ -35,8 +35,10 @@ class Metrics:
 
     def curve(self, stage: str, name: str) -> list[tuple[int, float]]:
         """(step, number) of a stage, in order; without what was not finite."""
-        found = (entry for entry in entries(self._file, "stage", "step") if entry["stage"] == stage)
-        return [(entry["step"], entry[name]) for entry in found if entry.get(name) is not None]
+        entries_of_stage = (
+            entry for entry in entries(self._file, "stage", "step") if entry["stage"] == stage
+        )
+        return [(entry["step"], entry[name]) for entry in entries_of_stage if entry.get(name) is not None]
 
     def close(self) -> None:
         """Close the file."""

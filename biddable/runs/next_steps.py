@@ -1,4 +1,4 @@
-"""What can be done with what a run left: commands to type."""
+"""Commands to type next, for the artifacts of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar where somebody watches, a plain line now and then where a log is kept."""
+"""Progress on stderr: a bar on a terminal, else a plain line now and then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``results.json``: what every method ends in, checked as it is written and as it is read.
+"""``results.json``, checked as it is written and as it is read.
 
 Whatever depends on the clock stands under ``timing`` and nowhere else, so two runs of one config
 differ in nothing but that.
@@ -24,7 +24,7 @@ SCHEMA_VERSION: Final = 1
 
 
 class Results(BaseModel):
-    """What came of a run.
+    """The results of a run.
 
     ``metrics`` is free: numbers and texts, nested as the method likes. ``environment`` says where it
     was computed, ``timing`` how long everything took, ``notes`` what a reader must know, ``next_steps``
@@ -109,12 +109,12 @@ def read_results(path: str | Path) -> Results:
         FileError: it is missing, not JSON, of another version, or does not hold what it should.
     """
     file = Path(path, "results.json") if os.path.isdir(path) else Path(path)
-    found = read_json(file)
-    version = found.get("schema_version") if isinstance(found, dict) else None
+    plain = read_json(file)
+    version = plain.get("schema_version") if isinstance(plain, dict) else None
     if version != SCHEMA_VERSION:
         raise FileError(file, f"schema_version is {version}, this biddable reads {SCHEMA_VERSION}")
     try:
-        return Results.model_validate(found)
+        return Results.model_validate(plain)
     except ValidationError as error:
         raise FileError(file, describe(error)) from error
 

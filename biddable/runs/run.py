@@ -1,4 +1,4 @@
-"""A run: a folder that remembers what was computed, so that whatever was killed goes on where it was.
+"""A run: a folder that keeps what was computed, so that a killed run resumes.
 
 ::
 
@@ -36,7 +36,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from biddable.errors import FileError, InputError, RunError
-from biddable.runs.batches import BatchJournal, cut, read_stage
+from biddable.runs.batches import BatchJournal, read_stage, split_batches
 from biddable.runs.codec import encode, jsonable, seal
 from biddable.runs.environment import environment, rank
 from biddable.runs.executors import Executor, in_process
@@ -134,7 +134,7 @@ class Run:
         return view
 
     def stage(self, name: str, fn: Callable[[], Value], type: Any) -> Value:
-        """What ``fn()`` gives, computed once; ``type`` says how to read it back (``list[Task]``).
+        """The value of ``fn()``, computed once; ``type`` says how to read it back (``list[Task]``).
 
         The value is handed out as read back from JSON, so a first and a resumed run see the same.
 
@@ -209,7 +209,7 @@ class Run:
             FileError: the stored results were damaged.
             TypeError: ``fn`` gave something else than ``type``.
         """
-        batches, header = cut(items, batch_size, key)
+        batches, header = split_batches(items, batch_size, key)
         path = self._claim(name, ".jsonl")
         if self._follower:
             finished = self._follower.batches(path, header, type, len(batches), name)
@@ -221,8 +221,8 @@ class Run:
                     advance(sum(map(len, journal.finished.values())))
                     for index, results in (executor or self.executor)(fn, missing):
                         if len(results) != len(batches[index]):
-                            found = f"{len(results)} results for {len(batches[index])} items"
-                            raise RunError(f"stage {name}: the function gave {found}")
+                            lengths = f"{len(results)} results for {len(batches[index])} items"
+                            raise RunError(f"stage {name}: the function gave {lengths}")
                         journal.add(index, results)
                         self._journal.beat()
                         advance(len(results))
@@ -244,7 +244,7 @@ class Run:
         self._journal.beat()
 
     def logged(self, stage: str, name: str) -> list[tuple[int, float]]:
-        """What ``log`` noted under a name in a stage, as (step, number), without what was not finite."""
+        """What ``log`` wrote under a name in a stage: (step, number), without those not finite."""
         return self._metrics.curve(self._prefix + stage, name)
 
     def describe(self, **facts: Any) -> None:
@@ -260,7 +260,7 @@ class Run:
         write_json(self.folder / "environment.json", self.environment)
 
     def artifact(self, kind: str, name: str = "") -> Path:
-        """Where to write what other runs take up: ``artifact("data", "pairs.parquet")``."""
+        """The path of an artifact, which other runs can take: ``artifact("data", "pairs.parquet")``."""
         path = self.folder / "artifacts" / kind / name
         make_folder(path.parent)
         return path
@@ -308,7 +308,7 @@ class Run:
         return write_results(self.folder / "results.json", fields)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the run and unlock its folder."""
         self._journal.close()
         self._metrics.close()
         self._lock.close()

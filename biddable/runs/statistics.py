@@ -79,12 +79,12 @@ def interval_kind(scores: ArrayLike, *, clusters: Sequence[Hashable] | None = No
     """What ``mean_interval`` of these is over: "t over 5 seeds and 100 cases"."""
     values = as_scores("scores", scores)
     seeds, cases = values.shape
-    over = [] if seeds == 1 or _all_alike(values) else [f"{seeds} seeds"]
+    samples = [] if seeds == 1 or _all_alike(values) else [f"{seeds} seeds"]
     if clusters is not None:
-        over.append(f"{len(set(clusters))} clusters of {cases} cases")
+        samples.append(f"{len(set(clusters))} clusters of {cases} cases")
     elif cases > 1:
-        over.append(f"{cases} cases")
-    return "t over " + " and ".join(over)
+        samples.append(f"{cases} cases")
+    return "t over " + " and ".join(samples)
 
 
 def _all_alike(values: Floats) -> bool:
@@ -226,8 +226,8 @@ def share_interval(count: int, of: int) -> Interval:
         raise InputError("count", f"{count} of {of}", "0 to all of at least 1")
     from scipy.stats import binomtest
 
-    found = binomtest(int(count), int(of)).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(int(count), int(of)).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> tuple[float, Interval]:

@@ -52,8 +52,8 @@ def read_parquet(path: str | Path, type: type[Noun]) -> list[Noun]:
     """
     expected = schema(type)
     try:
-        found = pq.ParquetFile(path).schema_arrow.names
-        missing = [name for name in expected.names if name not in found]
+        columns = pq.ParquetFile(path).schema_arrow.names
+        missing = [name for name in expected.names if name not in columns]
         if any(name in missing for name in _without_default(type)):
             raise FileError(path, f"no column {', '.join(missing)}: not a table of {type.__name__}")
         there = pa.schema([field for field in expected if field.name not in missing])
@@ -77,7 +77,7 @@ def read_parquet(path: str | Path, type: type[Noun]) -> list[Noun]:
 def _without_default(type: Any) -> list[str]:
     none = dataclasses.MISSING
     fields = dataclasses.fields(type)
-    return [one.name for one in fields if one.default is none and one.default_factory is none]
+    return [field.name for field in fields if field.default is none and field.default_factory is none]
 
 
 def schema(type: Any) -> pa.Schema:

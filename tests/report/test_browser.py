@@ -83,9 +83,9 @@ class Chromium:
             finally:
                 server.shutdown()
                 wrapper.unlink()
-        found = re.search(r"<pre>(.+?)</pre>", dom, re.DOTALL)
-        assert found, dom[-2000:]
-        return json.loads(html.unescape(found[1]))
+        match = re.search(r"<pre>(.+?)</pre>", dom, re.DOTALL)
+        assert match, dom[-2000:]
+        return json.loads(html.unescape(match[1]))
 
 
 class _Silent(SimpleHTTPRequestHandler):

@@ -29,7 +29,7 @@ def texts(svg: bytes) -> list[str]:
 
 def test_bars_carry_names_and_values() -> None:
     for width in charts.PIXELS:
-        found = texts(charts.svg(BARS, width))
+        labels = texts(charts.svg(BARS, width))
         for text in (
             "first",
             "second",
@@ -41,7 +41,7 @@ def test_bars_carry_names_and_values() -> None:
             "not measured",
             "share",
         ):
-            assert text in found
+            assert text in labels
 
 
 def test_lengths_of_bars_are_in_proportion() -> None:
@@ -69,16 +69,16 @@ def test_a_logarithmic_axis_is_marked_where_the_points_are() -> None:
 
 def test_long_and_unprintable_names_become_one_short_line() -> None:
     bars = Bars("t", ("x" * 100, "a\n\x00\x1b\ud800 b"), {"s": (1.0, 2.0)})
-    found = texts(charts.svg(bars, "wide"))
-    assert "a b" in found
-    assert "x" * (charts.LONGEST_NAME - 1) + "…" in found
+    labels = texts(charts.svg(bars, "wide"))
+    assert "a b" in labels
+    assert "x" * (charts.LONGEST_NAME - 1) + "…" in labels
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["$x^", "a_b $\\frac", "<b>&amp;", "ünï 雪"])
 def test_names_are_no_mathematics_and_no_markup(name: str) -> None:
-    found = texts(charts.svg(Bars("t", (name,), {"s": (1.0,)}), "narrow"))
-    assert name in found
+    labels = texts(charts.svg(Bars("t", (name,), {"s": (1.0,)}), "narrow"))
+    assert name in labels
 
 
 def test_bars_as_a_table() -> None:
@@ -94,13 +94,13 @@ def test_curves_as_a_table() -> None:
 
 
 def test_an_inline_chart_shares_no_id_and_no_style_with_the_page() -> None:
-    one, two = (inline(charts.svg(BARS, "wide"), prefix=prefix, classes="c") for prefix in ("a-", "b-"))
-    ids_of_one, ids_of_two = (set(re.findall(r'id="([^"]+)"', svg)) for svg in (one, two))
-    assert ids_of_one
-    assert not ids_of_one & ids_of_two
-    assert set(re.findall(r"url\(#([^)]+)\)", one)) <= ids_of_one
+    first, second = (inline(charts.svg(BARS, "wide"), prefix=prefix, classes="c") for prefix in ("a-", "b-"))
+    first_ids, second_ids = (set(re.findall(r'id="([^"]+)"', svg)) for svg in (first, second))
+    assert first_ids
+    assert not first_ids & second_ids
+    assert set(re.findall(r"url\(#([^)]+)\)", first)) <= first_ids
     assert set(re.findall(r'href="#([^"]+)"', inline(charts.svg(CURVES, "wide"), prefix="a-", classes="c")))
-    for svg in (one, two):
+    for svg in (first, second):
         assert "<style" not in svg
         assert "xmlns" not in svg
         assert "http" not in svg

@@ -45,16 +45,18 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_comparisons_match_by_metric_and_baseline(runs: tuple[Path, Path]) -> None:
-    found = compare_runs(*runs)
-    assert found.methods == ("demo", "other")
-    assert [(one and one.metric, two and two.method_name) for one, two in found.comparisons] == [
+    compared = compare_runs(*runs)
+    assert compared.methods == ("demo", "other")
+    assert [
+        (first and first.metric, second and second.method_name) for first, second in compared.comparisons
+    ] == [
         ("strict prompt accuracy", "other"),
         ("strict prompt accuracy", None),
         ("string similarity of a pair", "other pairs"),
         ("words per answer", None),
         (None, "SPaR, 3 iterations"),
     ]
-    assert [label for label, _ in found.labelled] == ["A", "B", "A", "A", "B", "A", "B"]
+    assert [label for label, _ in compared.labelled] == ["A", "B", "A", "A", "B", "A", "B"]
 
 
 def test_repeated_comparisons_match_in_order(runs: tuple[Path, Path]) -> None:
@@ -62,14 +64,14 @@ def test_repeated_comparisons_match_in_order(runs: tuple[Path, Path]) -> None:
     for folder in runs:
         write_results(folder / "results.json", read_results(folder).model_copy(update={"comparisons": twice}))
     pairs = compare_runs(*runs).comparisons
-    assert [(one and one.n, two and two.n) for one, two in pairs] == [(256, 256), (77, 77)]
+    assert [(first and first.n, second and second.n) for first, second in pairs] == [(256, 256), (77, 77)]
 
 
 def test_only_what_differs_is_listed_of_the_settings(runs: tuple[Path, Path]) -> None:
-    found = compare_runs(*runs)
-    assert found.config == [("search.strategy", "bfs", "dfs"), ("search.gate", "0.5", "absent")]
-    assert found.environment == []
-    assert found.metrics == [
+    compared = compare_runs(*runs)
+    assert compared.config == [("search.strategy", "bfs", "dfs"), ("search.gate", "0.5", "absent")]
+    assert compared.environment == []
+    assert compared.metrics == [
         ("pairs", "1200", "900"),
         ("solved.bfs", "0.52", "absent"),
         ("solved.best of n", "0.41", "absent"),

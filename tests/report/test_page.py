@@ -318,11 +318,11 @@ def test_a_broken_file_is_named_and_the_old_page_stays(tmp_path: Path, name: str
 
 def test_a_predicted_equality_is_explained(tmp_path: Path) -> None:
     folder = write_demo_run(tmp_path / "run", [])
-    found = json.loads((folder / "results.json").read_text())
-    found["comparisons"] = [
-        {**found["comparisons"][1], "predicted": "equal", "verdict": "held"},
+    content = json.loads((folder / "results.json").read_text())
+    content["comparisons"] = [
+        {**content["comparisons"][1], "predicted": "equal", "verdict": "held"},
     ]
-    (folder / "results.json").write_text(json.dumps(found))
+    (folder / "results.json").write_text(json.dumps(content))
     parsed = parse(write_report(folder).read_text("utf-8"))
     assert "The claim held" in [each.text for each in parsed.all("h2")]
     assert "a margin set by the method" in parsed.all("p", "note")[0].text

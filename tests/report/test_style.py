@@ -48,9 +48,9 @@ def lab(light: np.ndarray) -> np.ndarray:
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-def contrast(one: str, two: str) -> float:
+def contrast(first: str, second: str) -> float:
     """The contrast ratio of WCAG 2.1."""
-    low, high = sorted(float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (one, two))
+    low, high = sorted(float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (first, second))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -88,14 +88,14 @@ def test_bars_and_lines_stand_out_from_the_page(side: int) -> None:
 @LIGHT_AND_DARK
 @pytest.mark.parametrize("sight", SIGHT)
 def test_every_series_can_be_told_from_every_other(sight: str, side: int) -> None:
-    seen = {
+    by_name = {
         name: lab(np.array(SIGHT[sight]) @ linear(colours[side]))
         for name, colours in INKS.items()
         if name == "reference" or name.startswith("series-")
     }
-    assert len(seen) == 7
-    for one, two in combinations(seen, 2):
-        assert np.linalg.norm(seen[one] - seen[two]) > 15, (one, two)
+    assert len(by_name) == 7
+    for first, second in combinations(by_name, 2):
+        assert np.linalg.norm(by_name[first] - by_name[second]) > 15, (first, second)
 
 
 def test_the_page_gets_every_ink_for_both_settings() -> None:

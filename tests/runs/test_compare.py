@@ -11,7 +11,7 @@ from biddable.runs.compare import compare, verdict_on
 
 
 def test_means_and_names() -> None:
-    found = compare(
+    comparison = compare(
         "strict accuracy",
         [0, 0, 1, 0],
         [[1, 0, 1, 1], [1, 1, 1, 1]],
@@ -19,9 +19,13 @@ def test_means_and_names() -> None:
         baseline_name="base",
         method_name="spar",
     )
-    assert (found.baseline, found.method, found.difference) == (0.25, 0.875, 0.625)
-    assert (found.n, found.seeds, found.metric) == (4, (3, 4), "strict accuracy")
-    assert (found.baseline_name, found.method_name, found.predicted) == ("base", "spar", "higher")
+    assert (comparison.baseline, comparison.method, comparison.difference) == (0.25, 0.875, 0.625)
+    assert (comparison.n, comparison.seeds, comparison.metric) == (4, (3, 4), "strict accuracy")
+    assert (comparison.baseline_name, comparison.method_name, comparison.predicted) == (
+        "base",
+        "spar",
+        "higher",
+    )
 
 
 def test_pairing_takes_out_what_the_cases_have_in_common() -> None:
@@ -44,16 +48,16 @@ def test_one_score_of_each_seed_is_a_seed_and_no_case() -> None:
 
 
 def test_a_list_of_the_baseline_is_one_row_of_cases_where_the_method_has_rows() -> None:
-    found = compare("m", [0, 1, 1], [[0, 1, 1], [1, 1, 1], [0, 1, 0]], seeds=(0, 1, 2))
-    assert (found.baseline, found.n) == (pytest.approx(2 / 3), 3)
-    assert found.interval_kind == "t over 3 seeds and 3 cases"
+    comparison = compare("m", [0, 1, 1], [[0, 1, 1], [1, 1, 1], [0, 1, 0]], seeds=(0, 1, 2))
+    assert (comparison.baseline, comparison.n) == (pytest.approx(2 / 3), 3)
+    assert comparison.interval_kind == "t over 3 seeds and 3 cases"
 
 
 def test_where_nothing_depends_on_the_seed_it_is_not_counted() -> None:
     ours, theirs = np.tile([1.0, 0, 1, 1], (3, 1)), [0.0, 0, 1, 0]
-    found = compare("m", theirs, ours, seeds=(0, 1, 2))
-    assert found.interval_kind == "t over 4 cases"
-    assert found.interval == compare("m", theirs, ours[:1], seeds=(0,)).interval
+    comparison = compare("m", theirs, ours, seeds=(0, 1, 2))
+    assert comparison.interval_kind == "t over 4 cases"
+    assert comparison.interval == compare("m", theirs, ours[:1], seeds=(0,)).interval
 
 
 def test_clusters_widen_the_interval() -> None:
@@ -68,9 +72,9 @@ def test_clusters_widen_the_interval() -> None:
 
 
 def test_a_control_has_numbers_and_no_verdict() -> None:
-    found = compare("m", [0, 0, 0.1], [1, 1, 1], seeds=(0,), role="control")
-    assert (found.role, found.verdict) == ("control", None)
-    assert found.interval[0] > 0
+    comparison = compare("m", [0, 0, 0.1], [1, 1, 1], seeds=(0,), role="control")
+    assert (comparison.role, comparison.verdict) == ("control", None)
+    assert comparison.interval[0] > 0
 
 
 @pytest.mark.parametrize(

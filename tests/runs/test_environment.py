@@ -11,14 +11,14 @@ from biddable.runs.environment import environment
 
 
 def test_environment_says_where_and_with_what_but_no_folder() -> None:
-    found = environment()
-    assert found["biddable"] == biddable.__version__
-    assert found["cores"] >= 1
-    assert found["numpy"].count(".") == 2
-    assert found["cpu"]
-    assert json.loads(json.dumps(found)) == found
-    assert str(Path(biddable.__file__).parents[1]) not in json.dumps(found)
-    assert environment() == found
+    versions = environment()
+    assert versions["biddable"] == biddable.__version__
+    assert versions["cores"] >= 1
+    assert versions["numpy"].count(".") == 2
+    assert versions["cpu"]
+    assert json.loads(json.dumps(versions)) == versions
+    assert str(Path(biddable.__file__).parents[1]) not in json.dumps(versions)
+    assert environment() == versions
 
 
 def test_the_commit_is_that_of_the_source_tree_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

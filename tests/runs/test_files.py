@@ -217,12 +217,12 @@ def test_a_line_file_cut_anywhere_keeps_its_whole_lines(
 ) -> None:
     lines = [b"<" + text.replace(b">", b"") + b">" for text in texts]
     whole = b"".join(line + b"\n" for line in lines)
-    cut = data.draw(st.integers(0, len(whole)))
+    length = data.draw(st.integers(0, len(whole)))
     path = tmp_path_factory.mktemp("lines") / "file"
-    path.write_bytes(whole[:cut])
+    path.write_bytes(whole[:length])
 
     file = LineFile(path, intact=lambda line: line.endswith(b">"))
-    kept = whole[:cut].count(b"\n")
+    kept = whole[:length].count(b"\n")
     assert file.lines() == lines[:kept]
     file.append(b"<more>", sync=False)
     assert file.lines() == [*lines[:kept], b"<more>"]

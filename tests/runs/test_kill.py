@@ -46,8 +46,8 @@ def leftovers(folder: Path) -> list[str]:
     return sorted({path.name for path in folder.iterdir()} - expected) + stray
 
 
-def check(folder: Path, found: list[dict[str, Any]], undisturbed: dict[str, Any]) -> None:
-    for outcome in found:
+def check(folder: Path, children: list[dict[str, Any]], undisturbed: dict[str, Any]) -> None:
+    for outcome in children:
         assert final_state(folder / outcome["folder"]) == undisturbed, outcome
         assert outcome["again"] == []
         assert leftovers(folder / outcome["folder"]) == []
@@ -56,18 +56,18 @@ def check(folder: Path, found: list[dict[str, Any]], undisturbed: dict[str, Any]
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    found = outcomes("random", str(tmp_path), "30")
-    assert sum(outcome["kills"] for outcome in found) >= 30
-    check(tmp_path, found, final_state(tmp_path / "undisturbed"))
+    children = outcomes("random", str(tmp_path), "30")
+    assert sum(outcome["kills"] for outcome in children) >= 30
+    check(tmp_path, children, final_state(tmp_path / "undisturbed"))
 
 
 @pytest.mark.parametrize("fault", ["kill", "full"])
 def test_killed_or_out_of_space_at_every_call_to_the_file_system(tmp_path: Path, fault: str) -> None:
-    found = outcomes(fault, str(tmp_path))
-    assert len(found) > 50, "the job should make more calls than this"
+    children = outcomes(fault, str(tmp_path))
+    assert len(children) > 50, "the job should make more calls than this"
     # That a folder cannot be made is no matter where it is there already.
-    assert sum(outcome["kills"] for outcome in found) > 0.8 * len(found)
-    check(tmp_path, found, final_state(tmp_path / "undisturbed"))
+    assert sum(outcome["kills"] for outcome in children) > 0.8 * len(children)
+    check(tmp_path, children, final_state(tmp_path / "undisturbed"))
 
 
 def test_killed_with_worker_processes(tmp_path: Path) -> None:

@@ -245,16 +245,18 @@ def test_map_hands_out_results_as_read_back(tmp_path: Path) -> None:
 
 
 @settings(max_examples=50)
-@given(finished=st.integers(0, 5), cut=st.integers(1, 60), items=st.integers(0, 9), size=st.integers(1, 4))
+@given(
+    finished=st.integers(0, 5), bytes_lost=st.integers(1, 60), items=st.integers(0, 9), size=st.integers(1, 4)
+)
 def test_a_map_cut_anywhere_in_its_last_line_loses_that_batch_only(
-    tmp_path_factory: pytest.TempPathFactory, finished: int, cut: int, items: int, size: int
+    tmp_path_factory: pytest.TempPathFactory, finished: int, bytes_lost: int, items: int, size: int
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
     with open_run(folder) as run:
         expected = run.map("words", range(items), Calls(), str, size)
     journal = folder / "stages" / "words.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)[: 1 + finished]
-    journal.write_bytes(b"".join(lines)[: -min(cut, len(lines[-1]))])
+    journal.write_bytes(b"".join(lines)[: -min(bytes_lost, len(lines[-1]))])
     calls = Calls()
     with open_run(folder) as run:
         assert run.map("words", range(items), calls, str, size) == expected == [str(i) for i in range(items)]
@@ -343,19 +345,21 @@ def test_executors_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_seeds_depend_on_the_root_seed_and_the_keys_alone(tmp_path: Path) -> None:
     with (
-        open_run(tmp_path / "a") as one,
+        open_run(tmp_path / "a") as first,
         open_run(tmp_path / "b", config={}) as other,
         open_run(tmp_path / "c", seed=1) as third,
     ):
-        one.rng("elsewhere").random(5)
-        assert one.seed("stage", 3) == other.seed("stage", 3)
-        assert one.rng("stage", 3).random() == other.rng("stage", 3).random()
-        seeds = [one.seed("stage", i) for i in range(1000)] + [third.seed("stage", i) for i in range(1000)]
+        first.rng("elsewhere").random(5)
+        assert first.seed("stage", 3) == other.seed("stage", 3)
+        assert first.rng("stage", 3).random() == other.rng("stage", 3).random()
+        seeds = [first.seed("stage", i) for i in range(1000)] + [third.seed("stage", i) for i in range(1000)]
         assert len(set(seeds)) == 2000
         assert max(seeds) < 2**32
-        assert len({one.seed("1"), one.seed(1), one.seed("1", ""), one.seed(), one.seed("", "1")}) == 5
-        assert one.seed(np.int64(3)) == one.seed(3)
-        draws = np.array([one.rng("normal", i).normal() for i in range(1000)])
+        assert (
+            len({first.seed("1"), first.seed(1), first.seed("1", ""), first.seed(), first.seed("", "1")}) == 5
+        )
+        assert first.seed(np.int64(3)) == first.seed(3)
+        draws = np.array([first.rng("normal", i).normal() for i in range(1000)])
         assert abs(draws.mean()) < 0.15
 
 
@@ -419,7 +423,7 @@ def test_artifacts_are_found_by_the_next_run(tmp_path: Path, monkeypatch: pytest
 
 
 def test_finish_writes_results_that_differ_in_timing_alone(tmp_path: Path) -> None:
-    found = []
+    read_back = []
     for folder in ("a", "b", "b"):
         with open_run(tmp_path / folder) as run:
             run.stage("x", lambda: 1, int)
@@ -427,13 +431,13 @@ def test_finish_writes_results_that_differ_in_timing_alone(tmp_path: Path) -> No
             written = run.finish(
                 [comparison], metrics={"kept": 3}, timing={"tokens_per_second": 5.0}, notes=["n"]
             )
-        found.append(read_results(tmp_path / folder))
-        assert found[-1] == written
-    assert found[0].config == {"branch": 3, "gate": 0.5, "sampling": {"stop": ["a", "b"]}, "seed": 0}
-    assert found[0].timing["tokens_per_second"] == 5.0
-    assert set(found[0].timing["stages"]) == {"x"}
-    assert [results.timing["opened"] for results in found] == [1, 1, 2]
-    plain = [results.model_dump(exclude={"timing"}) for results in found]
+        read_back.append(read_results(tmp_path / folder))
+        assert read_back[-1] == written
+    assert read_back[0].config == {"branch": 3, "gate": 0.5, "sampling": {"stop": ["a", "b"]}, "seed": 0}
+    assert read_back[0].timing["tokens_per_second"] == 5.0
+    assert set(read_back[0].timing["stages"]) == {"x"}
+    assert [results.timing["opened"] for results in read_back] == [1, 1, 2]
+    plain = [results.model_dump(exclude={"timing"}) for results in read_back]
     assert plain[0] == plain[1] == plain[2]
     assert str(tmp_path) not in json.dumps(plain)
 

@@ -92,9 +92,9 @@ def test_a_follower_reads_what_is_finished_and_writes_nothing(tmp_path: Path, ca
 def test_a_follower_waits_for_the_whole_of_a_stage(tmp_path: Path) -> None:
     def follow_all() -> None:
         with following as run:
-            found.append(run.stage("number", NOT_CALLED, int))
-            found.append(run.map("words", range(5), NOT_CALLED, str, 2))
-            found.append((run.stage_folder("weights", share) / "w").read_text())
+            values.append(run.stage("number", NOT_CALLED, int))
+            values.append(run.map("words", range(5), NOT_CALLED, str, 2))
+            values.append((run.stage_folder("weights", share) / "w").read_text())
 
     def share(folder: Path) -> None:
         shares.append(folder)
@@ -104,7 +104,7 @@ def test_a_follower_waits_for_the_whole_of_a_stage(tmp_path: Path) -> None:
         time.sleep(0.25)
         return value
 
-    found: list[Any] = []
+    values: list[Any] = []
     shares: list[Path] = []
     thread = threading.Thread(target=follow_all, daemon=True)
     with own(tmp_path) as run:
@@ -114,7 +114,7 @@ def test_a_follower_waits_for_the_whole_of_a_stage(tmp_path: Path) -> None:
         run.map("words", range(5), lambda batch: slow([str(item) for item in batch]), str, 2)
         run.stage_folder("weights", lambda folder: slow((folder / "w").write_text("whole")))
         thread.join(timeout=10)
-    assert found == [3, list("01234"), "whole"]
+    assert values == [3, list("01234"), "whole"]
     assert [folder.exists() for folder in shares] == [False]
 
 

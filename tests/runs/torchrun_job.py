@@ -55,7 +55,7 @@ def score(weights: Path | None, folder: Path, batch: Ids) -> list[float]:
     """Log-probabilities of the second halves; leaves a trace of which process computed."""
     with open(folder.with_suffix(".computed"), "a") as file:
         print(os.environ.get("RANK", "0"), file=file)
-    spans = [(one.prompt, one.completions[0]) for one in examples(batch)]
+    spans = [(example.prompt, example.completions[0]) for example in examples(batch)]
     rows = span_logprobs(language_model(tiny_llama(weights).eval(), bf16=False), spans, 64)
     return [float(row.sum()) for row in rows]
 
