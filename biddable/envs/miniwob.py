@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from biddable.envs.web import (
     KINDS,
-    MOST_REFS,
+    MAX_REFS,
     Element,
     Field,
     WebAction,
@@ -36,7 +36,7 @@ PAGE_SECONDS = 15
 RESTARTS = 3
 """How often in a row a browser is started anew before giving up."""
 
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 """Of an instruction; the tasks that there are have up to 8."""
 
 _BROKEN = (WebDriverException, HTTPError, OSError, RuntimeError)
@@ -102,7 +102,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         if screenshots:
             parts["screenshot"] = spaces.Box(0, 255, (210, 160, 3), np.uint8)
         self.observation_space = spaces.Dict(parts)
-        self.action_space = action_space(MOST_FIELDS)
+        self.action_space = action_space(MAX_FIELDS)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -218,7 +218,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
 
     def _check_page(self) -> None:
         refs = max((node["ref"] for node in self._page["dom_elements"]), default=0)
-        counts = (("fields", len(self._page["fields"]), MOST_FIELDS), ("elements", refs, MOST_REFS - 1))
+        counts = (("fields", len(self._page["fields"]), MAX_FIELDS), ("elements", refs, MAX_REFS - 1))
         for name, count, limit in counts:
             if count > limit:
                 raise BiddableError(f"{self._id}: the page has {count} {name}; actions can name {limit}")

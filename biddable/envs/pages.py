@@ -41,7 +41,7 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
     discount, learn to put sending off.
 
     Args:
-        most_fields: the most fields that an instruction has here.
+        max_fields: the most fields that an instruction has here.
 
     Attributes:
         goal: what each element that matters has to read, by ref.
@@ -50,9 +50,9 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
     metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012
     render_mode = "ansi"
 
-    def __init__(self, most_fields: int):
+    def __init__(self, max_fields: int):
         self.observation_space = spaces.Dict(page_spaces())
-        self.action_space = action_space(most_fields)
+        self.action_space = action_space(max_fields)
         self.fields: tuple[Field, ...] = ()
         self.goal: dict[int, str] = {}
         self._dom: dict[int, Element] = {}

@@ -139,12 +139,12 @@ def page_spaces() -> dict[str, spaces.Space[Any]]:
     }
 
 
-MOST_REFS = 1000
+MAX_REFS = 1000
 
 
 def action_space(fields: int) -> spaces.MultiDiscrete:
     """Actions as three numbers (see ``WebAction.of``), where an instruction has at most so many fields."""
-    return spaces.MultiDiscrete([len(KINDS), MOST_REFS, fields])
+    return spaces.MultiDiscrete([len(KINDS), MAX_REFS, fields])
 
 
 def check_action(action: WebAction, element: Element | None, elements: int, fields: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from biddable.errors import InputError
 
 ROW = 18  # pixels
 TOP = 50
-MOST_TARGETS = 6
+MAX_TARGETS = 6
 
 
 class WidgetEnv(PageEnv):
@@ -35,7 +35,7 @@ class WidgetEnv(PageEnv):
         self.words = {kind: held_out(values, split) for kind, values in WORDS.items()}
         self._lay_out = WIDGETS[name]
         self._area = 0
-        super().__init__(MOST_TARGETS + 1)
+        super().__init__(MAX_TARGETS + 1)
 
     def _build(self, given: Mapping[str, Any]) -> None:
         if given:
@@ -102,7 +102,7 @@ class WidgetEnv(PageEnv):
 
     def boxes(self) -> None:
         """Boxes, some of which are to be ticked and the others left alone."""
-        options = self._draw(self._all_words(), int(self.np_random.integers(2, MOST_TARGETS + 1)))
+        options = self._draw(self._all_words(), int(self.np_random.integers(2, MAX_TARGETS + 1)))
         refs = self._choices("input_checkbox", options)
         targets = self._draw(options, int(self.np_random.integers(len(options) + 1)))
         named = tuple(Field(f"target {i}", target) for i, target in enumerate(targets))
@@ -112,7 +112,7 @@ class WidgetEnv(PageEnv):
 
     def option(self) -> None:
         """Radio buttons of which one is to be chosen."""
-        options = self._draw(self._all_words(), int(self.np_random.integers(2, MOST_TARGETS + 1)))
+        options = self._draw(self._all_words(), int(self.np_random.integers(2, MAX_TARGETS + 1)))
         refs = self._choices("input_radio", options)
         self._groups = dict.fromkeys(refs.values(), "options")
         target = self._draw(options)[0]

@@ -172,7 +172,7 @@ def test_after_its_end_an_episode_takes_no_action(typing: MiniWoBEnv) -> None:
         typing.step(send)
 
 
-@pytest.mark.parametrize("most", [("MOST_FIELDS", 0, "1 fields"), ("MOST_REFS", 3, "6 elements")])
+@pytest.mark.parametrize("most", [("MAX_FIELDS", 0, "1 fields"), ("MAX_REFS", 3, "6 elements")])
 def test_a_page_with_more_than_actions_can_name(typing: MiniWoBEnv, most: tuple, monkeypatch) -> None:
     monkeypatch.setattr(miniwob, most[0], most[1])
     with pytest.raises(BiddableError, match=f"the page has {most[2]}; actions can name"):

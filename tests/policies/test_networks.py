@@ -73,10 +73,10 @@ def test_film_sees_and_reads(stem, size) -> None:
     torch.manual_seed(0)
     network = FiLM(stem, 5, 7, channels=8)
     obs = torch.randint(6, (3, *size, 3), dtype=torch.uint8)
-    one, other = nn.functional.normalize(torch.randn(2, 5))
-    outputs = network(obs, one.expand(3, -1))
+    first, second = nn.functional.normalize(torch.randn(2, 5))
+    outputs = network(obs, first.expand(3, -1))
     assert outputs.shape == (3, 7)
-    assert not torch.allclose(outputs, network(obs, other.expand(3, -1)), atol=1e-3)
+    assert not torch.allclose(outputs, network(obs, second.expand(3, -1)), atol=1e-3)
     assert not torch.allclose(outputs[0], outputs[1], atol=1e-4)
 
 
@@ -141,7 +141,11 @@ def two_balls(count: int, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]
     for image, right in zip(images, red_is_right, strict=True):
         image[4 * right + rng.integers(3), rng.integers(7)] = 6, 0, 0
         image[4 * (1 - right) + rng.integers(3), rng.integers(7)] = 6, 2, 0
-    return images, [("go to the red ball", "go to the blue ball")[one] for one in named], red_is_right ^ named
+    return (
+        images,
+        [("go to the red ball", "go to the blue ball")[which] for which in named],
+        red_is_right ^ named,
+    )
 
 
 def bag_of_words(texts) -> np.ndarray:

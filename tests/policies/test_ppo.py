@@ -85,9 +85,9 @@ def test_gradients_are_those_of_the_loss(normalize) -> None:
 def test_beyond_the_clip_there_is_no_gradient_but_back_there_is() -> None:
     for advantage, moves in ((1.0, False), (-1.0, True)):
         logits, old = np.log(np.array([[0.9, 0.1]], np.float32)), np.log(np.array([0.5], np.float32))
-        nothing, one = np.zeros(1, np.float32), np.full(1, advantage, np.float32)
+        zeros, advantages = np.zeros(1, np.float32), np.full(1, advantage, np.float32)
         by_logits, _ = ppo_gradients(
-            logits, nothing, np.array([0]), old, one, nothing, PPOConfig(entropy_coef=0.0)
+            logits, zeros, np.array([0]), old, advantages, zeros, PPOConfig(entropy_coef=0.0)
         )
         assert bool(abs(by_logits).max() > 1e-3) is moves
 
@@ -173,7 +173,9 @@ def test_the_network_for_grids_has_its_sizes() -> None:
     assert logits.abs().max() < 0.1, "it has preferences before it has learned"
 
 
-@pytest.mark.parametrize(("field", "value"), [("num_envs", 0), ("gamma", 1.1), ("lr", 0.0), ("clip_range", -1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("num_envs", 0), ("gamma", 1.1), ("lr", 0.0), ("clip_range", -1.0)]
+)
 def test_settings_out_of_range(field, value) -> None:
     with pytest.raises(InputError, match=f"{field} is"):
         PPOConfig(**{field: value})

@@ -1,4 +1,4 @@
-"""Composing verifiable tasks: a base request, a few rules, and the checks that go with them."""
+"""Composing verifiable tasks: a base request, rules, and their checks."""
 
 from __future__ import annotations
 
@@ -90,11 +90,13 @@ class Composer:
         self.types = _selected(types, exclude_types)
         self.seed = _at_least("seed", seed, 0)
         sizes = _weights_by_size(rules, weights)
-        self._reach = {one: self._largest_with(one, max(sizes)) for one in self.types}
-        most = max(self._reach.values())
-        if rules[0] > most:
-            raise InputError("rules", rules, f"a range from {most} or less: no more of these types combine")
-        self._sizes = {size: weight for size, weight in sizes.items() if size <= most}
+        self._reach = {rule_type: self._largest_with(rule_type, max(sizes)) for rule_type in self.types}
+        largest = max(self._reach.values())
+        if rules[0] > largest:
+            raise InputError(
+                "rules", rules, f"a range from {largest} or less: no more of these types combine"
+            )
+        self._sizes = {size: weight for size, weight in sizes.items() if size <= largest}
 
     def sample(self, n: int) -> list[Task]:
         """The first ``n`` tasks.
@@ -107,7 +109,7 @@ class Composer:
     def __iter__(self) -> Iterator[Task]:
         type_uses: defaultdict[int, Counter[str]] = defaultdict(Counter)
         base_uses: Counter[str] = Counter()
-        seen: set[tuple[str, frozenset[str]]] = set()
+        used: set[tuple[str, frozenset[str]]] = set()
         for i in count():
             rng = np.random.default_rng([self.seed, SPLITS.index(self.split), i])
             size = self._draw_size(rng)
@@ -115,13 +117,13 @@ class Composer:
                 # The rarest type may have no new request left, so later attempts start from any.
                 types = self._draw_types(size, type_uses[size] if attempt == 0 else Counter(), rng)
                 bases = [base.id for base in _suited(self.split, frozenset(types))]
-                fresh = [base for base in bases if (base, frozenset(types)) not in seen]
+                fresh = [base for base in bases if (base, frozenset(types)) not in used]
                 if fresh:
                     break
             base = _least_used(fresh or bases, base_uses, rng)
             type_uses[size].update(types)
             base_uses[base] += 1
-            seen.add((base, frozenset(types)))
+            used.add((base, frozenset(types)))
             number = f"{self.seed}-{i:05d}"
             yield compose(self._bases[base], types, self.split, rng, number=number, brief=self.brief)
 
@@ -130,27 +132,29 @@ class Composer:
         return int(rng.choice([*self._sizes], p=weights / weights.sum()))
 
     def _draw_types(self, size: int, uses: Counter[str], rng: np.random.Generator) -> Types:
-        first = _least_used([one for one in self.types if self._reach[one] >= size], uses, rng)
-        types = self._grown((first,), size, [str(one) for one in rng.permutation(self.types)])
+        first = _least_used(
+            [rule_type for rule_type in self.types if self._reach[rule_type] >= size], uses, rng
+        )
+        types = self._grown((first,), size, [str(rule_type) for rule_type in rng.permutation(self.types)])
         assert types is not None  # by what _reach says
-        return tuple(str(one) for one in rng.permutation(types))
+        return tuple(str(rule_type) for rule_type in rng.permutation(types))
 
     def _grown(self, chosen: Types, size: int, others: Sequence[str]) -> Types | None:
         """``chosen`` filled up to ``size`` compatible types, preferring the first of ``others``."""
         if len(chosen) == size:
             return chosen
-        others = [one for one in others if compatible(one, chosen[-1])]
-        for i, one in enumerate(others):
+        others = [rule_type for rule_type in others if compatible(rule_type, chosen[-1])]
+        for i, rule_type in enumerate(others):
             if len(others) - i < size - len(chosen):
                 break
-            more = (*chosen, one)
+            more = (*chosen, rule_type)
             if _suited(self.split, frozenset(more)) and (grown := self._grown(more, size, others[i + 1 :])):
                 return grown
         return None
 
-    def _largest_with(self, one: str, limit: int) -> int:
-        """The most types, up to ``limit``, that combine with each other and with ``one``."""
-        return next(n for n in range(limit, 0, -1) if self._grown((one,), n, self.types))
+    def _largest_with(self, rule_type: str, limit: int) -> int:
+        """The most types, up to ``limit``, that combine with each other and with ``rule_type``."""
+        return next(n for n in range(limit, 0, -1) if self._grown((rule_type,), n, self.types))
 
 
 def sample_verifiable_prompt(
@@ -162,9 +166,9 @@ def sample_verifiable_prompt(
         InputError: an unknown type, none at all, two that conflict, or no request that suits them all.
     """
     chosen = _selected(types, ())
-    for one, other in combinations(types, 2):
-        if not compatible(one, other):
-            raise InputError("types", list(types), f"types that combine; {one} and {other} do not")
+    for first, second in combinations(types, 2):
+        if not compatible(first, second):
+            raise InputError("types", list(types), f"types that combine; {first} and {second} do not")
     suited = _suited(split, frozenset(chosen))
     if not suited:
         raise InputError("types", list(types), "types that suit one and the same request")
@@ -183,7 +187,7 @@ def compose(
         hint = Draw(rng, base).choice(BRIEF.of(split))
         base = replace(base, text=f"{base.text} {hint}")
     draw = Draw(rng, base)
-    rules = [RULES[one] for one in types]
+    rules = [RULES[rule_type] for rule_type in types]
     checks = tuple(Check(rule.id, rule.sample(draw)) for rule in rules)
     wordings = [
         draw.choice(rule.templates(check.args, split)) for rule, check in zip(rules, checks, strict=True)
@@ -203,16 +207,20 @@ def compose(
 @functools.cache
 def _suited(split: Split, types: frozenset[str]) -> tuple[Base, ...]:
     """The requests that all the rule types suit."""
-    return tuple(base for base in bases_of(split) if all(RULES[one].fits(base) for one in types))
+    return tuple(base for base in bases_of(split) if all(RULES[rule_type].fits(base) for rule_type in types))
 
 
 def _selected(types: Sequence[str] | None, excluded: Sequence[str]) -> Types:
     for field, named in (("types", types or ()), ("exclude_types", excluded)):
-        for one in named:
-            if one not in RULES:
-                near = difflib.get_close_matches(str(one), RULES, n=3, cutoff=0.4) or RULES
-                raise InputError(field, one, "one of " + ", ".join(near))
-    selected = tuple(dict.fromkeys(one for one in (RULES if types is None else types) if one not in excluded))
+        for rule_type in named:
+            if rule_type not in RULES:
+                near = difflib.get_close_matches(str(rule_type), RULES, n=3, cutoff=0.4) or RULES
+                raise InputError(field, rule_type, "one of " + ", ".join(near))
+    selected = tuple(
+        dict.fromkeys(
+            rule_type for rule_type in (RULES if types is None else types) if rule_type not in excluded
+        )
+    )
     if not selected:
         raise InputError("types", list(types or ()), "at least one rule type that is not excluded")
     return selected

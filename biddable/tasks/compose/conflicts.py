@@ -110,27 +110,31 @@ _AWKWARD_PAIRS: tuple[tuple[str, str], ...] = (
 
 def _symmetric(table: dict[str, set[str]]) -> dict[str, frozenset[str]]:
     return {
-        one: frozenset(
-            other for other in ALL_TYPES if other in table.get(one, ()) or one in table.get(other, ())
+        rule_type: frozenset(
+            other
+            for other in ALL_TYPES
+            if other in table.get(rule_type, ()) or rule_type in table.get(other, ())
         )
-        for one in ALL_TYPES
+        for rule_type in ALL_TYPES
     }
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> dict[str, set[str]]:
     table: dict[str, set[str]] = {}
-    for one, other in pairs:
-        table.setdefault(one, set()).add(other)
+    for first, second in pairs:
+        table.setdefault(first, set()).add(second)
     return table
 
 
-CONFLICTS: dict[str, frozenset[str]] = {one: others | {one} for one, others in _symmetric(_OFFICIAL).items()}
+CONFLICTS: dict[str, frozenset[str]] = {
+    rule_type: others | {rule_type} for rule_type, others in _symmetric(_OFFICIAL).items()
+}
 """Rule type -> the types it may not be combined with, itself included (IFEval's table)."""
 
 AWKWARD: dict[str, frozenset[str]] = _symmetric(_pairs(_AWKWARD_PAIRS))
-"""Rule type -> the types that the composer keeps away from it besides."""
+"""Rule type -> other types that the composer does not combine with it."""
 
 
-def compatible(one: str, other: str) -> bool:
+def compatible(first: str, second: str) -> bool:
     """Whether the composer may put two rule types into one prompt; a type not in the tables goes with all."""
-    return one != other and other not in CONFLICTS.get(one, ()) and other not in AWKWARD.get(one, ())
+    return first != second and second not in CONFLICTS.get(first, ()) and second not in AWKWARD.get(first, ())

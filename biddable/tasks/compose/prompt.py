@@ -1,4 +1,4 @@
-"""Joining a request and its rules into one prompt, in the ways people do."""
+"""Joining a request and its rules into one prompt, in several layouts."""
 
 from __future__ import annotations
 

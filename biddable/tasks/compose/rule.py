@@ -1,4 +1,4 @@
-"""What a rule type is to the composer: how its arguments are drawn and how people word it."""
+"""Rule types: how the composer draws their arguments and words them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMES = ("never", "once", "twice", *(f"{word} times" for word in NUMBER_WORDS[3:
 
 @dataclass(slots=True)
 class Draw:
-    """What a sampler draws from: the generator, the request, and its keywords that are still free."""
+    """The state of a draw: the generator, the request, and its keywords not yet taken by a rule."""
 
     rng: np.random.Generator
     base: Base
@@ -47,8 +47,8 @@ class Draw:
         Two are left for the others, as there are three rules that draw keywords.
         """
         free = [word for word in self.base.keywords if word not in self._used]
-        most = max(1, min(count, len(free) - 2))
-        taken = [str(word) for word in self.rng.permutation(free)[:most]]
+        limit = max(1, min(count, len(free) - 2))
+        taken = [str(word) for word in self.rng.permutation(free)[:limit]]
         self._used.update(taken)
         return taken
 
@@ -66,7 +66,7 @@ class Wordings:
 
 
 def no_fields(args: Args) -> dict[str, str]:
-    """For wordings that need nothing filled in."""
+    """No fields, for wordings without any."""
     return {}
 
 

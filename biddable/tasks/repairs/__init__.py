@@ -73,9 +73,9 @@ def repair(
         InputError: a failed check that the task does not have.
     """
     rules: Rules = {check.id: check.args for check in task.checks}
-    for one in failed_check_ids:
-        if one not in rules:
-            raise InputError("failed_check_ids", one, "one of the task's checks: " + ", ".join(rules))
+    for check_id in failed_check_ids:
+        if check_id not in rules:
+            raise InputError("failed_check_ids", check_id, "one of the task's checks: " + ", ".join(rules))
     repairable = TEXT_FIXES.keys() | BODY_FIXES.keys() | FRAME_RULES
     if not response_text.strip() or not failed_check_ids or not repairable.issuperset(failed_check_ids):
         return None

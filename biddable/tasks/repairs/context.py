@@ -1,4 +1,4 @@
-"""What the single repairs know of the task around them."""
+"""The context of a repair: the task's rules and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around the body of a response: taken off before the body is edited, put back afterwards.
+"""The frame around the body of a response: removed before the body is edited, put back afterwards.
 
 So a cut never takes the postscript along, and an added sentence never follows the words to end with.
 """

@@ -40,15 +40,15 @@ def sentence_ends(text: str) -> list[int]:
 
 def sentences(text: str) -> list[str]:
     """The sentences; a line break ends one too."""
-    found = []
+    pieces = []
     for line in text.splitlines():
         bounds = [0, *sentence_ends(line), len(line)]
-        found += [line[a:b].strip() for a, b in pairwise(bounds)]
-    return [sentence for sentence in found if sentence]
+        pieces += [line[a:b].strip() for a, b in pairwise(bounds)]
+    return [sentence for sentence in pieces if sentence]
 
 
 def paragraphs(text: str) -> list[str]:
-    """What stands between blank lines."""
+    """The paragraphs: texts between blank lines."""
     return [piece.strip() for piece in re.split(r"\n\s*\n", text) if piece.strip()]
 
 

@@ -30,8 +30,8 @@ KEYWORD_SENTENCES = (
     "Never forget {}.",
     "And then there is the matter of {}.",
 )
-MOST_ADDED = 3
-MOST_SENTENCES = 2
+MAX_ADDED = 3
+MAX_SENTENCES = 2
 """How many mentions of a word, or stock sentences, are added at most; more would be padding."""
 
 LETTER_SENTENCES = (
@@ -62,13 +62,13 @@ def forbidden_words(body: str, args: Args, context: Context) -> str | None:
 def word_frequency(body: str, args: Args, context: Context) -> str | None:
     """Add mentions of a word, or replace those beyond the limit."""
     keyword, wanted = args["keyword"].strip(), args["frequency"]
-    found = len(re.findall(re.escape(keyword), body, re.IGNORECASE))
+    count = len(re.findall(re.escape(keyword), body, re.IGNORECASE))
     if args["relation"] == "less than":
         return _neutralized(body, rf"\w*{re.escape(keyword)}\w*", wanted - 1, context)
-    missing = wanted - found
+    missing = wanted - count
     if missing <= 0:
         return body
-    if missing > MOST_ADDED:
+    if missing > MAX_ADDED:
         return None
     return _mentioning(body, [keyword, *[f"more {keyword}"] * (missing - 1)], context)
 
@@ -78,7 +78,7 @@ def keyword_existence(body: str, args: Args, context: Context) -> str | None:
     missing = [word for word in args["keywords"] if not re.search(re.escape(word), body, re.IGNORECASE)]
     if not missing:
         return body
-    return _mentioning(body, missing, context) if len(missing) <= MOST_ADDED else None
+    return _mentioning(body, missing, context) if len(missing) <= MAX_ADDED else None
 
 
 def letter_frequency(body: str, args: Args, context: Context) -> str | None:
@@ -89,7 +89,7 @@ def letter_frequency(body: str, args: Args, context: Context) -> str | None:
     if not context.may_add_english:
         return None
     stock = [sentence for sentence in LETTER_SENTENCES if context.allows(sentence)]
-    for _ in range(MOST_SENTENCES):
+    for _ in range(MAX_SENTENCES):
         missing = wanted - body.lower().count(letter)
         if missing <= 0:
             break

@@ -17,16 +17,16 @@ all < filtered, all < elicited, and all may be below the base operator's policy 
 
 Departures, and why:
 
-** *Tasks* are the two toy tasks of the official code (``envs/reach2d``), and demonstrators are scripts with
+* *Tasks* are the two toy tasks of the official code (``envs/reach2d``), and demonstrators are scripts with
   noise on their actions, in place of people and a real arm. After a rejection one changes to another style
   with probability ``style_change_probability``.
 * *Thresholds*: the error is the paper's 0.4, for actions in [-1, 1]; the novelty is a quantile of the base
   operator's own demonstrations, each held out from the ensemble that measures it (the paper's numbers are
   its tasks' own).
-** *Networks* are 128 wide and have no dropout (the paper: 1024 and 0.5): states have four numbers.
-** *The way back*: five of the new demonstrations are of the reverse task, which the base operator never did,
+* *Networks* are 128 wide and have no dropout (the paper: 1024 and 0.5): states have four numbers.
+* *The way back*: five of the new demonstrations are of the reverse task, which the base operator never did,
   so that the condition on novelty matters. Every arm with new demonstrations has them.
-** *The base operator* gave 20 demonstrations from three quarters of the width of starts and goals. With half
+* *The base operator* gave 20 demonstrations from three quarters of the width of starts and goals. With half
   the width the policy fails so often that any demonstration helps, also one in another style; with all of it
   no demonstration helps.
 * An arm of our own, *dropped at random*, loses as many pairs as the filter drops.

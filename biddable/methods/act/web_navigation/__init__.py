@@ -15,19 +15,19 @@ decide how episodes begin and are rewarded (*dense*: by potential), ``inet`` gen
 
 Departures, and why:
 
-** *The body of the paper was not available*: its abstract and public summaries are followed, the rest is ours.
-  Sizes and rates are ours.
-** *Pages* for training are built without a browser, at 22,000 steps a second and more; the network trained on
+* *The body of the paper was not available*: its abstract and public summaries are followed; the rest, sizes
+  and rates included, is ours.
+* *Pages* for training are built without a browser, at 22,000 steps a second and more; the network trained on
   all kinds of pages is then scored on MiniWoB++ in Chromium, without further training. Its form for booking
   flights is not among the tasks: it answers typing with a list of suggestions, which no page here has.
-** *A click has no field*: its value is the highest over fields. In a table of kinds x fields x elements each
+* *A click has no field*: its value is the highest over fields. In a table of kinds x fields x elements each
   click would stand once for every field.
 * *Elements attend to the fields they resemble*, and the shallow part gets how far each field is done: without
   that the value of sending the form cannot depend on whether it is complete.
 * *Inputs are named by the label beside them*, as screen readers do.
 * *Dense reward* is ``gamma`` P(s') - P(s), also on the step that ends the episode, as the paper's summaries
   give it; so it is no longer without influence on what is best, which needs P = 0 there.
-** *Truncation* has reward 0: with -1, as for sending a wrong form, a policy that cannot succeed yet learns to
+* *Truncation* has reward 0: with -1, as for sending a wrong form, a policy that cannot succeed yet learns to
   put sending off. The discount is 0.9: at 0.99 a useless step costs almost nothing with dense reward.
 * *A random action* is a click or typing with equal probability; what takes text is not clicked, as typing
   does that first.

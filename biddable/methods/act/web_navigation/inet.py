@@ -23,7 +23,7 @@ from biddable.methods.act.web_navigation.curricula import Curriculum
 from biddable.methods.act.web_navigation.features import Sizes, featurize, text_beside
 from biddable.methods.act.web_navigation.qweb import QWeb
 
-MOST_TRIES = 50
+MAX_TRIES = 50
 
 
 class Invented(NamedTuple):
@@ -159,7 +159,7 @@ class MetaTrainer(Curriculum):
         Raises:
             BiddableError: no instruction of many could be followed.
         """
-        for attempt in range(MOST_TRIES):
+        for attempt in range(MAX_TRIES):
             env.reset(seed=seed if attempt == 0 else None)
             filled = fill_at_random(env.dom, self.words, self._rng)
             invented = self.inet.generate(filled, env.form.keys)
@@ -168,7 +168,7 @@ class MetaTrainer(Curriculum):
             if invented.fields and can_be_followed(env, invented, options):
                 return env.reset(options=options)[0]
             self.refused += 1
-        raise BiddableError(f"{MOST_TRIES} instructions of INET in a row cannot be followed; train it longer")
+        raise BiddableError(f"{MAX_TRIES} instructions of INET in a row cannot be followed; train it longer")
 
 
 def can_be_followed(env: FormEnv, invented: Invented, options: dict[str, Any]) -> bool:

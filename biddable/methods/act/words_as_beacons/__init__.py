@@ -21,7 +21,7 @@ Departures, and why:
   measured first and the training asks a surrogate that errs as often. Published accuracies of three larger
   models are taken as they are.
 * *Vectors of names* are SmolLM2's mean hidden states (576 numbers; the paper: a sentence encoder's 384).
-** *Frames to success* count until 80 % of the last 100 episodes succeeded; a student that never reaches that
+* *Frames to success* count until 80 % of the last 100 episodes succeeded; a student that never reaches that
   counts with the whole budget, so differences are at least what is printed.
 """
 
