@@ -245,27 +245,26 @@ def _require_same_settings(reader: Reader, text: Any, name: str) -> None:
     architecture = _field(reader, "general.architecture")
     rope = getattr(text, "rope_parameters", None) or {}
     by_kind = [rope, *(value for value in rope.values() if isinstance(value, dict))]
-    heads = getattr(text, "num_attention_heads", 0) or text.hidden_size  # none in Mamba
-    head = getattr(text, "head_dim", None) or text.hidden_size // heads
     partial = rope.get("partial_rotary_factor") or getattr(text, "partial_rotary_factor", None) or 1.0
     context = _field(reader, f"{architecture}.context_length") or math.inf
     settings: dict[str, list[Any]] = {  # what it may be: as configured, or such that it changes nothing
         "rope.freq_base": [kind.get("rope_theta") for kind in by_kind],
-        "rope.dimension_count": [int(head * partial), getattr(text, "rotary_dim", None)],
         "attention.sliding_window": [getattr(text, "sliding_window", None), 0],
         "attn_logit_softcapping": [getattr(text, "attn_logit_softcapping", None), 0],
         "final_logit_softcapping": [getattr(text, "final_logit_softcapping", None), 0],
         "logit_scale": [1],
         "residual_scale": [1],
         "embedding_scale": [1],
-        "attention.scale": [head**-0.5],
         "attention.clamp_kqv": [0],
         "attention.causal": [True],
         "expert_weights_norm": [getattr(text, "norm_topk_prob", None)],
         "expert_weights_scale": [getattr(text, "routed_scaling_factor", None), 1, 0],
     }
-    if len(by_kind) > 1:  # heads, too, differ from layer to layer
-        del settings["rope.dimension_count"]
+    if len(by_kind) == 1:  # else heads, too, differ from layer to layer
+        heads = getattr(text, "num_attention_heads", 0) or text.hidden_size  # none in Mamba
+        head = getattr(text, "head_dim", None) or text.hidden_size // heads
+        settings["rope.dimension_count"] = [int(head * partial), getattr(text, "rotary_dim", None)]
+        settings["attention.scale"] = [head**-0.5]
     for key, expected in settings.items():
         value = _field(reader, f"{architecture}.{key}")
         if value is None or (key == "attention.sliding_window" and value >= context):

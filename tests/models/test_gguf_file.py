@@ -233,6 +233,13 @@ def test_a_setting_that_is_not_read_is_no_default(tmp_path: Path, key: str, valu
         gguf_folder(file)
 
 
+@pytest.mark.parametrize("architecture", ["mamba", "gemma3_text", "gemma4_text", "gpt2", "minimax_m2"])
+def test_settings_of_any_architecture_can_be_looked_at(architecture: str) -> None:
+    named = SimpleNamespace(contents=lambda: architecture)
+    reader = SimpleNamespace(fields={"general.architecture": named})
+    _require_same_settings(reader, AutoConfig.for_model(architecture), "m.gguf")
+
+
 @pytest.mark.parametrize(("theta", "problem"), [(10_000.0, ""), (999_999.0, "rope.freq_base")])
 def test_settings_of_other_architectures(theta: float, problem: str) -> None:
     fields = {"general.architecture": "starcoder2", "starcoder2.rope.freq_base": theta}
