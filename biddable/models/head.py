@@ -36,6 +36,7 @@ class _TokenLogprobs(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         ctx.weight_dtype, weight = weight.dtype, weight.to(hidden.dtype)
         logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        exps = total = None  # where there are no rows
         for rows in _chunks(hidden, weight, _CHUNK):
             exps, total, logprobs[rows] = _softmax(hidden[rows], weight, targets[rows])
         ctx.save_for_backward(hidden, weight, targets, exps, total)

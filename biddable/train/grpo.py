@@ -51,6 +51,8 @@ class GrpoConfig(TrainConfig):
     """How far it may rise (DAPO: 0.28)."""
     beta: NonNegative = 0.0
     """Weight of the divergence from the model as it was (DeepSeekMath: 0.04); 0 needs no reference."""
+    correct_kl: bool = False
+    """Multiply the divergence by the ratio, for an unbiased gradient (DeepSeek-V3.2; TRL's default)."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """What advantages are divided by: the deviation of the group, of the batch, or nothing (Dr. GRPO)."""
     normalize: Literal["sequence", "token", "length"] = "token"
@@ -138,6 +140,7 @@ def grpo_objective(config: GrpoConfig) -> Objective:
             beta=config.beta,
             reference=scores.get("reference"),
             ratio=config.ratio,
+            correct_kl=config.correct_kl,
         )
         if config.normalize == "sequence":
             per_sequence = 1 / scores.lengths[:, None].clamp(min=1)

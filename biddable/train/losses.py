@@ -101,6 +101,7 @@ def grpo_loss(
     beta: float = 0.0,
     reference: Tensor | None = None,
     ratio: Literal["token", "sequence"] = "token",
+    correct_kl: bool = False,
 ) -> Losses:
     """Group relative policy optimisation, for each token (Shao et al. 2024, eq. 3).
 
@@ -115,6 +116,7 @@ def grpo_loss(
         epsilon, epsilon_high: how far the ratio may fall and rise (DAPO: 0.28 above).
         beta: weight of the KL term.
         ratio: of each token, or of the whole sequence, per token of it (GSPO).
+        correct_kl: multiply the KL term by r, which makes its gradient unbiased (DeepSeek-V3.2).
 
     Returns:
         losses [S, L], 0 where the mask is false; metrics ``kl`` and ``clipped``, likewise.
@@ -130,7 +132,7 @@ def grpo_loss(
     metrics = {"clipped": (clipped & mask).float()}
     if reference is not None:
         behind = reference - policy
-        kl = behind.exp() - behind - 1
+        kl = (behind.exp() - behind - 1) * (r if correct_kl else 1)
         losses = losses + beta * kl
         metrics["kl"] = (kl.detach() * mask).float()
     return losses * mask, metrics

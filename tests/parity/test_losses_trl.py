@@ -110,8 +110,11 @@ def test_reward(policy: Any, center: float, tmp_path) -> None:
     [
         ({}, {}),
         ({"epsilon_high": 0.28}, {"epsilon_high": 0.28}),
-        ({"beta": 0.04}, {}),
-        ({"ratio": "sequence", "beta": 0.1}, {"importance_sampling_level": "sequence"}),
+        ({"beta": 0.04, "correct_kl": True}, {"use_bias_correction_kl": True}),
+        (
+            {"ratio": "sequence", "beta": 0.1},
+            {"importance_sampling_level": "sequence", "use_bias_correction_kl": False},
+        ),
     ],
     ids=["plain", "clip-higher", "kl", "sequence"],
 )

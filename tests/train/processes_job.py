@@ -19,8 +19,8 @@ from biddable.types import Response, Task, Verdict, user
 from tests.train.tiny import local, random_examples
 
 
-def odd_length(tasks: Any, responses: list[Response], *, seeds: Any = None) -> list[Verdict]:
-    return [Verdict(len(response.token_ids) % 2, None) for response in responses]
+def arbitrary(tasks: Any, responses: list[Response], *, seeds: Any = None) -> list[Verdict]:
+    return [Verdict(sum(response.token_ids) % 7 / 7, None) for response in responses]
 
 
 def reinforced() -> nn.Module:
@@ -29,7 +29,7 @@ def reinforced() -> nn.Module:
     config = GrpoConfig(
         lr=1e-3, batch_size=5, group_size=3, sampling=Sampling(max_tokens=5), precision="fp32", updates=2
     )
-    train_grpo(model, tasks, odd_length, config)
+    train_grpo(model, tasks, arbitrary, config)
     return model.module
 
 
