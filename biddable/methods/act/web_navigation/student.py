@@ -21,8 +21,8 @@ from biddable.methods.act.web_navigation.features import Sizes, action_at, featu
 from biddable.methods.act.web_navigation.inet import INET, INETConfig, MetaTrainer
 from biddable.methods.act.web_navigation.jobs import TEST_SEED, Job, Outcome
 from biddable.methods.act.web_navigation.qweb import QWeb
-from biddable.num_envs.base import make_env
-from biddable.num_envs.web import WebAction
+from biddable.envs.base import make_env
+from biddable.envs.web import WebAction
 from biddable.policies.base import rollouts, successes
 from biddable.policies.dqn import DQN, DQNConfig, greedy
 from biddable.policies.vec_env import Progress, VecEnv
