@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from biddable.num_envs.base import make_env
+from biddable.envs.base import make_env
 
 from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both

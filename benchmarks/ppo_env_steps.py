@@ -19,7 +19,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from biddable.num_envs.base import make_env
+from biddable.envs.base import make_env
 from torch import nn
 
 from benchmarks._cleanrl import beside_cleanrl

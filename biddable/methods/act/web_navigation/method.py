@@ -145,11 +145,11 @@ class WebNavigation(Method):
 
     def check(self) -> None:
         """See ``Method.check``: the form, the tasks and the browser."""
-        from biddable.num_envs.forms import FormEnv
+        from biddable.envs.forms import FormEnv
 
         FormEnv(self.config.form)
         if self.config.browser_tasks:
-            from biddable.num_envs.miniwob import MiniWoBEnv
+            from biddable.envs.miniwob import MiniWoBEnv
 
             for task in self.config.browser_tasks:
                 MiniWoBEnv(task)
