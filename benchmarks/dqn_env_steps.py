@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from biddable.envs.base import make_env
 
 from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both
 from benchmarks.ppo_env_steps import ImageOnly, ceiling
+from biddable.envs.base import make_env
 from biddable.policies.dqn import DQN, DQNConfig
 from biddable.policies.networks import MLP
 from biddable.policies.vec_env import VecEnv

@@ -19,11 +19,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from biddable.envs.base import make_env
 from torch import nn
 
 from benchmarks._cleanrl import beside_cleanrl
 from benchmarks._common import Row, parser, report, time_both
+from biddable.envs.base import make_env
 from biddable.policies.networks import MLP, GridActorCritic
 from biddable.policies.ppo import PPO, PPOConfig
 from biddable.policies.vec_env import VecEnv

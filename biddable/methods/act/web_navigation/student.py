@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from biddable.envs.base import make_env
+from biddable.envs.web import WebAction
 from biddable.methods.act.web_navigation.curricula import (
     Curriculum,
     GoalSimulation,
@@ -21,8 +23,6 @@ from biddable.methods.act.web_navigation.features import Sizes, action_at, featu
 from biddable.methods.act.web_navigation.inet import INET, INETConfig, MetaTrainer
 from biddable.methods.act.web_navigation.jobs import TEST_SEED, Job, Outcome
 from biddable.methods.act.web_navigation.qweb import QWeb
-from biddable.envs.base import make_env
-from biddable.envs.web import WebAction
 from biddable.policies.base import rollouts, successes
 from biddable.policies.dqn import DQN, DQNConfig, greedy
 from biddable.policies.vec_env import Progress, VecEnv
