@@ -103,18 +103,18 @@ def main() -> None:
     with_weights: Any = model if torch.cuda.is_available() else load_model("smollm2", precision="fp32")
     peer = harness(with_weights.module, with_weights.tokenizer, options.batch)
     prompts, choices, right = made_items(options.items)
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
 
     def ours() -> None:
-        found["ours"] = rank_choices(model, prompts, choices)
+        answers["ours"] = rank_choices(model, prompts, choices)
 
     def theirs() -> None:
-        found["peer"] = by_harness(peer, prompts, choices)
+        answers["peer"] = by_harness(peer, prompts, choices)
 
     rank_choices(model, prompts[:1], choices[:1])  # the model's proof
     mine, others = time_both(ours, theirs, rounds=options.rounds)
-    differing = same_answers(found["ours"], found["peer"])
-    correct = sum(ranking.best == index for ranking, index in zip(found["ours"], right, strict=True))
+    differing = same_answers(answers["ours"], answers["peer"])
+    correct = sum(ranking.best == index for ranking, index in zip(answers["ours"], right, strict=True))
     rate = partial(Row.of_rates, unit="items/s")
     name = f"{options.items} items x 4 choices ({correct} right, {differing} ties decided otherwise)"
     report([rate(name, options.items / mine, options.items / others)], as_json=options.json)

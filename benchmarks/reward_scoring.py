@@ -64,12 +64,12 @@ def main() -> None:
     some = made[: arguments.rows]
 
     def one_by_one() -> list[float]:
-        found = []
+        scores = []
         for task, response in some:
             ids = torch.tensor([judge._tokens(task, response)])
             with torch.no_grad():
-                found.append(judge.model(input_ids=ids).logits.item())
-        return found
+                scores.append(judge.model(input_ids=ids).logits.item())
+        return scores
 
     judge([task for task, _ in made[:8]], [response for _, response in made[:8]])
     started = time.perf_counter()
