@@ -15,7 +15,7 @@ from biddable.experiments.judging import judging_lessons, repair_lessons
 from biddable.experiments.stages import Weights, finetuned, sampled, with_seed
 from biddable.models.base import Sampling
 from biddable.runs.run import Run
-from biddable.train.sft import SftConfig
+from biddable.train.config import SftConfig
 from biddable.types import Chat
 
 

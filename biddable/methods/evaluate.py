@@ -219,9 +219,7 @@ def _accuracies(report: IFEvalReport) -> Table:
         ("tasks (prompts)", report.n_prompts, report.prompt_strict, report.prompt_loose),
         ("instructions", report.n_instructions, report.inst_strict, report.inst_loose),
     )
-    note = (
-        f"{report.degenerate:.0%} of answers say nothing: they loop, copy the request or are too short."
-    )
+    note = f"{report.degenerate:.0%} of answers say nothing: they loop, copy the request or are too short."
     return Table("Share followed", ("of", "n", "strict", "loose"), rows, note=note)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,13 +25,11 @@ from biddable.runs.executors import Executor, in_process, named_executor
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.tasks.data import digest, read_conversations, read_preferences, read_tasks, split
-from biddable.train.config import TrainConfig
-from biddable.train.dpo import DpoConfig, require_pair
-from biddable.train.examples import Encoder, TooLongError
-from biddable.train.grpo import GrpoConfig, rewards_of
-from biddable.train.reward import RewardConfig, train_reward
-from biddable.train.sft import SftConfig, learned_answers
+from biddable.train.config import DpoConfig, GrpoConfig, RewardConfig, SftConfig, TrainConfig
 from biddable.types import Comparison, Conversation, Message, Preference, Prompt, Response, Task
+
+if TYPE_CHECKING:  # torch is imported when something is trained, not to show the options
+    from biddable.train.examples import Encoder
 
 JUDGE = "answer"
 """What rewards responses unless another judge is named: the tasks' rules, and that a text is an answer."""
@@ -168,6 +166,8 @@ def _fit(kind: Objective, training: Training, rows: list[Any], data: str, share:
 
 def _fitting(kind: Objective, training: Training, rows: Sequence[Any], data: str) -> list[int]:
     """The indices of the rows that are not too long. Raises InputError, naming the row."""
+    from biddable.train.examples import Encoder, TooLongError
+
     encoder = Encoder.of(load_trainable(training.model, lora_rank=1))
     fitting = []
     for index, row in enumerate(rows):
@@ -186,6 +186,8 @@ def _fitting(kind: Objective, training: Training, rows: Sequence[Any], data: str
 
 
 def _check_conversation(encoder: Encoder, row: Conversation, config: SftConfig) -> None:
+    from biddable.train.sft import learned_answers
+
     for prompt, answer in learned_answers("conversation", row, config.turns):
         encoder.encode(prompt, answer)
 
@@ -202,6 +204,8 @@ def _finetune(training: Training, rows: list[Conversation]) -> Path:
 
 def _measure_conversations(training: Training, held: list[Conversation], weights: Path) -> Measured:
     """The negative log-likelihood per learned token, of each conversation."""
+    from biddable.train.sft import learned_answers
+
     answers = [list(learned_answers("conversation", row, "last")) for row in held]
     spans = [(prompt, text) for row in answers for prompt, (text,) in row]
 
@@ -218,6 +222,8 @@ def _measure_conversations(training: Training, held: list[Conversation], weights
 
 
 def _check_pair(encoder: Encoder, pair: Preference, config: Any) -> None:
+    from biddable.train.dpo import require_pair
+
     require_pair("preference", pair)
     encoder.encode(pair.prompt, (pair.chosen, pair.rejected))
 
@@ -246,6 +252,8 @@ def _measure_preferences(training: Training, held: list[Preference], weights: Pa
 
 
 def _reward(training: Training, rows: list[Preference]) -> Path:
+    from biddable.train.reward import train_reward
+
     def train(model: Any, config: Any, **hooks: Any) -> Any:
         return train_reward(model, rows, config, **hooks)
 
@@ -273,6 +281,8 @@ def _measure_rewards(training: Training, held: list[Preference], weights: Path) 
 
 
 def _check_task(encoder: Encoder, task: Task, config: GrpoConfig) -> None:
+    from biddable.train.examples import TooLongError
+
     tokens, room = len(encoder.prompt(task.prompt)), encoder.context - config.sampling.max_tokens
     if tokens > room:
         expected = f"at most {room}, to leave {config.sampling.max_tokens} to answer"
@@ -286,6 +296,8 @@ def _reinforce(training: Training, tasks: list[Task]) -> Path:
 
 def _measure_tasks(training: Training, held: list[Task], weights: Path) -> Measured:
     """The mean reward of one answer to each task."""
+    from biddable.train.grpo import rewards_of
+
     assert training.judge
     judge, config = training.judge, training.config
 

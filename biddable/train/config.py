@@ -1,14 +1,18 @@
-"""What every training has to be told, whatever its objective."""
+"""What a training has to be told: what all share, and what each objective adds. Torch is not imported."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
+from pydantic import Field
 
 from biddable.config import REQUIRED, Count, Natural, NonNegative, Positive, Share, settings
+from biddable.models.base import Sampling
 from biddable.models.precision import Precision, computes_in_bf16
+
+if TYPE_CHECKING:
+    import torch
 
 
 @settings
@@ -77,3 +81,68 @@ class TrainConfig:
         if step < rising:
             return self.lr * (step + 1) / rising
         return self.lr * (steps - step) / (steps - rising) if self.schedule == "linear" else self.lr
+
+
+@settings
+class SftConfig(TrainConfig):
+    """Supervised fine-tuning."""
+
+    lr: Positive = 2e-5
+    """Highest learning rate; with LoRA, some 10 times more is usual."""
+    turns: Literal["last", "all"] = "last"
+    """Which of a plain chat's assistant turns are learned; a Conversation says so itself."""
+
+
+@settings
+class DpoConfig(TrainConfig):
+    """Direct preference optimisation (Rafailov et al. 2023; the likelihood term as in SPaR)."""
+
+    lr: Positive = 1e-6
+    """Highest learning rate; with LoRA, some 20 times more is usual."""
+    beta: Positive = 0.1
+    """How strongly to hold to the model as it was; smaller lets it move further."""
+    rpo_alpha: NonNegative = 0.0
+    """Weight of the chosen response's negative log-likelihood per token (SPaR: 0.1)."""
+
+
+@settings
+class RewardConfig(TrainConfig):
+    """Training a reward model (Bradley-Terry; Ouyang et al. 2022)."""
+
+    lr: Positive = 1e-5
+    """Highest learning rate; with LoRA, some 10 times more is usual."""
+    center: NonNegative = 0.0
+    """Weight of a term that keeps the mean reward near 0 (0.01 is usual)."""
+
+
+@settings
+class GrpoConfig(TrainConfig):
+    """GRPO (Shao et al. 2024, arXiv 2402.03300), with the options that later papers added."""
+
+    lr: Positive = 1e-6
+    """Highest learning rate; with LoRA, some 10 times more is usual."""
+    schedule: Literal["linear", "constant"] = "constant"
+    """What the learning rate does after warm-up: fall to zero in a line, or stay."""
+    group_size: Annotated[int, Field(ge=2)] = 8
+    """Responses sampled to each prompt; a response's advantage is its reward beside those of its group."""
+    sampling: Sampling = Sampling(max_tokens=256, temperature=1.0)
+    """How responses are drawn."""
+    updates: Count = 1
+    """Optimizer steps on each sample of responses; from the second on, ratios are clipped."""
+    epsilon: Positive = 0.2
+    """How far the probability of a token may fall before its gradient is cut off."""
+    epsilon_high: Positive = 0.2
+    """How far it may rise (DAPO: 0.28)."""
+    beta: NonNegative = 0.0
+    """Weight of the divergence from the model as it was (DeepSeekMath: 0.04); 0 needs no reference."""
+    correct_kl: bool = False
+    """Multiply the divergence by the ratio, for an unbiased gradient (DeepSeek-V3.2; TRL's default)."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """What advantages are divided by: the deviation of the group, of the batch, or nothing (Dr. GRPO)."""
+    normalize: Literal["sequence", "token", "length"] = "token"
+    """The loss is a mean over sequences of their means (GRPO), over all tokens (DAPO), or over sequences of
+    their sums divided by the longest possible length (Dr. GRPO)."""
+    ratio: Literal["token", "sequence"] = "token"
+    """What probabilities are compared: each token's, or the whole response's (GSPO)."""
+    reward: Literal["score", "passed"] = "score"
+    """Of a verdict: its score, or 1 where it passed."""

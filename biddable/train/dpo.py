@@ -8,28 +8,15 @@ from pathlib import Path
 
 import torch
 
-from biddable.config import NonNegative, Positive, settings
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.models.chat import require_prompt, require_text
-from biddable.train.config import TrainConfig
+from biddable.train.config import DpoConfig
 from biddable.train.examples import Encoder, require_answer
 from biddable.train.learner import Learner, Objective, Scores
 from biddable.train.loop import OnStep, TrainReport, example_steps, fit_examples
 from biddable.train.losses import Losses, dpo_loss
 from biddable.types import Preference
-
-
-@settings
-class DpoConfig(TrainConfig):
-    """Direct preference optimisation (Rafailov et al. 2023; the likelihood term as in SPaR)."""
-
-    lr: Positive = 1e-6
-    """Highest learning rate; with LoRA, some 20 times more is usual."""
-    beta: Positive = 0.1
-    """How strongly to hold to the model as it was; smaller lets it move further."""
-    rpo_alpha: NonNegative = 0.0
-    """Weight of the chosen response's negative log-likelihood per token (SPaR: 0.1)."""
 
 
 def train_dpo(

@@ -8,60 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from peft import PeftModel
-from pydantic import Field
 from torch import Tensor
 
-from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import Judge
-from biddable.models.base import Sampling, TrainableModel
+from biddable.models.base import TrainableModel
 from biddable.models.packed import span_logprobs
 from biddable.train.batches import batch_order
-from biddable.train.config import TrainConfig
+from biddable.train.config import GrpoConfig
 from biddable.train.examples import Encoder, Example
 from biddable.train.learner import Batch, Learner, Objective, Scores
 from biddable.train.loop import OnStep, TrainReport, example_steps, fit
 from biddable.train.losses import Losses, group_advantages, grpo_loss
 from biddable.train.scorer import language_model
 from biddable.types import Response, Task, Verdict
-
-
-@settings
-class GrpoConfig(TrainConfig):
-    """GRPO (Shao et al. 2024, arXiv 2402.03300), with the options that later papers added."""
-
-    lr: Positive = 1e-6
-    """Highest learning rate; with LoRA, some 10 times more is usual."""
-    schedule: Literal["linear", "constant"] = "constant"
-    """What the learning rate does after warm-up: fall to zero in a line, or stay."""
-    group_size: Annotated[int, Field(ge=2)] = 8
-    """Responses sampled to each prompt; a response's advantage is its reward beside those of its group."""
-    sampling: Sampling = Sampling(max_tokens=256, temperature=1.0)
-    """How responses are drawn."""
-    updates: Count = 1
-    """Optimizer steps on each sample of responses; from the second on, ratios are clipped."""
-    epsilon: Positive = 0.2
-    """How far the probability of a token may fall before its gradient is cut off."""
-    epsilon_high: Positive = 0.2
-    """How far it may rise (DAPO: 0.28)."""
-    beta: NonNegative = 0.0
-    """Weight of the divergence from the model as it was (DeepSeekMath: 0.04); 0 needs no reference."""
-    correct_kl: bool = False
-    """Multiply the divergence by the ratio, for an unbiased gradient (DeepSeek-V3.2; TRL's default)."""
-    scale_rewards: Literal["group", "batch", "none"] = "group"
-    """What advantages are divided by: the deviation of the group, of the batch, or nothing (Dr. GRPO)."""
-    normalize: Literal["sequence", "token", "length"] = "token"
-    """The loss is a mean over sequences of their means (GRPO), over all tokens (DAPO), or over sequences of
-    their sums divided by the longest possible length (Dr. GRPO)."""
-    ratio: Literal["token", "sequence"] = "token"
-    """What probabilities are compared: each token's, or the whole response's (GSPO)."""
-    reward: Literal["score", "passed"] = "score"
-    """Of a verdict: its score, or 1 where it passed."""
 
 
 def train_grpo(

@@ -16,13 +16,12 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from biddable.config import NonNegative, Positive, settings
 from biddable.errors import InputError, ModelError, said
 from biddable.models.base import TrainableModel
 from biddable.models.chat import ChatFormat
 from biddable.models.classifier import packed_classifier
 from biddable.models.plain import context_of
-from biddable.train.config import TrainConfig
+from biddable.train.config import RewardConfig
 from biddable.train.dpo import require_pair
 from biddable.train.examples import Example
 from biddable.train.learner import Learner, Scores
@@ -30,16 +29,6 @@ from biddable.train.loop import OnStep, TrainReport, example_steps, fit_examples
 from biddable.train.losses import Losses, reward_loss
 from biddable.train.scorer import language_model
 from biddable.types import Preference
-
-
-@settings
-class RewardConfig(TrainConfig):
-    """Training a reward model (Bradley-Terry; Ouyang et al. 2022)."""
-
-    lr: Positive = 1e-5
-    """Highest learning rate; with LoRA, some 10 times more is usual."""
-    center: NonNegative = 0.0
-    """Weight of a term that keeps the mean reward near 0 (0.01 is usual)."""
 
 
 def train_reward(

@@ -10,26 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from biddable.config import Positive, settings
 from biddable.errors import InputError
 from biddable.models.base import TrainableModel
 from biddable.models.chat import require_chat
-from biddable.train.config import TrainConfig
+from biddable.train.config import SftConfig
 from biddable.train.examples import Encoder, Example, require_answer
 from biddable.train.learner import Learner, Scores
 from biddable.train.loop import OnStep, TrainReport, example_steps, fit_examples
 from biddable.train.losses import Losses, sft_loss
 from biddable.types import Chat, Conversation, Prompt
-
-
-@settings
-class SftConfig(TrainConfig):
-    """Supervised fine-tuning."""
-
-    lr: Positive = 2e-5
-    """Highest learning rate; with LoRA, some 10 times more is usual."""
-    turns: Literal["last", "all"] = "last"
-    """Which of a plain chat's assistant turns are learned; a Conversation says so itself."""
 
 
 def train_sft(

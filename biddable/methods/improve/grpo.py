@@ -48,7 +48,7 @@ from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.train.grpo import GrpoConfig
+from biddable.train.config import GrpoConfig
 
 SPAR = "spar"
 GRPO = "grpo"

@@ -57,7 +57,7 @@ from biddable.runs.figures import Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.tasks.data import read_prompts
-from biddable.train.sft import SftConfig
+from biddable.train.config import SftConfig
 from biddable.types import Chat, Message, Task, user
 
 BACKTRANSLATE = (

@@ -60,7 +60,7 @@ from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.runs.tables import write_parquet
-from biddable.train.dpo import DpoConfig
+from biddable.train.config import DpoConfig
 from biddable.types import Preference, Response
 
 Meta = Literal["majority", "checks"]
@@ -145,7 +145,7 @@ class MetaRewardingConfig(InstructionSettings):
     votes: Count = 5
     """Judgements of each answer (paper: 11)."""
     judging: Sampling = Sampling(max_tokens=96, temperature=0.7)
-    """How they are drawn (paper: temperature 0.8, 1024 tokens and more)."""
+    """How they are drawn."""
     meta: Meta = "majority"
     """Who settles a disputed judgement: the majority of the votes, or the tasks' checks."""
     iterations: Count = 2
@@ -157,7 +157,7 @@ class MetaRewardingConfig(InstructionSettings):
     sampling: Sampling = Sampling(max_tokens=64, temperature=0.9, top_p=0.9)
     """How they are drawn."""
     dpo: DpoConfig = DpoConfig(lr=1e-4, epochs=3, rpo_alpha=2.0)
-    """How both kinds of pairs are trained on (paper: rate 5e-6 at most, no likelihood term)."""
+    """How both kinds of pairs are trained on (paper: no likelihood term)."""
     beside_self_rewarding: bool = True
     """Run Self-Rewarding too, from the same answers, with the first judge throughout."""
 

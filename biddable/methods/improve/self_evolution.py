@@ -66,7 +66,7 @@ from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.search.tree import SearchSettings
-from biddable.train.sft import SftConfig
+from biddable.train.config import SftConfig
 from biddable.types import Chat, Message, Preference
 
 

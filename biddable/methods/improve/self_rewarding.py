@@ -48,7 +48,7 @@ from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.runs.tables import write_parquet
-from biddable.train.dpo import DpoConfig
+from biddable.train.config import DpoConfig
 from biddable.types import Preference
 
 SELF = "lm:self"

@@ -80,8 +80,7 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.runs.tables import write_parquet
 from biddable.search.tree import SearchSettings
-from biddable.train.dpo import DpoConfig
-from biddable.train.sft import SftConfig
+from biddable.train.config import DpoConfig, SftConfig
 from biddable.types import Chat, Comparison, Preference, Task
 
 logger = logging.getLogger(__name__)

@@ -58,9 +58,7 @@ from biddable.runs.figures import Figure
 from biddable.runs.files import read_json
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.train.config import LoraConfig
-from biddable.train.dpo import DpoConfig
-from biddable.train.sft import SftConfig
+from biddable.train.config import DpoConfig, LoraConfig, SftConfig
 from biddable.types import Chat, Message, Preference, Task, user
 
 Name = Literal["characters", "stories"]
