@@ -127,7 +127,7 @@ class SelfEvolution(Method):
             "filtered answers, more with every iteration (Vicuna-7B, GSM8K: 24.5 % to 31.3 %)."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "2 (2 cores)", "default": "not measured", "full": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks)",
         leaves="the trained model (artifacts/model), the refiner (artifacts/refiner), the conversations it "
         "learned from (artifacts/data)",

@@ -164,6 +164,7 @@ def test_every_preset_is_sound(preset):
     configure(SparControlled, preset)
 
 
+@pytest.mark.timeout(900)  # two trainings and three models that answer
 def test_a_run_on_real_weights_is_read_back(smollm2, tmp_path):
     results = [
         biddable.run(
