@@ -26,7 +26,7 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.tasks.data import digest, read_conversations, read_preferences, read_tasks, split
 from biddable.train.config import DpoConfig, GrpoConfig, RewardConfig, SftConfig, TrainConfig
-from biddable.types import Comparison, Conversation, Message, Preference, Prompt, Response, Task
+from biddable.types import Chat, Comparison, Conversation, Message, Preference, Prompt, Response, Task
 
 if TYPE_CHECKING:  # torch is imported when something is trained, not to show the options
     from biddable.train.examples import Encoder
@@ -142,7 +142,8 @@ def _fit(kind: Objective, training: Training, rows: list[Any], data: str, share:
     run, config = training.run, training.config
     # 1. The rows that fit in the model's context, and of them those that are held out.
     fitting = run.stage("rows", lambda: _fitting(kind, training, rows, data), list[int])
-    learned, held = [rows[index] for index in fitting], []
+    learned: list[Any] = [rows[index] for index in fitting]
+    held: list[Any] = []
     sources = [kind.source(row) for row in learned]
     if share and len(set(sources)) > 1:
         learned, held = split(learned, sources, share, config.seed)
@@ -264,7 +265,7 @@ def _measure_rewards(training: Training, held: list[Preference], weights: Path) 
     """How often the chosen answer has the higher reward, beside chance."""
     items = [(pair.prompt, text) for pair in held for text in (pair.chosen, pair.rejected)]
 
-    def rewards(batch: list[tuple[Prompt, str]]) -> list[float]:
+    def rewards(batch: list[tuple[Chat, str]]) -> list[float]:
         tasks = [Task(str(index), prompt) for index, (prompt, _) in enumerate(batch)]
         verdicts = RewardJudge(weights)(tasks, [Response(text) for _, text in batch])
         return [0.0 if verdict.score is None else verdict.score for verdict in verdicts]
@@ -324,8 +325,16 @@ def _compared(
     """The weights beside the model before; one row alone has no interval."""
     if len(after) < 2:
         return []
-    names = {"baseline_name": baseline, "method_name": "trained"}
-    return [compare(metric, before, after, seeds=(0,), predicted=predicted, **names)]
+    found = compare(
+        metric,
+        before,
+        after,
+        seeds=(0,),
+        predicted=predicted,
+        baseline_name=baseline,
+        method_name="trained",
+    )
+    return [found]
 
 
 def _means(**pairs: tuple[Any, Any]) -> dict[str, float]:

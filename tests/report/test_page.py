@@ -289,7 +289,7 @@ def test_a_page_needs_its_method_no_more(
 ) -> None:
     monkeypatch.setitem(registry.BUILTIN["methods"], "demo", target)
     parsed = parse(write_report(write_demo_run(tmp_path / "run", [])).read_text("utf-8"))
-    assert [each.text for each in parsed.all("h1")] == ["demo"]
+    assert [each.text for each in parsed.all("h1")] == ["demo · smollm2"]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
