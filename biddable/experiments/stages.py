@@ -164,6 +164,13 @@ def trained(run: Run, name: str, start: Weights, config: Any, train: Callable[..
     return run.stage_folder(name, fill)
 
 
+def publish_pairs(run: Run, pairs: Sequence[Preference], name: str = "pairs") -> None:
+    """Leave preference pairs as the run's data."""
+    from biddable.runs.tables import write_parquet
+
+    write_parquet(run.artifact("data", f"{name}.parquet"), pairs, Preference)
+
+
 def publish_conversations(run: Run, chats: Sequence[Chat]) -> None:
     """Leave what a model learned to say, of each chat the last turn, as the run's data."""
     rows = [Conversation(chat, (*(False for _ in chat[1:]), True)) for chat in chats]

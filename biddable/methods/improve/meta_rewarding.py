@@ -50,7 +50,7 @@ from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, 
 from biddable.experiments.judging import AGREEMENT, agreement, judge_table, model_as_judge
 from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import best_against_worst
-from biddable.experiments.stages import Answers, Weights, answered, preferred, with_seed
+from biddable.experiments.stages import Answers, Weights, answered, preferred, publish_pairs, with_seed
 from biddable.experiments.teaching import MORE, TeachingSettings, taught
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.lm_judge import VOTE, judge_chat
@@ -59,7 +59,6 @@ from biddable.methods.improve.self_rewarding import self_rewarding
 from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.runs.tables import write_parquet
 from biddable.train.config import DpoConfig
 from biddable.types import Preference, Response
 
@@ -236,7 +235,7 @@ class MetaRewarding(Method):
         for kind in ("pairs", "judgements"):
             pairs = [pair for each in rounds for pair in getattr(each, kind)]
             drawn += [pairs_to_read(kind.capitalize(), pairs)] if pairs else []
-            write_parquet(run.artifact("data", f"{kind}.parquet"), pairs, Preference)
+            publish_pairs(run, pairs, kind)
         show(run, drawn)
         run.publish(rounds[-1].actor, "model")
         run.publish(rounds[-1].judge, "judge")

@@ -39,7 +39,7 @@ from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, 
 from biddable.experiments.judging import model_as_judge
 from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import best_against_worst, pair_similarity
-from biddable.experiments.stages import Answers, Weights, answered, preferred, with_seed
+from biddable.experiments.stages import Answers, Weights, answered, preferred, publish_pairs, with_seed
 from biddable.experiments.teaching import MORE
 from biddable.judges.base import Judge
 from biddable.judges.load import load_judge
@@ -47,7 +47,6 @@ from biddable.methods.base import About, Method, show
 from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.runs.tables import write_parquet
 from biddable.train.config import DpoConfig
 from biddable.types import Preference
 
@@ -163,7 +162,7 @@ class SelfRewarding(Method):
         drawn = [*measured.figures(last, arms), *losses(run, stages, "DPO with its likelihood term.")]
         show(run, [*drawn, pairs_to_read("Pairs", pairs)])
         run.publish(trained[-1][0], "model")
-        write_parquet(run.artifact("data", "pairs.parquet"), pairs, Preference)
+        publish_pairs(run, pairs)
         claims = [(BASE, last), *pairwise(arms)]
         metrics = {
             "accuracy": measured.metrics(),

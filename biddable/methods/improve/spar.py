@@ -61,7 +61,7 @@ from pydantic import Field, model_validator
 
 from biddable.config import Count, Natural, settings
 from biddable.errors import InputError
-from biddable.experiments import judging, repairs
+from biddable.experiments import judging, repairs, stages
 from biddable.experiments.claims import Claim
 from biddable.experiments.figures import losses, pairs_to_read, search_trees
 from biddable.experiments.instructions import BASE, LARGE, SMOKE, TYPES, Instructions, InstructionSettings
@@ -78,7 +78,6 @@ from biddable.models.base import Sampling
 from biddable.runs.figures import Figure
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.runs.tables import write_parquet
 from biddable.search.tree import SearchSettings
 from biddable.train.config import DpoConfig, SftConfig
 from biddable.types import Chat, Comparison, Preference, Task
@@ -480,7 +479,7 @@ class Spar(Method):
         run.publish(last.actor, "model")
         run.publish(last.refiner, "refiner")
         pairs = [pair for iteration in played[-1].iterations for pair in iteration.pairs]
-        write_parquet(run.artifact("data", "pairs.parquet"), pairs, Preference)
+        stages.publish_pairs(run, pairs)
         metrics = {
             "accuracy": measured.metrics(),
             "seeds": {p.play.name: _of_seed(p) for p in played},
@@ -537,11 +536,11 @@ class Spar(Method):
     def _figures(self, measured: Measured, played: Sequence[Played]) -> list[Figure]:
         first, name = played[0], played[0].play.name
         start, numbers = first.iterations[0], range(1, len(first.iterations) + 1)
-        stages = {"refiner0": "first refiner"}
+        trainings = {"refiner0": "first refiner"}
         for i in numbers:
-            stages |= {f"{name}-iter{i}-{role}": f"{role}, iteration {i}" for role in ("actor", "refiner")}
+            trainings |= {f"{name}-iter{i}-{role}": f"{role}, iteration {i}" for role in ("actor", "refiner")}
         drawn = measured.figures(self._last, [f"spar-{i}" for i in numbers], beside=("independent",))
-        drawn += losses(first.play.run, stages, LOSSES)
+        drawn += losses(first.play.run, trainings, LOSSES)
         if first.by_budget:
             drawn.append(repairs.budget_curve([p.by_budget for p in played]))
         kinds = {f"{p.play.name}, independent": p.independent for p in played}
