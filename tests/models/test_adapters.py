@@ -17,6 +17,7 @@ from biddable.models.base import Sampling
 from biddable.models.load import load_model, load_trainable, model_identity
 from biddable.models.local import LocalModel
 from biddable.train.adapter import choose_weights
+from biddable.train.config import LoraConfig
 from biddable.types import user
 
 from ..train.tiny import VOCABULARY, llama, local, word_tokenizer
@@ -180,7 +181,7 @@ def test_a_setting_of_a_later_peft_is_not_ignored(base, tmp_path) -> None:
 def test_whole_modules_are_trained_on(base, tmp_path) -> None:
     folder = adapter(base, tmp_path / "lora", modules_to_save=["lm_head"])
     model = load_trainable(folder, lora_rank=4)
-    module = choose_weights(model.module, lora_rank=4, seed=0)
+    module = choose_weights(model.module, LoraConfig(rank=4), seed=0)
     trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     assert any("lm_head.modules_to_save" in name for name in trained)
     assert sum(".lora_" in name for name in trained) == len(trained) - 1
@@ -189,7 +190,7 @@ def test_whole_modules_are_trained_on(base, tmp_path) -> None:
 def test_a_relative_base_is_found_from_elsewhere_and_told_apart(base, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = load_trainable("base", lora_rank=2)
-    model.module = choose_weights(model.module, lora_rank=2, seed=0)
+    model.module = choose_weights(model.module, LoraConfig(rank=2), seed=0)
     model.save(Path("run", "lora"))
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
@@ -208,7 +209,7 @@ def test_a_relative_base_is_found_from_elsewhere_and_told_apart(base, tmp_path, 
 
 def test_training_on_a_run_with_an_adapter_keeps_its_base(base, tmp_path) -> None:
     first = load_trainable(base, lora_rank=2)
-    first.module = choose_weights(first.module, lora_rank=2, seed=0)
+    first.module = choose_weights(first.module, LoraConfig(rank=2), seed=0)
     first.save(tmp_path / "first")
     second = load_trainable(tmp_path / "first", lora_rank=2)
     second.save(tmp_path / "second")
