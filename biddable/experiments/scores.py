@@ -12,7 +12,7 @@ from biddable.errors import InputError
 from biddable.experiments.claims import METRIC, Claim
 from biddable.runs.compare import compare
 from biddable.runs.figures import Bars, Cell, Curves, Interval, Point, Table
-from biddable.runs.statistics import as_scores, mean_interval
+from biddable.runs.statistics import as_scores, mean_interval, share_interval
 from biddable.types import Comparison
 
 Rows = dict[int | None, NDArray[np.float64]]
@@ -185,7 +185,11 @@ class ArmScores:
             return None, None
         values = self.values(arm, metric)
         clusters = self._clusters.get(metric)
-        return float(values.mean()), mean_interval(values, clusters=clusters) if values.size > 1 else None
+        if values.size < 2:
+            return float(values.mean()), None
+        if len(values) == 1 and clusters is None and np.isin(values, (0, 1)).all():
+            return float(values.mean()), share_interval(int(values.sum()), values.size)
+        return float(values.mean()), mean_interval(values, clusters=clusters)
 
     def _numbers(self, arm: str, metric: str) -> dict[str, Any]:
         mean, interval = self._estimate(arm, metric)

@@ -124,3 +124,12 @@ def test_a_refused_row_leaves_no_trace() -> None:
     with pytest.raises(InputError):
         made.add("a", [np.nan])
     assert made.metrics() == {}
+
+
+def test_the_interval_of_a_share_stays_between_0_and_1() -> None:
+    scores = ArmScores()
+    scores.add("none", [0, 0, 0, 0, 0])
+    scores.add("some", [1, 0, 0, 0, 0])
+    assert scores.metrics()["score"]["none"]["interval"] == pytest.approx([0, 0.4345], abs=1e-3)
+    low, high = scores.metrics()["score"]["some"]["interval"]
+    assert 0 < low < 0.2 < high < 1
