@@ -22,6 +22,7 @@ from biddable.methods.answers import not_plain
 from biddable.models.base import LanguageModel, Sampling, TrainableModel
 from biddable.models.lazy import LazyModel
 from biddable.models.load import model_identity
+from biddable.runs.codec import digest
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.figures import Bars, Figure, Table, Trees, save_figures
 from biddable.runs.files import read_json, write_atomic
@@ -79,6 +80,7 @@ def evaluate(
         "model": model,
         "model_identity": model_identity(model),
         "suite": suite,
+        "tasks": digest(suite_tasks),
         "limit": limit,
         "max_tokens": max_tokens,
     }

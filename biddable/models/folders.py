@@ -99,7 +99,7 @@ def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a la
     with reading(folder, what):
         loader: Any = auto or AutoModelForCausalLM
         described = _size(folder, loader)
-        if described > SLACK * held:  # what is missing is made up in memory before it is refused
+        if held and described > SLACK * held:  # what is missing is made up in memory before it is refused
             problem = f"config.json describes a model of {described:,} numbers, its files hold {held:,}"
             raise ModelError(f"{folder}: {problem}")
         module, info = loader.from_pretrained(

@@ -21,7 +21,7 @@ from biddable.envs.base import make_env
 from biddable.envs.miniwob import MiniWoBEnv, names
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
-from biddable.policies.base import Scripted, rollouts
+from biddable.policies.base import ScriptedPolicy, rollouts
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def test_of_two_browsers_one_breaks(fault: Callable[[MiniWoBEnv], None], monkeyp
             fault(envs[1])
         return enter_text(observation)
 
-    episodes = rollouts(envs, Scripted(act), range(5), threads=True)
+    episodes = rollouts(envs, ScriptedPolicy(act), range(5), threads=True)
     started = [process for env in envs for process in env._processes]
     for env in envs:
         env.close()
