@@ -270,8 +270,8 @@ def _measure_rewards(training: Training, held: list[Preference], weights: Path) 
         verdicts = RewardJudge(weights)(tasks, [Response(text) for _, text in batch])
         return [0.0 if verdict.score is None else verdict.score for verdict in verdicts]
 
-    found = np.array(training.run.map("after", items, rewards, float, BATCH))
-    margins = found[::2] - found[1::2]
+    scores = np.array(training.run.map("after", items, rewards, float, BATCH))
+    margins = scores[::2] - scores[1::2]
     right = (margins > 0).astype(float)
     comparisons = _compared("held-out accuracy", np.full(len(right), 0.5), right, "higher", "chance")
     loss = float(np.logaddexp(0, -margins).mean())
@@ -303,8 +303,8 @@ def _measure_tasks(training: Training, held: list[Task], weights: Path) -> Measu
     judge, config = training.judge, training.config
 
     def rewards(name: str, model: str | Path) -> list[float]:
-        found = answered(training.run, name, model, held, 1, config.sampling, judge)
-        return rewards_of([verdict for _, _, verdict in found.flat()], config.reward)
+        answers = answered(training.run, name, model, held, 1, config.sampling, judge)
+        return rewards_of([verdict for _, _, verdict in answers.flat()], config.reward)
 
     before, after = rewards("before", training.model), rewards("after", weights)
     return _compared("held-out reward", before, after, "higher"), _means(reward=(before, after))
@@ -325,16 +325,13 @@ def _compared(
     """The weights beside the model before; one row alone has no interval."""
     if len(after) < 2:
         return []
-    found = compare(
-        metric,
-        before,
-        after,
-        seeds=(0,),
-        predicted=predicted,
-        baseline_name=baseline,
-        method_name="trained",
-    )
-    return [found]
+    about: dict[str, Any] = {
+        "seeds": (0,),
+        "predicted": predicted,
+        "baseline_name": baseline,
+        "method_name": "trained",
+    }
+    return [compare(metric, before, after, **about)]
 
 
 def _means(**pairs: tuple[Any, Any]) -> dict[str, float]:
