@@ -93,7 +93,7 @@ class Verdict:
         score: how good the response is, higher is better; None where the judge gave no score.
         passed: whether it does what was asked; None where the judge did not decide.
         critique: what is right or wrong with it, in words.
-        checks: one entry for each thing that was looked at (a rule, a vote), where the judge tells them apart.
+        checks: one entry for each thing that was looked at (a rule, a vote), where they are told apart.
     """
 
     score: float | None
