@@ -18,6 +18,7 @@ from biddable.judges.deciding import DecidingJudge
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.models.load import load_trainable
+from biddable.runs.executors import in_process
 from biddable.runs.run import Run
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.search.refiners import LMRefiner, Refinement
@@ -80,7 +81,9 @@ def answered(
         verdicts = iter(judge([task for task, _ in rows], [answer for _, answer in rows], seeds=seeds))
         return [[next(verdicts) for _ in texts[i]] for i in batch]
 
-    verdicts = run.map(f"{name}-verdicts", list(range(len(tasks))), assess, list[Verdict], BATCH)
+    # Here, whatever computes the rest: a judge may hold a model that cannot be sent elsewhere.
+    places = list(range(len(tasks)))
+    verdicts = run.map(f"{name}-verdicts", places, assess, list[Verdict], BATCH, executor=in_process)
     return Answers(tasks, texts, verdicts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,12 +266,8 @@ def _measure_rewards(training: Training, held: list[Preference], weights: Path) 
     """How often the chosen answer has the higher reward, beside chance."""
     items = [(pair.prompt, text) for pair in held for text in (pair.chosen, pair.rejected)]
 
-    def rewards(batch: list[tuple[Chat, str]]) -> list[float]:
-        tasks = [Task(str(index), prompt) for index, (prompt, _) in enumerate(batch)]
-        verdicts = RewardJudge(weights)(tasks, [Response(text) for _, text in batch])
-        return [0.0 if verdict.score is None else verdict.score for verdict in verdicts]
-
-    scores = np.array(training.run.map("after", items, rewards, float, BATCH))
+    score = partial(_rewards, weights)
+    scores = np.array(training.run.map("after", items, score, float, BATCH))
     margins = scores[::2] - scores[1::2]
     right = (margins > 0).astype(float)
     comparisons = _compared("held-out accuracy", np.full(len(right), 0.5), right, "higher", "chance")
@@ -311,12 +308,21 @@ def _measure_tasks(training: Training, held: list[Task], weights: Path) -> Measu
 
 
 def _scores(run: Run, name: str, model: str | Path, spans: Sequence[tuple[Prompt, str]]) -> list[TokenScores]:
-    lazy = LazyModel(model)
-
-    def score(batch: list[tuple[Prompt, str]]) -> list[TokenScores]:
-        return lazy().score([prompt for prompt, _ in batch], [text for _, text in batch])
-
+    score = partial(_score, LazyModel(model))
     return run.map(name, list(spans), score, TokenScores, BATCH)
+
+
+# Functions by name, which can be sent to other processes.
+
+
+def _score(model: LazyModel, batch: list[tuple[Prompt, str]]) -> list[TokenScores]:
+    return model().score([prompt for prompt, _ in batch], [text for _, text in batch])
+
+
+def _rewards(weights: Path, batch: list[tuple[Chat, str]]) -> list[float]:
+    tasks = [Task(str(index), prompt) for index, (prompt, _) in enumerate(batch)]
+    verdicts = RewardJudge(weights)(tasks, [Response(text) for _, text in batch])
+    return [0.0 if verdict.score is None else verdict.score for verdict in verdicts]
 
 
 def _compared(
