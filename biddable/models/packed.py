@@ -18,7 +18,7 @@ from biddable.models.fused import fused_layers
 from biddable.models.head import token_logprobs
 from biddable.models.packing import Packed, Span, pack
 from biddable.models.plain import context_of
-from biddable.models.prefix_tree import PrefixTree, prefix_tree
+from biddable.models.prefix_tree import PrefixTree, prefix_tree, shared_prefix
 
 RowFunctions = Mapping[str, Callable[[Tensor], Tensor]]
 """Names of further numbers, and what makes each of them, [n], from rows of logits [n, V] in fp32."""
@@ -208,8 +208,7 @@ def shared_header(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all ``prompts`` open with, the last of each aside: its state is needed."""
     if not prompts:
         return 0
-    first, last = min(prompts, key=list), max(prompts, key=list)  # in order, what these share all share
-    return min(_shared(first, last), *(len(prompt) - 1 for prompt in (first, last)))
+    return min(shared_prefix(prompts), min(map(len, prompts)) - 1)
 
 
 def passes(sequences: Sequence[tuple[int, ...]], max_tokens: int) -> Iterator[list[int]]:
@@ -222,7 +221,9 @@ def passes(sequences: Sequence[tuple[int, ...]], max_tokens: int) -> Iterator[li
     tokens = 0
     for index in order:
         # In order, a sequence shares most with the one before it.
-        new = len(sequences[index]) - (_shared(sequences[chosen[-1]], sequences[index]) if chosen else 0)
+        new = len(sequences[index]) - (
+            shared_prefix([sequences[chosen[-1]], sequences[index]]) if chosen else 0
+        )
         if chosen and tokens + new > max_tokens:
             yield chosen
             chosen, tokens, new = [], 0, len(sequences[index])
@@ -230,12 +231,6 @@ def passes(sequences: Sequence[tuple[int, ...]], max_tokens: int) -> Iterator[li
         tokens += new
     if chosen:
         yield chosen
-
-
-def _shared(left: Sequence[int], right: Sequence[int]) -> int:
-    return next(
-        (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
-    )
 
 
 def _by_rows(states: Tensor, weight: Tensor, rows: RowFunctions) -> dict[str, Tensor]:

@@ -66,3 +66,10 @@ def prefix_tree(sequences: Sequence[Sequence[int]]) -> PrefixTree:
     tokens = torch.tensor([token for _, token in nodes])
     last = gather.gather(1, lengths[:, None] - 1)[:, 0]
     return PrefixTree(tokens, positions, gather, scatter, last, begins, lengths)
+
+
+def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all ``sequences`` have in common from the start; at least one is given."""
+    first, last = min(sequences, key=list), max(sequences, key=list)  # in order, what these share all share
+    shorter = min(len(first), len(last))
+    return next((i for i in range(shorter) if first[i] != last[i]), shorter)

@@ -47,12 +47,6 @@ def micro_batches(
         count += 1
 
 
-def shared_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all ``sequences`` have in common from the start; at least one is given."""
-    first, last = min(sequences), max(sequences)  # in order, whatever these two share the others do too
-    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-
-
 def _even_cuts(ends: Sequence[int], count: int) -> list[int]:
     """Places that cut a sequence with running totals ``ends`` into ``count`` non-empty, even pieces."""
     n = len(ends) - 1

@@ -30,10 +30,11 @@ from biddable.errors import BiddableError, InputError
 from biddable.models.base import TrainableModel
 from biddable.models.packed import PackedLM, RowFunctions, span_logprobs
 from biddable.models.packing import Packed, pack
+from biddable.models.prefix_tree import shared_prefix
 from biddable.runs.codec import jsonable
 from biddable.runs.progress import progress
 from biddable.train.adapter import choose_weights
-from biddable.train.batches import micro_batches, shared_prefix
+from biddable.train.batches import micro_batches
 from biddable.train.checkpoint import load_checkpoint, save_checkpoint
 from biddable.train.config import TrainConfig
 from biddable.train.examples import Example

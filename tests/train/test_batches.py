@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from biddable.train.batches import batch_order, micro_batches, shared_prefix
+from biddable.models.prefix_tree import shared_prefix
+from biddable.train.batches import batch_order, micro_batches
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 

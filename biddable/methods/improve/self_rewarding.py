@@ -33,14 +33,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from biddable.config import Count, settings
-from biddable.errors import BiddableError
 from biddable.experiments.figures import losses, pairs_to_read
 from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
 from biddable.experiments.judging import model_as_judge
 from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import best_against_worst, pair_similarity
 from biddable.experiments.stages import Answers, Weights, answered, preferred, publish_pairs, with_seed
-from biddable.experiments.teaching import MORE
+from biddable.experiments.teaching import require
 from biddable.judges.base import Judge
 from biddable.judges.load import load_judge
 from biddable.methods.base import About, Method, show
@@ -81,8 +80,8 @@ def self_rewarding(
     model, trained = start, []
     for iteration in range(1, iterations + 1):
         pairs = best_against_worst(answers_of(iteration, model))
-        if not pairs and iteration == 1:
-            raise BiddableError(f"no pairs of answers with different scores were found; {MORE}")
+        if iteration == 1:
+            require(pairs, "pairs of answers with different scores")
         if pairs:
             model = preferred(run, f"{name}{iteration}", model, pairs, dpo)
         trained.append((Path(model), pairs))
