@@ -91,7 +91,7 @@ def trl_step() -> Callable[[], object]:
     def step() -> None:
         trainer.model.train()
         trainer._buffered_inputs = None
-        trainer.training_step(trainer.model, batch)
+        trainer.training_step(trainer.model, batch, None)
         trainer.accelerator.clip_grad_norm_(trainer.model.parameters(), 1.0)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()

@@ -37,6 +37,21 @@ def user(text: str) -> Chat:
     return (Message("user", text),)
 
 
+def as_chat(prompt: Prompt) -> Chat:
+    """A prompt as a chat; raw text is one user turn."""
+    return user(prompt) if isinstance(prompt, str) else prompt
+
+
+def exchange(prompt: Prompt, response: str) -> Chat:
+    """The chat of a prompt and the response to it."""
+    return (*as_chat(prompt), Message("assistant", response))
+
+
+def last_turn(prompt: Prompt) -> str:
+    """What is asked: the text of a chat's last turn, or the raw text."""
+    return as_chat(prompt)[-1].content
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A verifiable constraint: which rule, with which arguments (``length_constraints:number_words``)."""
@@ -47,12 +62,23 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An instruction to follow and how it is checked."""
+    """An instruction to follow and how it is checked.
+
+    Attributes:
+        id: tells it from the others of its suite.
+        prompt: what is asked.
+        checks: verifiable constraints on the response.
+        references: responses that are right; where there are ``choices``, those of them that are.
+        choices: texts to choose among; empty where the response is free.
+        meta: what else is known. ``group`` names what it is reported under (a subject, a category),
+            ``source`` what it shares with tasks that it is not independent of (a document, a passage).
+    """
 
     id: str
-    prompt: Chat
+    prompt: Prompt
     checks: tuple[Check, ...] = ()
     references: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,10 +129,35 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """One task of a suite as one model answered it.
+
+    Attributes:
+        model, suite: their names.
+        task: what was asked. Its prompt is what the model was shown, solved examples included.
+        responses: what it said, once for each sample; none where it chose by log-probabilities.
+        verdicts: what the judge says of each response.
+        scores: of each choice its log-probability in nats, where it chose.
+        metrics: a number for each of the suite's metrics.
+        prompt_tokens, tokens: what it read and what it wrote; 0 where the model does not say.
+    """
+
+    model: str
+    suite: str
+    task: Task
+    responses: tuple[Response, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    scores: tuple[float, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Preference:
     """Two responses to one prompt, of which the first is better."""
 
-    prompt: Chat
+    prompt: Prompt
     chosen: str
     rejected: str
     meta: dict[str, Any] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from biddable.judges.answer import AnswerJudge
 from biddable.runs.figures import Curves, DiffPair, Diffs, Point, Tree, TreeNode, Trees
 from biddable.runs.run import Run
 from biddable.search.nodes import RefinementNode, SearchResult
-from biddable.types import Preference, Response, Task, Verdict
+from biddable.types import Preference, Response, Task, Verdict, last_turn
 
 SHOWN = 12
 """As many of anything as a reader will look through in a report."""
@@ -27,7 +27,7 @@ def answers_to_read(title: str, tasks: Sequence[Task], *models: Judged, note: st
         note: who answered.
     """
     trees = (
-        Tree(_asked(task), _chain([(texts[at], verdicts[at]) for texts, verdicts in models]))
+        Tree(last_turn(task.prompt), _chain([(texts[at], verdicts[at]) for texts, verdicts in models]))
         for at, task in enumerate(tasks[:SHOWN])
     )
     return Trees(title, tuple(trees), note)
@@ -49,7 +49,7 @@ def pairs_to_read(title: str, pairs: Sequence[Preference]) -> Diffs:
     return Diffs(
         title,
         tuple(
-            DiffPair(_last(pair.prompt), pair.rejected, pair.chosen, labels=("rejected", "chosen"))
+            DiffPair(last_turn(pair.prompt), pair.rejected, pair.chosen, labels=("rejected", "chosen"))
             for pair in pairs[:SHOWN]
         ),
     )
@@ -91,7 +91,7 @@ def _tree(task: Task, result: SearchResult) -> Tree:
             best=at is result.best,
         )
 
-    return Tree(prompt=_asked(task), root=node(result.root))
+    return Tree(prompt=last_turn(task.prompt), root=node(result.root))
 
 
 def _chain(answers: Sequence[tuple[str, Verdict]]) -> TreeNode:
@@ -103,12 +103,3 @@ def _chain(answers: Sequence[tuple[str, Verdict]]) -> TreeNode:
         children=(_chain(later),) if later else (),
         best=not later,
     )
-
-
-def _asked(task: Task) -> str:
-    return _last(task.prompt)
-
-
-def _last(prompt: object) -> str:
-    """The last turn of a chat, or raw text."""
-    return prompt if isinstance(prompt, str) else prompt[-1].content  # type: ignore[index]

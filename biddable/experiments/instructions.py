@@ -28,7 +28,7 @@ from biddable.models.lazy import LazyModel
 from biddable.models.load import require_trainable
 from biddable.runs.run import Run
 from biddable.tasks.compose import SHORT_TYPES, Composer
-from biddable.types import Response, Task, Verdict
+from biddable.types import Response, Task, Verdict, last_turn
 
 TEST_SEED = 20241211
 """Fixes the composed held-out tasks: the same for every run and seed. Tuning used the validation split."""
@@ -333,4 +333,4 @@ def scored(run: Run, name: str, weights: Weights, suite: Suite) -> Scored:
 
 
 def _official(tasks: Sequence[Task], texts: Sequence[str]) -> IFEvalReport:
-    return ifeval(tasks, {task.prompt[-1].content: text for task, text in zip(tasks, texts, strict=True)})
+    return ifeval(tasks, {last_turn(task.prompt): text for task, text in zip(tasks, texts, strict=True)})

@@ -19,7 +19,7 @@ from itertools import accumulate
 import regex
 
 from biddable.judges.scripts import HAN, HANGUL, SYLLABLES, UNSPACED
-from biddable.types import Check, Task
+from biddable.types import Check, Task, as_chat
 
 MAY_COPY = {"combination:repeat_prompt", "detectable_format:constrained_response"}
 """Rules that ask for words of the request, or for hardly any."""
@@ -147,7 +147,7 @@ def wants_a_word(request: str) -> bool:
 
 def task_degeneracy(task: Task, text: str) -> str:
     """``degeneracy`` of a response to a task, as far as the task's rules let it be told."""
-    request = "\n".join(message.content for message in task.prompt if message.role == "user")
+    request = "\n".join(message.content for message in as_chat(task.prompt) if message.role == "user")
     may_copy = any(check.id in MAY_COPY for check in task.checks)
     return degeneracy(request, text, may_copy=may_copy, brief=any(map(_allows_few_words, task.checks)))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from biddable.errors import InputError
 from biddable.judges.base import require_equal_lengths
 from biddable.models.base import LanguageModel, Sampling
-from biddable.types import Chat, CheckResult, Message, Response, Task, Verdict, user
+from biddable.types import Chat, CheckResult, Message, Response, Task, Verdict, as_chat, user
 
 JUDGEMENT = "Final Judgement"
 START, END = "[[start]]", "[[end]]"
@@ -50,7 +50,7 @@ _LOOKALIKES = {
 
 def judge_chat(task: Task, response: str) -> Chat:
     """The request to judge ``response``."""
-    instruction = _quoted(_plain(task.prompt))
+    instruction = _quoted(_plain(as_chat(task.prompt)))
     return user(JUDGE_REQUEST.format(instruction=instruction, response=_quoted(response)))
 
 

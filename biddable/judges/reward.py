@@ -8,7 +8,7 @@ from pathlib import Path
 
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import require_equal_lengths
-from biddable.types import Message, Response, Task, Verdict
+from biddable.types import Response, Task, Verdict, exchange
 
 ROW = 64
 """Tokens of a row, as ``batch_size`` counts them."""
@@ -110,7 +110,7 @@ class RewardJudge:
         return [rewards[i] for i in range(len(rows))]
 
     def _tokens(self, task: Task, response: Response) -> list[int]:
-        turns = (*task.prompt, Message("assistant", response.text))
+        turns = exchange(task.prompt, response.text)
         if self.tokenizer.chat_template:
             messages = [{"role": turn.role, "content": turn.content} for turn in turns]
             text = self.tokenizer.apply_chat_template(messages, tokenize=False)

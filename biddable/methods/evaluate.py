@@ -29,7 +29,7 @@ from biddable.runs.files import read_json, write_atomic
 from biddable.runs.folder import is_run
 from biddable.runs.run import Run
 from biddable.tasks.suites import Suite
-from biddable.types import Response, Task
+from biddable.types import Response, Task, last_turn
 
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
@@ -211,7 +211,7 @@ def default_max_tokens(model: LanguageModel) -> int:
 
 
 def _line(task: Task, response: Response) -> str:
-    row = {"key": task.id, "prompt": task.prompt[-1].content, "response": response.text}
+    row = {"key": task.id, "prompt": last_turn(task.prompt), "response": response.text}
     row["finish_reason"] = response.finish_reason
     return json.dumps({**row, "error": response.error} if response.error else row) + "\n"
 

@@ -32,7 +32,7 @@ from biddable.tasks.formats import (
     task_of,
 )
 from biddable.tasks.rows import Row, read_hub, read_values, source_files
-from biddable.types import Chat, Check, Conversation, Message, Preference, Prompt, Task, user
+from biddable.types import Chat, Check, Conversation, Message, Preference, Prompt, Task, as_chat, user
 
 Noun = TypeVar("Noun")
 
@@ -345,14 +345,15 @@ def _alpaca_row(conversation: Conversation) -> dict[str, Any]:
 
 def _preference_row(pair: Preference) -> dict[str, Any]:
     answers = {"chosen": pair.chosen, "rejected": pair.rejected}
-    row: dict[str, Any] = {"prompt": _messages(pair.prompt)}
+    row: dict[str, Any] = {"prompt": _messages(as_chat(pair.prompt))}
     row |= {name: _messages((Message("assistant", text),)) for name, text in answers.items()}
     return row | ({"meta": pair.meta} if pair.meta else {})
 
 
 def _task_row(task: Task) -> dict[str, Any]:
-    text = task.prompt[0].content if [turn.role for turn in task.prompt] == ["user"] else None
-    prompt = _messages(task.prompt) if text is None or transcript(text) else text
+    chat = as_chat(task.prompt)
+    text = chat[0].content if [turn.role for turn in chat] == ["user"] else None
+    prompt = _messages(chat) if text is None or transcript(text) else text
     row: dict[str, Any] = {"key": task.id, "prompt": prompt}
     if task.checks:
         row["instruction_id_list"] = [check.id for check in task.checks]

@@ -172,7 +172,10 @@ def example_of(row: Row) -> Task:
     """An input with its right answers."""
     value = _object(row, (*_PROMPTS, *_INPUTS), _REFERENCES)
     return Task(
-        _id(row, value), asked(_chat(value)), (), _references(*_given(value, _REFERENCES)), _meta(value)
+        _id(row, value),
+        asked(_chat(value)),
+        references=_references(*_given(value, _REFERENCES)),
+        meta=_meta(value),
     )
 
 

@@ -11,7 +11,7 @@ from biddable.errors import FileError, InputError, shown
 from biddable.tasks.chats import asked, read_chat
 from biddable.tasks.ifeval import task_id
 from biddable.tasks.rows import Row, require_rows
-from biddable.types import FinishReason, Response, Task
+from biddable.types import FinishReason, Response, Task, last_turn
 
 _PROMPTS = ("prompt", "messages", "conversations", "instruction")
 
@@ -71,7 +71,7 @@ def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) ->
         by_prompt.setdefault(answer.prompt, []).append(answer)
     found = [_find(task, known, by_prompt) for task in tasks]
     if not any(found):
-        prompt, key = shown(tasks[0].prompt[-1].content), shown(tasks[0].id)
+        prompt, key = shown(last_turn(tasks[0].prompt)), shown(tasks[0].id)
         first = f"prompt {prompt} and the key {key}"
         raise FileError(path, f"names none of the tasks, the first of which has the {first}")
     used = {(answer.prompt, answer.key) for answer in found if answer}
@@ -83,7 +83,7 @@ def match(tasks: Sequence[Task], answers: Sequence[Answer], path: str | Path) ->
 def _find(
     task: Task, known: Mapping[tuple[str, str], Answer], by_prompt: Mapping[str, Sequence[Answer]]
 ) -> Answer | None:
-    prompt = _plain(task.prompt[-1].content)
+    prompt = _plain(last_turn(task.prompt))
     for place in ((prompt, task.id), ("", task.id)):
         if place in known:
             return known[place]

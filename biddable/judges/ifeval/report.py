@@ -13,7 +13,7 @@ from biddable.judges.degenerate import task_degeneracy
 from biddable.judges.ifeval.judge import as_text, bind, loose_finding, strict_finding
 from biddable.judges.ifeval.punkt import sentence_splitter_name
 from biddable.judges.thinking import has_thinking, without_thinking
-from biddable.types import Response, Task
+from biddable.types import Response, Task, last_turn
 
 Metric = Literal["prompt_strict", "inst_strict", "prompt_loose", "inst_loose"]
 
@@ -155,7 +155,7 @@ def _one_each(tasks: Sequence[Task], responses: Mapping[str, str] | Sequence[Res
 
 
 def _response(task: Task, responses: Mapping[str, Any]) -> Any:
-    prompt = task.prompt[-1].content
+    prompt = last_turn(task.prompt)
     if prompt not in responses:
         raise InputError(f"response to task {task.id}", None, f"a response whose prompt is {shown(prompt)}")
     return responses[prompt]

@@ -58,7 +58,7 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.tasks.data import read_prompts
 from biddable.train.config import SftConfig
-from biddable.types import Chat, Message, Task, user
+from biddable.types import Chat, Message, Task, exchange, user
 
 BACKTRANSLATE = (
     "Below is a text that somebody wrote on request. Write the request, in one or two sentences, "
@@ -75,7 +75,7 @@ def passing_chats(answers: Answers) -> list[Chat]:
     """Step 1: the same with its task."""
     first = {task.id: (task, text) for task, text, verdict in reversed(answers.flat()) if verdict.passed}
     rows = [first[task.id] for task in answers.tasks if task.id in first]
-    return [(*task.prompt, Message("assistant", text)) for task, text in rows]
+    return [exchange(task.prompt, text) for task, text in rows]
 
 
 def backward_lessons(seed: Sequence[Chat]) -> list[Chat]:

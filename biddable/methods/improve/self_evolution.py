@@ -67,18 +67,18 @@ from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.search.tree import SearchSettings
 from biddable.train.config import SftConfig
-from biddable.types import Chat, Message, Preference
+from biddable.types import Chat, Preference, exchange
 
 
 def refined_conversations(pairs: Sequence[Preference]) -> list[Chat]:
     """The refined answer of each pair as what is to be said."""
-    return [(*pair.prompt, Message("assistant", pair.chosen)) for pair in pairs]
+    return [exchange(pair.prompt, pair.chosen) for pair in pairs]
 
 
 def evolved(answers: Answers, pairs: Sequence[Preference]) -> list[Chat]:
     """Step 5: of each task an answer that passed at once, or else the refined one, or none."""
     passed = {
-        task.id: (*task.prompt, Message("assistant", text))
+        task.id: exchange(task.prompt, text)
         for task, text, verdict in reversed(answers.flat())
         if verdict.passed
     }

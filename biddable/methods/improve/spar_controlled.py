@@ -59,7 +59,7 @@ from biddable.runs.files import read_json
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.train.config import DpoConfig, LoraConfig, SftConfig
-from biddable.types import Chat, Message, Preference, Task, user
+from biddable.types import Chat, Preference, Task, exchange, user
 
 Name = Literal["characters", "stories"]
 Split = Literal["train", "validation", "held-out"]
@@ -228,7 +228,7 @@ def data(run: Run, config: ControlledConfig, name: Name, seed: int) -> tuple[lis
 
     right, pairs, cases = (max(1, round(config.size * number)) for number in exercise.sizes)
     drawn, rng = draw("train", right + pairs, "tasks", seed), run.rng(name, seed, "demonstrations")
-    chats = [(*task.prompt, Message("assistant", exercise.answer(task, rng))) for task in drawn[:right]]
+    chats = [exchange(task.prompt, exercise.answer(task, rng)) for task in drawn[:right]]
     kinds: Pairs = {}
     for kind in PAIRINGS:
         rng = run.rng(name, seed, "pairs")
