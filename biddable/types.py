@@ -69,17 +69,17 @@ class Task:
         prompt: what is asked.
         checks: verifiable constraints on the response.
         references: responses that are right; where there are ``choices``, those of them that are.
-        choices: texts to choose among; empty where the response is free.
         meta: what else is known. ``group`` names what it is reported under (a subject, a category),
             ``source`` what it shares with tasks that it is not independent of (a document, a passage).
+        choices: texts to choose among; empty where the response is free.
     """
 
     id: str
     prompt: Prompt
     checks: tuple[Check, ...] = ()
     references: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ def first_problem(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
     """The first thing pydantic found wrong: where, as keys and indices, and what, to follow a colon."""
     first = error.errors(include_url=False, include_input=False)[0]
     message = first["msg"].removeprefix("Value error, ")
-    return first["loc"], message[:1].lower() + message[1:]
+    # Of a union pydantic names the alternative that it tried first, which is no place in the value.
+    place = tuple(part for part in first["loc"] if not str(part).startswith("tuple["))
+    return place, message[:1].lower() + message[1:]
 
 
 @cache

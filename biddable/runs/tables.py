@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from biddable.errors import FileError
+from biddable.errors import FileError, InputError
 from biddable.runs.codec import describe, jsonable
 from biddable.runs.files import replacing
 
@@ -31,11 +31,17 @@ _SCALARS = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float
 def write_parquet(path: str | Path, rows: Sequence[Noun], type: type[Noun]) -> None:
     """Write nouns of one type (``Task``, ``Response``, ``Preference``, ``Episode`` …), whole or not at all.
 
+    Prompts are chats or, in all rows, raw text.
+
     Raises:
+        InputError: some prompts are chats and some raw text.
         StorageError: the disk is full, permission is missing …
     """
     cells = [_convert(jsonable(row), type, json.dumps) for row in rows]
-    table = pa.Table.from_pylist(cells, schema=schema(type))
+    raw = {isinstance(row["prompt"], str) for row in cells if "prompt" in row}
+    if len(raw) > 1:
+        raise InputError("prompt", "chats and raw text", f"one of them in a table of {type.__name__}")
+    table = pa.Table.from_pylist(cells, schema=schema(type, raw=raw == {True}))
     with replacing(Path(path)) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
@@ -50,9 +56,11 @@ def read_parquet(path: str | Path, type: type[Noun]) -> list[Noun]:
         FileError: the file is missing or no Parquet, a column is missing or of another type, or a row
             (counted from 1) holds what the noun cannot.
     """
-    expected = schema(type)
     try:
-        columns = pq.ParquetFile(path).schema_arrow.names
+        stored = pq.ParquetFile(path).schema_arrow
+        columns = stored.names
+        raw = "prompt" in columns and stored.field("prompt").type == pa.string()
+        expected = schema(type, raw=raw)
         missing = [name for name in expected.names if name not in columns]
         if any(name in missing for name in _without_default(type)):
             raise FileError(path, f"no column {', '.join(missing)}: not a table of {type.__name__}")
@@ -80,9 +88,10 @@ def _without_default(type: Any) -> list[str]:
     return [field.name for field in fields if field.default is none and field.default_factory is none]
 
 
-def schema(type: Any) -> pa.Schema:
-    """The columns a noun is written in."""
-    return pa.schema(list(_arrow_type(type)))
+def schema(type: Any, *, raw: bool = False) -> pa.Schema:
+    """The columns a noun is written in; ``raw``: its prompt is raw text, and no chat."""
+    columns = list(_arrow_type(type))
+    return pa.schema([pa.field("prompt", pa.string()) if raw and c.name == "prompt" else c for c in columns])
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
@@ -123,4 +132,5 @@ def _convert(plain: Any, hint: Any, free_form: Callable[[Any], Any]) -> Any:
 
 
 def _without_none(hint: Any) -> Any:
+    """The first kind that a union names: of a prompt, the chat."""
     return next(part for part in get_args(hint) if part is not NoneType)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from biddable.errors import FileError, StorageError
+from biddable.errors import FileError, InputError, StorageError
 from biddable.runs.tables import read_parquet, schema, write_parquet
 from biddable.types import (
     Check,
@@ -104,6 +104,16 @@ def test_a_file_of_another_noun_is_refused(tmp_path: Path) -> None:
         read_parquet(tmp_path / "r.parquet", Preference)
 
 
+def test_prompts_of_a_table_are_chats_or_raw_text(tmp_path: Path) -> None:
+    raw = [Preference("x", "a", "b"), Preference("y", "a", "b")]
+    write_parquet(tmp_path / "p.parquet", raw, Preference)
+    assert pq.read_table(tmp_path / "p.parquet")["prompt"].to_pylist() == ["x", "y"]
+    assert read_parquet(tmp_path / "p.parquet", Preference) == raw
+    with pytest.raises(InputError, match="prompt is 'chats and raw text'"):
+        write_parquet(tmp_path / "q.parquet", [*raw, Preference(user("z"), "a", "b")], Preference)
+    assert not (tmp_path / "q.parquet").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -116,7 +126,7 @@ def test_a_file_of_another_noun_is_refused(tmp_path: Path) -> None:
             {"prompt": [[{"role": "robot", "content": "x"}]] * 2},
             r"row 1: prompt\[0\].role: input should be 'system'",
         ),
-        ({"prompt": ["x", "y"]}, "cannot be read as Parquet"),
+        ({"prompt": [1, 2]}, "cannot be read as Parquet"),
         ({"chosen": [[1], [2]]}, "cannot be read as Parquet"),
     ],
 )

@@ -434,7 +434,7 @@ def test_tasks_come_back_but_for_arguments_that_are_none(tmp_path_factory, suffi
 @settings(max_examples=25, deadline=None)
 @given(nouns=st.lists(tasks, min_size=1, max_size=3, unique_by=lambda task: task.id))
 def test_examples_come_back(tmp_path_factory, suffix, nouns):
-    nouns = [Task(task.id, task.prompt, references=task.references, meta=task.meta) for task in nouns]
+    nouns = [Task(task.id, task.prompt, (), task.references, task.meta) for task in nouns]
     assert back_again(tmp_path_factory, suffix, "examples", nouns) == nouns
 
 
