@@ -17,7 +17,6 @@ from pydantic import Field
 
 from biddable.config import Count, Natural, settings
 from biddable.errors import InputError
-from biddable.experiments.answers import Ask, answers
 from biddable.experiments.stages import Weights
 from biddable.judges.answer import NOT_DEGENERATE, AnswerJudge
 from biddable.judges.ifeval import IFEvalReport
@@ -27,6 +26,7 @@ from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.models.load import require_trainable
 from biddable.runs.run import Run
+from biddable.suites.answers import Ask, answers
 from biddable.tasks.compose import SHORT_TYPES, Composer
 from biddable.types import Response, Task, Verdict, last_turn
 

@@ -12,7 +12,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biddable.experiments.answers import BATCH, Ask, answers
 from biddable.judges.base import Judge
 from biddable.judges.deciding import DecidingJudge
 from biddable.models.base import Sampling
@@ -23,6 +22,7 @@ from biddable.runs.run import Run
 from biddable.search.nodes import RefinementNode, SearchResult
 from biddable.search.refiners import LMRefiner, Refinement
 from biddable.search.tree import SearchSettings, tree_search
+from biddable.suites.answers import BATCH, Ask, answers
 from biddable.tasks.data import write_conversations
 from biddable.types import Chat, Conversation, Preference, Response, Task, Verdict
 

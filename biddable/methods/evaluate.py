@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from biddable import registry
 from biddable.errors import EndpointError, InputError, RunError
-from biddable.experiments.answers import Ask, answers
 from biddable.experiments.figures import SHOWN, answers_to_read
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.ifeval.judge import bind
 from biddable.judges.ifeval.report import IFEvalReport
 from biddable.judges.ifeval.report import evaluate as score
 from biddable.judges.thinking import without_thinking
-from biddable.methods.answers import not_plain
 from biddable.models.base import LanguageModel, Sampling, TrainableModel
 from biddable.models.lazy import LazyModel
 from biddable.models.load import model_identity
@@ -28,6 +26,7 @@ from biddable.runs.figures import Bars, Figure, Table, Trees, save_figures
 from biddable.runs.files import read_json, write_atomic
 from biddable.runs.folder import is_run
 from biddable.runs.run import Run
+from biddable.suites.answers import Ask, answers, not_plain
 from biddable.tasks.suites import Suite
 from biddable.types import Response, Task, last_turn
 

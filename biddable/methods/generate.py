@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biddable.errors import EndpointError, FileError, InputError
-from biddable.experiments.answers import BATCH, Ask, answers
 from biddable.judges.thinking import has_thinking, without_thinking
-from biddable.methods.answers import not_plain
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.models.load import model_identity
@@ -22,6 +20,7 @@ from biddable.runs.codec import digest
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.files import write_atomic
 from biddable.runs.run import Run
+from biddable.suites.answers import BATCH, Ask, answers, not_plain
 from biddable.tasks.chats import asked, read_chat
 from biddable.tasks.rows import read_values
 from biddable.types import Chat, Response

@@ -9,11 +9,11 @@ import pytest
 
 from biddable.errors import ModelError
 from biddable.experiments import answers as module
-from biddable.experiments.answers import Ask, answers
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.executors import processes, ray_tasks
 from biddable.runs.run import Run
+from biddable.suites.answers import Ask, answers
 from biddable.types import user
 
 from ..train.tiny import local
