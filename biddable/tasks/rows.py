@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
-from biddable.errors import EndpointError, FileError, MissingDependency, shown
+from biddable.errors import EndpointError, FileError, InputError, MissingDependency, shown
 from biddable.runs.codec import first_problem
 from biddable.runs.files import parse_json, read_bytes
 from biddable.runs.folder import artifact_of
@@ -120,12 +120,13 @@ def read_hub(source: str) -> list[Row]:
     return _numbered(table.to_list(), source)
 
 
-def read_values(path: str | Path) -> list[Row]:
+def read_values(path: str | Path, encoding: str | None = None) -> list[Row]:
     """The values of a file: JSON lines (blank ones skipped), a JSON list, CSV or TSV with a header, Parquet.
 
     Which it is follows from its name for CSV and TSV, for the others from what it holds. Text is UTF-8,
-    UTF-16 or UTF-32, with or without a byte order mark; any may be packed by gzip. A file that holds one JSON
-    object over several lines is one row. NaN is read as null. Cells of CSV and TSV are texts, as they stand.
+    UTF-16 or UTF-32, with or without a byte order mark, unless ``encoding`` says what it is; any may be
+    packed by gzip. A file that holds one JSON object over several lines is one row. NaN is read as null.
+    Cells of CSV and TSV are texts, as they stand.
 
     Raises:
         FileError: the file is missing or unreadable, of another kind (which is named), or damaged; or an
@@ -136,7 +137,7 @@ def read_values(path: str | Path) -> list[Row]:
         return _parquet(data, path)
     if _suffix(Path(path)) == ".parquet":
         raise FileError(path, "is no Parquet file, as its name has it")
-    text = _text(data, path)
+    text = _text(data, path, encoding)
     if delimiter := _DELIMITERS.get(_suffix(Path(path))):
         return _table(text, path, delimiter)
     first = text.lstrip()[:1]
@@ -150,6 +151,29 @@ def read_values(path: str | Path) -> list[Row]:
         for n, line in enumerate(text.split("\n"), 1)
         if line.strip()
     ]
+
+
+def read_text(path: str | Path, encoding: str | None = None) -> str:
+    """The whole text of a file (see ``read_values``), each of its lines ended by a line feed.
+
+    Raises:
+        FileError: the file is missing, unreadable or no text; so in ``read_cells``.
+        InputError: there is no such encoding.
+    """
+    return _text(_unpacked(path), path, encoding).replace("\r\n", "\n")
+
+
+def read_cells(path: str | Path, delimiter: str = ",") -> list[Row]:
+    """The lines of a table of which the first may be no header, each as the list of its cells' texts.
+
+    Raises:
+        FileError: the file cannot be read as such a table, or holds no line.
+    """
+    lines = _delimited(_text(_unpacked(path), path), path, delimiter, csv.QUOTE_MINIMAL)
+    rows = [Row(cells, f"{path}:{start}", f"line {start}") for start, cells in lines if cells]
+    if not rows:
+        raise FileError(path, "holds no rows")
+    return rows
 
 
 def require_rows(path: str | Path) -> list[Row]:
@@ -216,7 +240,6 @@ def _parquet(data: bytes, path: str | Path) -> list[Row]:
 
 def _table(text: str, path: str | Path, delimiter: str) -> list[Row]:
     """The rows of a text of delimited cells, of which the first line names the columns."""
-    csv.field_size_limit(sys.maxsize)  # else a cell of 128 kB, an article say, is refused
     try:
         return _cells(text, path, delimiter, csv.QUOTE_MINIMAL)
     except FileError:
@@ -227,27 +250,38 @@ def _table(text: str, path: str | Path, delimiter: str) -> list[Row]:
 
 
 def _cells(text: str, path: str | Path, delimiter: str, quoting: Literal[0, 3]) -> list[Row]:
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
+    lines = _delimited(text, path, delimiter, quoting)
+    start, header = next(lines, (1, []))
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise FileError(path, f"two columns have the name {shown(twice[0])}", line=start)
     rows: list[Row] = []
-    start = 1
-    try:
-        header = next(lines, [])
-        if twice := [name for name in header if header.count(name) > 1]:
-            raise FileError(path, f"two columns have the name {shown(twice[0])}", line=1)
-        start = lines.line_num + 1
-        for cells in lines:
-            if cells and len(cells) != len(header):
-                raise FileError(path, f"{len(cells)} cells, the header has {len(header)}", line=start)
-            if cells:
-                value = dict(zip(header, cells, strict=True))
-                rows.append(Row(value, f"{path}:{start}", f"line {start}"))
-            start = lines.line_num + 1
-    except csv.Error as error:
-        raise FileError(path, f"not {'CSV' if delimiter == ',' else 'TSV'}: {error}", line=start) from error
+    for start, cells in lines:
+        if cells and len(cells) != len(header):
+            raise FileError(path, f"{len(cells)} cells, the header has {len(header)}", line=start)
+        if cells:
+            value = dict(zip(header, cells, strict=True))
+            rows.append(Row(value, f"{path}:{start}", f"line {start}"))
     return rows
 
 
-def _text(data: bytes, path: str | Path) -> str:
+def _delimited(
+    text: str, path: str | Path, delimiter: str, quoting: Literal[0, 3]
+) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line of a table, and the line of the file that it begins in."""
+    csv.field_size_limit(sys.maxsize)  # else a cell of 128 kB, an article say, is refused
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
+    start = 1
+    try:
+        for cells in lines:
+            yield start, cells
+            start = lines.line_num + 1
+    except csv.Error as error:
+        raise FileError(path, f"not {'CSV' if delimiter == ',' else 'TSV'}: {error}", line=start) from error
+
+
+def _text(data: bytes, path: str | Path, given: str | None = None) -> str:
+    if given:
+        return _decoded(data, path, given)
     encoding = json.detect_encoding(data)
     try:
         return data.decode(encoding)
@@ -257,6 +291,15 @@ def _text(data: bytes, path: str | Path) -> str:
             hint = "`iconv -f cp1252 -t utf-8` turns the text of older Windows programs into it"
             raise FileError(path, f"not UTF-8 text ({hint})", line=line) from error
         raise FileError(path, f"not {encoding.upper()} text, as its first bytes have it") from error
+
+
+def _decoded(data: bytes, path: str | Path, encoding: str) -> str:
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except (LookupError, ValueError) as error:
+        if isinstance(error, UnicodeError):
+            raise FileError(path, f"not {encoding} text, as which it is to be read") from error
+        raise InputError("encoding", encoding, "the name of a text encoding: utf-8, cp1252") from None
 
 
 def _object(text: str) -> dict[str, Any] | None:

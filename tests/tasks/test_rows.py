@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from biddable.errors import FileError
-from biddable.tasks.rows import read_values
+from biddable.errors import FileError, InputError
+from biddable.tasks.rows import read_cells, read_text, read_values
 
 ROWS = [{"a": "é\u2028"}, {"a": 2}]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
@@ -89,3 +89,32 @@ def test_what_cannot_be_read_is_named(file, content, problem):
         .replace(": not UTF-16", " not UTF-16")
         .startswith(f"{file}{problem}")
     )
+
+
+def test_cells_of_a_table_without_a_header(tmp_path):
+    path = tmp_path / "dev.csv"
+    path.write_bytes(b'"One, or\r\ntwo?",1,2\r\n\r\nThree?,3,4\r\n')
+    rows = read_cells(path)
+    assert [row.value for row in rows] == [["One, or\r\ntwo?", "1", "2"], ["Three?", "3", "4"]]
+    assert [row.name for row in rows] == ["line 1", "line 4"]
+    path.write_text("\n")
+    with pytest.raises(FileError, match="holds no rows"):
+        read_cells(path)
+    path.write_text('a,"b\nc,d\n')
+    with pytest.raises(FileError, match=r"dev\.csv:1: not CSV"):
+        read_cells(path)
+
+
+def test_text_in_an_encoding_that_is_named(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text\r\ncafé…\r\n".encode("cp1252"))
+    assert read_text(path, "cp1252") == "text\ncafé…\n"
+    assert [row.value for row in read_values(path, "cp1252")] == [{"text": "café…"}]
+    with pytest.raises(FileError, match="not UTF-8 text"):
+        read_text(path)
+    with pytest.raises(FileError, match="not utf-8 text, as which it is to be read"):
+        read_text(path, "utf-8")
+    with pytest.raises(InputError, match="encoding is 'klingon', expected the name of a text encoding"):
+        read_text(path, "klingon")
+    path.write_bytes("text\ncafé\n".encode("utf-8-sig"))
+    assert read_text(path, "utf-8") == read_text(path) == "text\ncafé\n"
