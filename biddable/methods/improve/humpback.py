@@ -38,8 +38,7 @@ from pydantic import Field
 from biddable.config import Count, settings
 from biddable.errors import InputError
 from biddable.experiments.figures import losses
-from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
-from biddable.experiments.measured import Measured
+from biddable.experiments.instructions import BASE, LARGE, SMOKE, InstructionSettings
 from biddable.experiments.stages import (
     Answers,
     Weights,
@@ -50,7 +49,8 @@ from biddable.experiments.stages import (
 )
 from biddable.experiments.teaching import require
 from biddable.judges.answer import AnswerJudge
-from biddable.methods.base import About, Method, show
+from biddable.methods.base import About
+from biddable.methods.instruction import InstructionMethod
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Table
@@ -169,7 +169,7 @@ class HumpbackConfig(InstructionSettings):
     """How the backward model is trained."""
 
 
-class Humpback(Method):
+class Humpback(InstructionMethod):
     """Humpback (see ``biddable.methods.improve.humpback``)."""
 
     about = About(
@@ -194,24 +194,22 @@ class Humpback(Method):
     }
     config: HumpbackConfig
 
-    def __init__(self, config: HumpbackConfig):
-        super().__init__(config)
-        self.instructions = Instructions(config, config.sampling.max_tokens)
+    @property
+    def arms(self) -> list[str]:
+        """See ``InstructionMethod.arms``."""
+        return [BASE, SEED, UNCURATED, HUMPBACK]
 
     def check(self) -> None:
-        """See ``Method.check``: the tasks, the texts, the model."""
-        self.instructions.check(ARMS)
+        """See ``Method.check``: the texts too."""
+        super().check()
         if self.config.texts is not None:
             self._texts(self.config.texts)
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
-        config = self.config
-        run.describe(model=config.model)
-        measured = Measured(run, self.instructions)
-        measured.add(BASE, config.model)
+        config, measured = self.config, self.begin(run)
         numbers = {}
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in self.seeds(run):
             name = f"seed{seed}"
             examples, texts = self._data(run, name, seed)
             sft = with_seed(config.sft, seed)
@@ -229,19 +227,21 @@ class Humpback(Method):
             drawn = run.rng(name, UNCURATED).permutation(len(texts))[: len(pairs)]
             others: list[Chat] = [(*user(requests[i]), Message("assistant", texts[i])) for i in drawn]
             uncurated = finetuned(run, f"{name}-{UNCURATED}", config.model, [*examples, *others], sft)
-            for arm, weights in zip(ARMS[1:], (only_seed, uncurated, model), strict=True):
+            for arm, weights in zip(self.arms[1:], (only_seed, uncurated, model), strict=True):
                 measured.add(arm, weights, seed=seed)
             numbers[name] = {"seed": len(examples), "texts": len(texts), "curated": len(pairs)}
 
         stages = {f"{name}-backward": "backward", f"{name}-{SEED}": SEED, stage: HUMPBACK}
         read = Table("Requests written for texts", ("request", "text"), tuple(map(_shown, pairs[:12])))
-        show(run, [*measured.figures(HUMPBACK), *losses(run, stages), read])
-        run.publish(model, "model")
-        run.publish(backward, "backward")
         publish_conversations(run, [*examples, *pairs])
-        claims = [(BASE, HUMPBACK), (SEED, HUMPBACK), (UNCURATED, HUMPBACK)]
-        metrics = {"accuracy": measured.metrics(), "data": numbers}
-        return run.finish(measured.comparisons(claims, HUMPBACK), metrics=metrics)
+        return self.finish(
+            run,
+            measured,
+            [(arm, HUMPBACK) for arm in (BASE, SEED, UNCURATED)],
+            figures=[*measured.figures(HUMPBACK), *losses(run, stages), read],
+            models={"model": model, "backward": backward},
+            metrics={"data": numbers},
+        )
 
     def _data(self, run: Run, name: str, seed: int) -> tuple[list[Chat], list[str]]:
         """Step 1: the seed, and unlabelled texts."""
@@ -270,7 +270,6 @@ class Humpback(Method):
 
 
 SEED, UNCURATED, HUMPBACK = "seed-only", "uncurated", "humpback"
-ARMS = (BASE, SEED, UNCURATED, HUMPBACK)
 
 
 def _shown(chat: Chat) -> tuple[str, str]:

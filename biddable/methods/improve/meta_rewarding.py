@@ -46,7 +46,7 @@ from biddable.config import Count, settings
 from biddable.errors import BiddableError
 from biddable.experiments.claims import Claim
 from biddable.experiments.figures import losses, pairs_to_read
-from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
+from biddable.experiments.instructions import BASE, LARGE, SMOKE, InstructionSettings
 from biddable.experiments.judging import AGREEMENT, agreement, judge_table, model_as_judge
 from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import best_against_worst
@@ -54,8 +54,9 @@ from biddable.experiments.stages import Answers, Weights, answered, preferred, p
 from biddable.experiments.teaching import MORE, TeachingSettings, taught
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.lm_judge import VOTE, judge_chat
-from biddable.methods.base import About, Method, show
+from biddable.methods.base import About
 from biddable.methods.improve.self_rewarding import self_rewarding
+from biddable.methods.instruction import InstructionMethod
 from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -161,7 +162,7 @@ class MetaRewardingConfig(InstructionSettings):
     """Run Self-Rewarding too, from the same answers, with the first judge throughout."""
 
 
-class MetaRewarding(Method):
+class MetaRewarding(InstructionMethod):
     """Meta-Rewarding (see ``biddable.methods.improve.meta_rewarding``)."""
 
     about = About(
@@ -203,51 +204,53 @@ class MetaRewarding(Method):
     }
     config: MetaRewardingConfig
 
-    def __init__(self, config: MetaRewardingConfig):
-        super().__init__(config)
-        self.instructions = Instructions(config, config.sampling.max_tokens)
-        numbers = range(1, config.iterations + 1)
-        self.arms = [f"meta-rewarding-{number}" for number in numbers]
-        self.beside = (
-            [f"self-rewarding-{number}" for number in numbers] if config.beside_self_rewarding else []
-        )
+    @property
+    def trained(self) -> list[str]:
+        """The actor of each iteration."""
+        return [f"meta-rewarding-{number}" for number in range(1, self.config.iterations + 1)]
 
-    def check(self) -> None:
-        """See ``Method.check``: the tasks and the model."""
-        self.instructions.check([BASE, *self.beside, *self.arms])
+    @property
+    def beside(self) -> list[str]:
+        """The model of each iteration of Self-Rewarding, where it is asked for."""
+        numbers = range(1, self.config.iterations + 1)
+        return [f"self-rewarding-{number}" for number in numbers if self.config.beside_self_rewarding]
+
+    @property
+    def arms(self) -> list[str]:
+        """See ``InstructionMethod.arms``."""
+        return [BASE, *self.beside, *self.trained]
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
-        config, last = self.config, self.arms[-1]
-        run.describe(model=config.model, meta=config.meta)
-        measured = Measured(run, self.instructions)
-        measured.add(BASE, config.model)
+        config, last = self.config, self.trained[-1]
+        measured = self.begin(run, meta=config.meta)
         how = (self.instructions, config.teaching, config.sampling)
         judge = taught(run, "judge0", config.model, *how, repairs=False, judgements=True, seed=run.root_seed)
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in self.seeds(run):
             rounds = self._one_seed(run, seed, judge, measured)
 
         numbers = range(1, config.iterations + 1)
         stages = {f"seed{seed}-dpo{i}": f"answers, iteration {i}" for i in numbers}
         stages |= {f"seed{seed}-dpo{i}-judge": f"judgements, iteration {i}" for i in numbers}
-        drawn = [*measured.figures(last, self.arms), *losses(run, stages)]
+        drawn = [*measured.figures(last, self.trained), *losses(run, stages)]
         drawn.append(judge_table({f"iteration {i}": each.answers for i, each in enumerate(rounds, 1)}))
         for kind in ("pairs", "judgements"):
             pairs = [pair for each in rounds for pair in getattr(each, kind)]
             drawn += [pairs_to_read(kind.capitalize(), pairs)] if pairs else []
             publish_pairs(run, pairs, kind)
-        show(run, drawn)
-        run.publish(rounds[-1].actor, "model")
-        run.publish(rounds[-1].judge, "judge")
-        claims = [(BASE, last), *pairwise(self.arms), *zip(self.beside[-1:], self.arms[-1:], strict=False)]
-        judges = measured.scores.compare([Claim("first judge", "last judge", metric=AGREEMENT)])
-        metrics = {
-            "accuracy": measured.metrics(),
-            "scores": measured.scores.metrics(),
-            "pairs": [len(each.pairs) for each in rounds],
-            "judgements": [len(each.judgements) for each in rounds],
-        }
-        return run.finish([*measured.comparisons(claims, last), *judges], metrics=metrics)
+        return self.finish(
+            run,
+            measured,
+            [(BASE, last), *pairwise(self.trained), *((arm, last) for arm in self.beside[-1:])],
+            claims=[Claim("first judge", "last judge", metric=AGREEMENT)],
+            figures=drawn,
+            models={"model": rounds[-1].actor, "judge": rounds[-1].judge},
+            metrics={
+                "scores": measured.scores.metrics(),
+                "pairs": [len(each.pairs) for each in rounds],
+                "judgements": [len(each.judgements) for each in rounds],
+            },
+        )
 
     def _one_seed(self, run: Run, seed: int, judge: Path, measured: Measured) -> list[Round]:
         """Both methods on the same tasks, and how well the judges judge what the model says as it comes."""
@@ -269,7 +272,7 @@ class MetaRewarding(Method):
             trained = self_rewarding(run, f"{name}-self", config.model, by_first_judge, number, dpo)
             for arm, (weights, _) in zip(self.beside, trained, strict=True):
                 measured.add(arm, weights, seed=seed)
-        for arm, each in zip(self.arms, rounds, strict=True):
+        for arm, each in zip(self.trained, rounds, strict=True):
             measured.add(arm, each.actor, seed=seed)
         suite = measured.suites[0]
         for arm, weights in (("first judge", judge), ("last judge", rounds[-1].judge)):

@@ -38,7 +38,7 @@ from typing import Any, ClassVar, Literal
 from biddable.config import Count, Natural, settings
 from biddable.experiments.claims import Claim
 from biddable.experiments.figures import losses, pairs_to_read
-from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
+from biddable.experiments.instructions import BASE, LARGE, SMOKE, InstructionSettings
 from biddable.experiments.judging import counts, model_as_judge, rules_as_judge
 from biddable.experiments.measured import Measured
 from biddable.experiments.repairs import (
@@ -61,7 +61,8 @@ from biddable.experiments.stages import (
 )
 from biddable.experiments.teaching import TeachingSettings, require, taught
 from biddable.judges.base import Judge
-from biddable.methods.base import About, Method, show
+from biddable.methods.base import About
+from biddable.methods.instruction import InstructionMethod
 from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -116,7 +117,7 @@ class SelfEvolutionConfig(InstructionSettings):
     """Failed answers that refiners are compared on."""
 
 
-class SelfEvolution(Method):
+class SelfEvolution(InstructionMethod):
     """SELF (see ``biddable.methods.improve.self_evolution``)."""
 
     about = About(
@@ -167,53 +168,45 @@ class SelfEvolution(Method):
     }
     config: SelfEvolutionConfig
 
-    def __init__(self, config: SelfEvolutionConfig):
-        super().__init__(config)
-        self.instructions = Instructions(config, config.sampling.max_tokens)
-        self.arms = [f"self-{number}" for number in range(1, config.iterations + 1)]
-
-    def check(self) -> None:
-        """See ``Method.check``: the tasks and the model."""
-        self.instructions.check([BASE, *self.arms])
+    @property
+    def arms(self) -> list[str]:
+        """See ``InstructionMethod.arms``."""
+        return [BASE, *(f"self-{number}" for number in range(1, self.config.iterations + 1))]
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
-        config, last = self.config, self.arms[-1]
-        run.describe(model=config.model, judge=config.judge)
-        measured = Measured(run, self.instructions)
-        measured.add(BASE, config.model)
+        config, (_, *arms) = self.config, self.arms
+        measured = self.begin(run, judge=config.judge)
         how = (self.instructions, config.teaching, config.sampling)
         judges = config.judge == "self"
         refiner = taught(run, "refiner0", config.model, *how, judgements=judges, seed=run.root_seed)
         refinement = Refinement(run, self._judge, config.repair, criticise=judges)
         numbers: dict[str, list[dict[str, Any]]] = {}
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in self.seeds(run):
             model, chats, pairs = self._one_seed(run, seed, refiner, refinement, measured, numbers)
             failed = untrained_failures(measured, config.refined_tasks)
             weights: dict[str, Weights] = {"untrained": config.model, "taught": refiner}
             measure_refiners(refinement, f"seed{seed}-repairs", weights, failed, measured.scores, seed)
 
-        stages = {"refiner0": "refiner"} | {f"seed{seed}-{arm}": arm for arm in self.arms}
+        stages = {"refiner0": "refiner"} | {f"seed{seed}-{arm}": arm for arm in arms}
         drawn = [
-            *measured.figures(last, self.arms),
+            *measured.figures(arms[-1], arms),
             *losses(run, stages, "Negative log-likelihood of a token."),
         ]
         if config.refined_tasks:
             columns = (MENDED, CLAIMED)
             drawn.append(measured.scores.table("Failed answers mended by one refinement", columns))
-        show(run, [*drawn, *([pairs_to_read("Refined answers", pairs)] if pairs else [])])
-        run.publish(model, "model")
-        run.publish(refiner, "refiner")
         publish_conversations(run, chats)
         refiners = Claim("untrained refiner", "taught refiner", metric=MENDED)
-        claims = [refiners] if measured.scores.arms(MENDED) else []
-        comparisons = measured.comparisons([(BASE, last), *pairwise(self.arms)], last)
-        metrics = {
-            "accuracy": measured.metrics(),
-            "scores": measured.scores.metrics(),
-            "iterations": numbers,
-        }
-        return run.finish([*comparisons, *measured.scores.compare(claims)], metrics=metrics)
+        return self.finish(
+            run,
+            measured,
+            [(BASE, arms[-1]), *pairwise(arms)],
+            claims=[refiners] if measured.scores.arms(MENDED) else [],
+            figures=[*drawn, *([pairs_to_read("Refined answers", pairs)] if pairs else [])],
+            models={"model": model, "refiner": refiner},
+            metrics={"scores": measured.scores.metrics(), "iterations": numbers},
+        )
 
     def _one_seed(
         self,
@@ -228,7 +221,7 @@ class SelfEvolution(Method):
         config, name = self.config, f"seed{seed}"
         tasks = self.instructions.train(seed, config.iterations * config.prompts)
         model, chats, refined = Path(config.model), list[Chat](), list[Preference]()
-        for number, arm in enumerate(self.arms, 1):
+        for number, arm in enumerate(self.arms[1:], 1):
             stage = f"{name}-iter{number}"
             part = tasks[(number - 1) * config.prompts : number * config.prompts]
             start: Weights = config.model if number == 1 else model

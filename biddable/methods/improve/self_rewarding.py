@@ -34,15 +34,15 @@ from pydantic import Field
 
 from biddable.config import Count, settings
 from biddable.experiments.figures import losses, pairs_to_read
-from biddable.experiments.instructions import BASE, LARGE, SMOKE, Instructions, InstructionSettings
+from biddable.experiments.instructions import BASE, LARGE, SMOKE, InstructionSettings
 from biddable.experiments.judging import model_as_judge
-from biddable.experiments.measured import Measured
 from biddable.experiments.pairs import best_against_worst, pair_similarity
 from biddable.experiments.stages import Answers, Weights, answered, preferred, publish_pairs, with_seed
 from biddable.experiments.teaching import require
 from biddable.judges.base import Judge
 from biddable.judges.load import load_judge
-from biddable.methods.base import About, Method, show
+from biddable.methods.base import About
+from biddable.methods.instruction import InstructionMethod
 from biddable.models.base import Sampling
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -106,7 +106,7 @@ class SelfRewardingConfig(InstructionSettings):
     """How pairs are trained on (paper: rate 1e-6, one epoch, no likelihood term)."""
 
 
-class SelfRewarding(Method):
+class SelfRewarding(InstructionMethod):
     """Self-Rewarding Language Models (see ``biddable.methods.improve.self_rewarding``)."""
 
     about = About(
@@ -129,28 +129,22 @@ class SelfRewarding(Method):
     }
     config: SelfRewardingConfig
 
-    def __init__(self, config: SelfRewardingConfig):
-        super().__init__(config)
-        self.instructions = Instructions(config, config.sampling.max_tokens)
+    @property
+    def arms(self) -> list[str]:
+        """See ``InstructionMethod.arms``."""
+        return [BASE, *(f"iteration-{number}" for number in range(1, self.config.iterations + 1))]
 
     def check(self) -> None:
-        """See ``Method.check``: the tasks, the judge, the model."""
-        self.instructions.check([BASE, *self._arms])
+        """See ``Method.check``: the judge too."""
+        super().check()
         if self.config.judge != SELF:
             load_judge(self.config.judge)
 
-    @property
-    def _arms(self) -> list[str]:
-        return [f"iteration-{number}" for number in range(1, self.config.iterations + 1)]
-
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
-        config = self.config
-        run.describe(model=config.model, judge=config.judge)
-        measured = Measured(run, self.instructions)
-        measured.add(BASE, config.model)
-        arms = self._arms
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        _, *arms = self.arms
+        measured = self.begin(run, judge=self.config.judge)
+        for seed in self.seeds(run):
             trained = self._train(run, seed)
             for arm, (weights, _) in zip(arms, trained, strict=True):
                 measured.add(arm, weights, seed=seed)
@@ -159,16 +153,18 @@ class SelfRewarding(Method):
         pairs = [pair for _, of_iteration in trained for pair in of_iteration]
         stages = {f"seed{seed}-dpo{number}": f"iteration {number}" for number in range(1, len(arms) + 1)}
         drawn = [*measured.figures(last, arms), *losses(run, stages, "DPO with its likelihood term.")]
-        show(run, [*drawn, pairs_to_read("Pairs", pairs)])
-        run.publish(trained[-1][0], "model")
         publish_pairs(run, pairs)
-        claims = [(BASE, last), *pairwise(arms)]
-        metrics = {
-            "accuracy": measured.metrics(),
-            "pairs": [len(of_iteration) for _, of_iteration in trained],
-            "pair_similarity": pair_similarity(pairs),
-        }
-        return run.finish(measured.comparisons(claims, last), metrics=metrics)
+        return self.finish(
+            run,
+            measured,
+            [(BASE, last), *pairwise(arms)],
+            figures=[*drawn, pairs_to_read("Pairs", pairs)],
+            models={"model": trained[-1][0]},
+            metrics={
+                "pairs": [len(of_iteration) for _, of_iteration in trained],
+                "pair_similarity": pair_similarity(pairs),
+            },
+        )
 
     def _train(self, run: Run, seed: int) -> list[tuple[Path, list[Preference]]]:
         """The model of each iteration, and its pairs."""

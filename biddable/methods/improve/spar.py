@@ -72,15 +72,16 @@ from biddable.experiments.stages import Answers, Weights, answered, finetuned, p
 from biddable.experiments.teaching import TeachingSettings, require, taught
 from biddable.judges.base import Judge
 from biddable.judges.ifeval import sentence_splitter_name
-from biddable.methods.base import About, Method, show
+from biddable.methods.base import About
 from biddable.methods.improve import humpback, meta_rewarding, self_evolution, self_rewarding
+from biddable.methods.instruction import InstructionMethod
 from biddable.models.base import Sampling
 from biddable.runs.figures import Figure
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.search.tree import SearchSettings
 from biddable.train.config import DpoConfig, SftConfig
-from biddable.types import Chat, Comparison, Preference, Task
+from biddable.types import Chat, Preference, Task
 
 logger = logging.getLogger(__name__)
 
@@ -390,7 +391,7 @@ class Played:
         return independent_pairs(self.iterations[0].answers, rng)
 
 
-class Spar(Method):
+class Spar(InstructionMethod):
     """SPaR: self-play with tree-search refinement (see ``biddable.methods.improve.spar``)."""
 
     about = About(
@@ -455,37 +456,33 @@ class Spar(Method):
     }
     config: SparConfig
 
-    def __init__(self, config: SparConfig):
-        super().__init__(config)
-        self.instructions = Instructions(config, config.sampling.max_tokens)
-
-    def check(self) -> None:
-        """See ``Method.check``: the tasks, the arms and the model."""
-        self.instructions.check(self.config.trained_arms)
+    @property
+    def arms(self) -> list[str]:
+        """See ``InstructionMethod.arms``."""
+        return self.config.trained_arms
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         config = self.config
-        run.describe(model=config.model, judge=config.judge, sentence_splitter=sentence_splitter_name())
-        measured = Measured(run, self.instructions)
-        measured.add(BASE, config.model)
-        seeds = range(run.root_seed, run.root_seed + config.seeds)
-        plays = [SelfPlay(run, config, self.instructions, seed) for seed in seeds]
+        measured = self.begin(run, judge=config.judge, sentence_splitter=sentence_splitter_name())
+        plays = [SelfPlay(run, config, self.instructions, seed) for seed in self.seeds(run)]
         refiner = plays[0].bootstrap()
         played = [self._one_seed(play, refiner, measured) for play in plays]
 
-        show(run, self._figures(measured, played))
         last = played[-1].iterations[-1]
-        run.publish(last.actor, "model")
-        run.publish(last.refiner, "refiner")
         pairs = [pair for iteration in played[-1].iterations for pair in iteration.pairs]
         stages.publish_pairs(run, pairs)
-        metrics = {
-            "accuracy": measured.metrics(),
-            "seeds": {p.play.name: _of_seed(p) for p in played},
-            "scores": measured.scores.metrics(),
-        }
-        return run.finish(self._comparisons(measured), metrics=metrics, notes=NOTES)
+        of_seeds = {p.play.name: _of_seed(p) for p in played}
+        return self.finish(
+            run,
+            measured,
+            self._pairs(),
+            claims=self._claims(measured),
+            figures=self._figures(measured, played),
+            models={"model": last.actor, "refiner": last.refiner},
+            metrics={"scores": measured.scores.metrics(), "seeds": of_seeds},
+            notes=NOTES,
+        )
 
     @property
     def _last(self) -> str:
@@ -518,20 +515,24 @@ class Spar(Method):
             failed, name = repairs.untrained_failures(measured, limit), f"{play.name}-curve"
             played.by_budget = repairs.by_budget(play.refinement, name, last.refiner, failed, config.search)
 
-    def _comparisons(self, measured: Measured) -> list[Comparison]:
-        """The paper's claims, each on every suite."""
-        config, last = self.config, self._last
+    def _pairs(self) -> list[tuple[str, str]]:
+        """The arms that the paper compares, each pair on every suite."""
+        last = self._last
         pairs = [(BASE, last)]
-        pairs += [(f"spar-{i}", f"spar-{i + 1}") for i in range(1, config.iterations)]
+        pairs += [(f"spar-{i}", f"spar-{i + 1}") for i in range(1, self.config.iterations)]
         pairs += [("independent", "refined"), (BASE, "independent")]
-        trained = (arm for arm in self.config.trained_arms if arm not in (BASE, "independent", "refined"))
+        trained = (arm for arm in self.arms if arm not in (BASE, "independent", "refined"))
         pairs += [(arm, _counterpart(arm, last)) for arm in trained if not arm.startswith("spar-")]
-        claims = repairs.inference_claims(measured, last) if config.inference_tasks else []
-        if config.inference_tasks:
-            refiner = f"iteration {config.iterations} refiner"
-            earlier = ("untrained refiner", "bootstrapped refiner")
-            claims += [Claim(name, refiner, metric=repairs.MENDED) for name in earlier]
-        return [*measured.comparisons(pairs, last), *measured.scores.compare(claims)]
+        return pairs
+
+    def _claims(self, measured: Measured) -> list[Claim]:
+        """What the paper says of refiners and of search at inference."""
+        if not self.config.inference_tasks:
+            return []
+        refiner = f"iteration {self.config.iterations} refiner"
+        earlier = ("untrained refiner", "bootstrapped refiner")
+        claims = repairs.inference_claims(measured, self._last)
+        return claims + [Claim(name, refiner, metric=repairs.MENDED) for name in earlier]
 
     def _figures(self, measured: Measured, played: Sequence[Played]) -> list[Figure]:
         first, name = played[0], played[0].play.name
