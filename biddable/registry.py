@@ -3,15 +3,22 @@
 What the library brings is listed here as ``module:attribute`` and imported only when asked for.
 Third parties add their own through entry points in the groups ``biddable.methods``,
 ``biddable.suites``, ``biddable.judges`` and ``biddable.envs``; a name of ours cannot be taken over.
+
+Judges and suites are made by functions. What stands behind the colon of a name is their argument, what stands
+behind the question mark their options, converted to the types that their parameters are annotated with::
+
+    def polite(model: str, strict: bool = False) -> Judge: ...      # polite:smollm2?strict=true
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+from urllib.parse import parse_qsl
 
 from biddable.errors import InputError
 
@@ -39,6 +46,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "answer": "biddable.judges.load:answer_judge",
         "lm": "biddable.judges.load:lm_judge",
         "hf": "biddable.judges.load:reward_judge",
+        "reference": "biddable.judges.reference:reference_judge",
     },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
@@ -77,6 +85,51 @@ def find(kind: Kind, name: str) -> Any:
 def items(kind: Kind) -> Iterator[tuple[str, Any]]:
     """Every ``(name, object)`` of a kind, imported one by one."""
     return ((name, find(kind, name)) for name in names(kind))
+
+
+def split_spec(field: str, spec: str) -> tuple[str, dict[str, str]]:
+    """A name with its argument, and its options, which follow the last question mark.
+
+    Raises:
+        InputError: options that are none, or one given twice; ``field`` is what is named.
+    """
+    named, mark, query = spec.rpartition("?")
+    if not mark:
+        return spec, {}
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise InputError(field, spec, "options as NAME?option=value&option=value") from None
+    if repeated := [name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1]:
+        raise InputError(field, spec, f"the option {repeated[0]} once")
+    return named, dict(pairs)
+
+
+def made(make: Callable[..., Any], arguments: list[str], options: Mapping[str, str]) -> Any:
+    """Call ``make`` with its argument and its options, each as the type its parameter asks for.
+
+    Raises:
+        InputError: an argument is missing or not wanted, no such option, or a value of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    parameters = inspect.signature(make).parameters
+    required = [each.name for each in parameters.values() if each.default is each.empty]
+    if len(arguments) != len(required) or "" in arguments:
+        expected = f"{required[0].upper()} after the colon" if required else "nothing after the name"
+        raise InputError("argument", arguments[0] if arguments else None, expected)
+    known = {name: parameter for name, parameter in parameters.items() if name not in required}
+    hints = get_type_hints(make)
+    values = {}
+    for name, value in options.items():
+        if name not in known:
+            raise InputError("option", name, " or ".join(known) or "none")
+        try:
+            values[name] = TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            raise InputError(name, value, expected) from None
+    return make(*arguments, **values)
 
 
 def _points(kind: Kind) -> Any:

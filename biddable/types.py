@@ -133,24 +133,26 @@ class Record:
     """One task of a suite as one model answered it.
 
     Attributes:
-        model, suite: their names.
-        task: what was asked. Its prompt is what the model was shown, solved examples included.
-        responses: what it said, once for each sample; none where it chose by log-probabilities.
+        task: what was asked, without the solved examples before it.
+        responses: what the model said, once for each sample; of a task with choices, the chosen one.
         verdicts: what the judge says of each response.
-        scores: of each choice its log-probability in nats, where it chose.
+        scores: of each choice its log-probability in nats; of a text to be predicted, its own.
         metrics: a number for each of the suite's metrics.
-        prompt_tokens, tokens: what it read and what it wrote; 0 where the model does not say.
+        weights: what a metric's number weighs in the mean, where that is not 1.
+        groups: what else its headline counts in, each with a number: a subject, a kind of rule.
+        shots: how many solved examples came before the task.
+        prompt_tokens: what the model read; 0 where it does not say.
     """
 
-    model: str
-    suite: str
     task: Task
     responses: tuple[Response, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     scores: tuple[float, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    groups: tuple[tuple[str, float], ...] = ()
+    shots: int = 0
     prompt_tokens: int = 0
-    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,9 @@ that their parameters are annotated with::
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_type_hints
-from urllib.parse import parse_qsl
-
-from pydantic import TypeAdapter, ValidationError
 
 from biddable import registry
 from biddable.errors import InputError, ModelError
@@ -45,7 +39,7 @@ def load_judge(spec: str | Path) -> Judge:
         InputError: there is no such judge, or it does not take such an option.
         ModelError: the model behind it cannot be found or read.
     """
-    named, options = _split(str(spec))
+    named, options = registry.split_spec("judge", str(spec))
     name, colon, argument = named.partition(":")
     if name in registry.names("judges"):
         make = registry.find("judges", name)
@@ -55,7 +49,8 @@ def load_judge(spec: str | Path) -> Judge:
         others = sorted({*registry.names("judges")} - {*registry.BUILTIN["judges"]})
         raise InputError("judge", str(spec), ", ".join([FORMS, *others]))
     try:
-        return _made(make, [argument] if colon else [], options)
+        judge: Judge = registry.made(make, [argument] if colon else [], options)
+        return judge
     except InputError as error:
         raise error.at(f"judge {name}") from None
 
@@ -68,7 +63,7 @@ def judge_identity(spec: str | Path) -> str:
     """
     from biddable.models.load import model_identity
 
-    named, _ = _split(str(spec))
+    named, _ = registry.split_spec("judge", str(spec))
     name, _, argument = named.partition(":")
     model: str | Path | None = argument if name in ("lm", "hf") else None
     if model is None and Path(named).is_dir():
@@ -133,38 +128,3 @@ def _is_reward_model(folder: Path) -> bool:
         return any(str(each).endswith("ForSequenceClassification") for each in architectures)
     except (OSError, ValueError, AttributeError, TypeError):
         return False
-
-
-def _split(spec: str) -> tuple[str, dict[str, str]]:
-    """The name and its options, which follow the last question mark."""
-    named, mark, query = spec.rpartition("?")
-    if not mark:
-        return spec, {}
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise InputError("judge", spec, "options as NAME?option=value&option=value") from None
-    if repeated := [name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1]:
-        raise InputError("judge", spec, f"the option {repeated[0]} once")
-    return named, dict(pairs)
-
-
-def _made(make: Callable[..., Judge], arguments: list[str], options: Mapping[str, str]) -> Judge:
-    """Call ``make`` with its argument and its options, each as the type its parameter asks for."""
-    parameters = inspect.signature(make).parameters
-    required = [each.name for each in parameters.values() if each.default is each.empty]
-    if len(arguments) != len(required) or "" in arguments:
-        expected = f"{required[0].upper()} after the colon" if required else "nothing after the name"
-        raise InputError("argument", arguments[0] if arguments else None, expected)
-    known = {name: parameter for name, parameter in parameters.items() if name not in required}
-    hints = get_type_hints(make)
-    values = {}
-    for name, value in options.items():
-        if name not in known:
-            raise InputError("option", name, " or ".join(known) or "none")
-        try:
-            values[name] = TypeAdapter(hints[name]).validate_python(value)
-        except ValidationError as error:
-            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
-            raise InputError(name, value, expected) from None
-    return make(*arguments, **values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from biddable.errors import InputError
 from biddable.models.base import GREEDY, Sampling
@@ -12,6 +12,9 @@ from biddable.models.lazy import LazyModel
 from biddable.runs.executors import Batches
 from biddable.runs.run import Run
 from biddable.types import Prompt, Response
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 BATCH = 128
 """Prompts between two entries of the journal: what an interruption can lose, decoded side by side."""
@@ -55,20 +58,34 @@ def answers(
         seeds: one for each prompt (default 0, 1, …).
     """
     items = list(zip(prompts, range(len(prompts)) if seeds is None else seeds, strict=True))
-    asked: set[int] = set()
+    return map_again(run, name, items, ask, list[Response], lambda row: any(each.error for each in row))
+
+
+def map_again(
+    run: Run,
+    name: str,
+    items: Sequence[Item],
+    fn: Callable[[list[Item]], list[Value]],
+    type: Any,
+    failed: Callable[[Value], bool],
+    *,
+    key: Callable[[Item], Any] = lambda item: item,
+) -> list[Value]:
+    """``run.map``; results of an earlier process that say that they ``failed`` are computed again."""
+    computed: set[int] = set()
 
     def noting(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
         batches = list(batches)
-        asked.update(index for index, _ in batches)
+        computed.update(index for index, _ in batches)
         return run.executor(fn, batches)
 
-    rows = run.map(name, items, ask, list[Response], BATCH, executor=noting)
-    again = [i for i, row in enumerate(rows) if i // BATCH not in asked and any(one.error for one in row)]
+    results = run.map(name, items, fn, type, BATCH, key=key, executor=noting)
+    again = [i for i, result in enumerate(results) if i // BATCH not in computed and failed(result)]
     if again:
-        [(_, found)] = run.executor(ask, [(0, [items[i] for i in again])])
-        for i, row in zip(again, found, strict=True):
-            rows[i] = row
-    return rows
+        [(_, anew)] = run.executor(fn, [(0, [items[i] for i in again])])
+        for i, result in zip(again, anew, strict=True):
+            results[i] = result
+    return results
 
 
 def not_plain(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from biddable.errors import ModelError
-from biddable.experiments import answers as module
+from biddable.suites import answers as module
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.executors import processes, ray_tasks

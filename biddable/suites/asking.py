@@ -1,0 +1,171 @@
+"""How a model is asked the tasks of a suite: by any process, whole batches at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from biddable.errors import InputError
+from biddable.models.base import LanguageModel, Sampling
+from biddable.models.choices import rank_choices
+from biddable.models.lazy import LazyModel
+from biddable.suites.base import Ask
+from biddable.tasks.fewshot import Shots, few_shot_prompt
+from biddable.types import Prompt, Response, as_chat
+
+Template = Literal["auto", "chat", "none"]
+"""Prompts as a user's turn, as raw text, or "auto": as a turn where the model has a chat template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One task to ask: what is asked, what to choose among, what stands before it, and its seed."""
+
+    prompt: Prompt
+    choices: tuple[str, ...]
+    shots: Shots
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a query (the fields of a ``Record``)."""
+
+    responses: tuple[Response, ...] = ()
+    scores: tuple[float, ...] = ()
+    shots: int = 0
+    prompt_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Asks a model a batch of queries; it can be sent to other processes, each of which loads it once.
+
+    Attributes:
+        model: the model.
+        ask: see ``Suite``; so for ``k``, ``separator`` and ``prior``.
+        sampling: how responses are written.
+        samples: responses to each query.
+        template: see ``Template``.
+    """
+
+    model: LazyModel
+    ask: Ask
+    sampling: Sampling
+    samples: int = 1
+    template: Template = "auto"
+    k: int = 0
+    separator: str = "\n\n"
+    prior: Prompt | None = None
+
+    def __call__(self, batch: Sequence[Query]) -> list[Answer]:
+        """Answers in order. What the model does not take has a response with its ``error``."""
+        model = self.model()
+        if self.ask == "perplexity":
+            return _perplexities(model, batch)
+        chat = uses_chat(model, self.template)
+        shown = [self._shown(model, query, chat) for query in batch]
+        prompts, kept = [prompt for prompt, _ in shown], [shots for _, shots in shown]
+        rows = (self._chosen if self.ask == "choose" else self._written)(model, batch, prompts, chat)
+        return [
+            Answer(responses, scores, shots, _length(model, prompt))
+            for (responses, scores), shots, prompt in zip(rows, kept, prompts, strict=True)
+        ]
+
+    def _shown(self, model: LanguageModel, query: Query, chat: bool) -> tuple[Prompt, int]:
+        """The prompt as the model is shown it, and how many solved examples are in it."""
+        if not isinstance(query.prompt, str):  # a conversation: nothing stands before it
+            return (query.prompt if chat else _as_text(query.prompt)), 0
+        answer = self.sampling.max_tokens
+        if self.ask == "choose":
+            answer = max(_length(model, choice) for choice in query.choices)
+
+        def count(text: str) -> int:
+            return _length(model, as_chat(text) if chat else text)
+
+        text, kept = few_shot_prompt(
+            query.prompt,
+            query.shots,
+            self.k,
+            room=None if (context := _context(model)) is None else context - answer,
+            count=count,
+            separator=self.separator,
+        )
+        return (as_chat(text) if chat else text), kept
+
+    def _written(
+        self, model: LanguageModel, batch: Sequence[Query], prompts: Sequence[Prompt], chat: bool
+    ) -> list[tuple[tuple[Response, ...], tuple[float, ...]]]:
+        seeds = [query.seed for query in batch]
+        try:
+            rows = model.generate(prompts, n=self.samples, sampling=self.sampling, seeds=seeds)
+        except InputError as error:
+            if len(batch) > 1:
+                pairs = zip(batch, prompts, strict=True)
+                return [self._written(model, [query], [prompt], chat)[0] for query, prompt in pairs]
+            rows = [[_refused(error)] * self.samples]
+        return [(tuple(row), ()) for row in rows]
+
+    def _chosen(
+        self, model: LanguageModel, batch: Sequence[Query], prompts: Sequence[Prompt], chat: bool
+    ) -> list[tuple[tuple[Response, ...], tuple[float, ...]]]:
+        # After raw text a choice is a new word.
+        choices = [
+            [choice if chat or choice[:1].isspace() else f" {choice}" for choice in query.choices]
+            for query in batch
+        ]
+        try:
+            rankings = rank_choices(model, prompts, choices, prior=self.prior)
+        except InputError as error:
+            if len(batch) > 1:
+                pairs = zip(batch, prompts, strict=True)
+                return [self._chosen(model, [query], [prompt], chat)[0] for query, prompt in pairs]
+            return [((_refused(error),), ())]
+        return [
+            ((Response("" if ranking.best is None else query.choices[ranking.best]),), ranking.scores)
+            for query, ranking in zip(batch, rankings, strict=True)
+        ]
+
+
+def uses_chat(model: LanguageModel, template: Template) -> bool:
+    """Whether prompts become a user's turn.
+
+    Raises:
+        InputError: a chat is asked for, and the model has no template.
+    """
+    tokenizer: Any = getattr(model, "tokenizer", None)
+    has = tokenizer is None or bool(getattr(tokenizer, "chat_template", None))
+    if template == "chat" and not has:
+        raise InputError("template", template, f"none or auto: {model.name} has no chat template")
+    return has if template == "auto" else template == "chat"
+
+
+def _perplexities(model: LanguageModel, batch: Sequence[Query]) -> list[Answer]:
+    from biddable.models.rolling import loglikelihood_rolling
+
+    rolled = loglikelihood_rolling(model, [str(query.prompt) for query in batch])
+    return [Answer((), (each.nats,), 0, each.tokens) for each in rolled]
+
+
+def _as_text(prompt: Prompt) -> str:
+    return "\n\n".join(turn.content for turn in as_chat(prompt))
+
+
+def _refused(error: InputError) -> Response:
+    return Response("", finish_reason="error", error=str(error))
+
+
+def _length(model: LanguageModel, prompt: Prompt) -> int:
+    """Tokens of a prompt; 0 for a model that is served."""
+    encode = getattr(model, "encode_prompt", None)
+    return len(encode(prompt)) if encode else 0
+
+
+def _context(model: LanguageModel) -> int | None:
+    module = getattr(model, "module", None)
+    if module is None:
+        return None
+    from biddable.models.plain import context_of
+
+    return context_of(module.config)

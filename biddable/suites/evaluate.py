@@ -1,0 +1,266 @@
+"""Measuring models on suites, in a folder that keeps every answer: the same call again costs nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from biddable.config import Count, settings
+from biddable.errors import EndpointError, InputError
+from biddable.judges.summary import judge_responses
+from biddable.judges.thinking import without_thinking
+from biddable.models.lazy import LazyModel
+from biddable.models.load import model_identity
+from biddable.runs.codec import digest
+from biddable.runs.executors import Executor, in_process
+from biddable.runs.run import Run
+from biddable.suites.answers import map_again
+from biddable.suites.asking import Answer, Asking, Query, Template, uses_chat
+from biddable.suites.base import Metric, Suite, check_suite
+from biddable.suites.load import load_suite
+from biddable.suites.store import Cell, Counted, cell_name, read_cell, write_cell
+from biddable.types import Record, Task, Verdict
+
+if TYPE_CHECKING:
+    from biddable.models.openai import ServedOptions
+
+
+@settings
+class EvaluateSettings:
+    """How models are asked, where it is not as the suites say."""
+
+    limit: Count | None = None
+    """Only the first so many tasks of each suite."""
+    shots: int | None = None
+    """Solved examples before each task, at most."""
+    samples: Count = 1
+    """Responses to each task; its numbers are their means."""
+    temperature: float | None = None
+    """0: the likeliest token. Above 0 responses are drawn."""
+    max_tokens: Count | None = None
+    """Longest response."""
+    template: Template = "auto"
+    """Prompts as a user's turn (chat), as raw text (none), or (auto) a turn where there is a template."""
+    judge: str | None = None
+    """Who judges written responses (see ``load_judge``)."""
+    strip_thinking: bool = False
+    """Judge responses without their blocks of thinking; they are kept whole."""
+
+
+def evaluate_cells(
+    models: Sequence[str],
+    suites: Sequence[str | Suite],
+    folder: str | Path,
+    settings: EvaluateSettings | None = None,
+    *,
+    served: ServedOptions | None = None,
+    executor: Executor = in_process,
+) -> list[Cell]:
+    """What each model answers to each suite, judged and counted.
+
+    Everything is kept in ``folder``: another call with other models or suites adds theirs, a killed call
+    goes on, and what could not be answered is asked again.
+
+    Args:
+        models: what ``load_model`` takes.
+        suites: suites, or what ``load_suite`` takes.
+        folder: the evaluation's; made if missing.
+        settings: how models are asked.
+        served: how a served model is asked.
+        executor: where answers are computed (``biddable.runs.executors``).
+
+    Raises:
+        InputError: no such model, suite or judge, or one named twice; a suite that cannot be measured.
+        FileError: a file of a suite cannot be read.
+        RunError: the folder holds something else.
+        EndpointError: a model answered no task of a suite.
+    """
+    settings = settings or EvaluateSettings()
+    for field, named in (("models", models), ("suites", suites)):
+        if not named:
+            raise InputError(field, list(named), "at least one")
+    asked = [_as_asked(suite, settings) for suite in suites]
+    names = [*models, *(suite.name for suite in asked)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError("models" if twice in models else "suites", twice, "each once")
+    identities = {model: model_identity(model) for model in models}
+    with Run.open(folder, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
+        return [
+            evaluate_cell(run, model, suite, settings, identity=identity, served=served)
+            for model, identity in identities.items()
+            for suite in asked
+        ]
+
+
+def _as_asked(named: str | Suite, settings: EvaluateSettings) -> Suite:
+    """A suite with what the settings change of it, checked."""
+    suite = load_suite(named) if isinstance(named, str) else named
+    if settings.judge is not None and suite.ask == "generate":
+        from biddable.judges.load import load_judge
+
+        suite = replace(suite, judge=load_judge(settings.judge), version=f"{suite.version} {settings.judge}")
+    sampling = suite.sampling
+    if settings.temperature is not None:
+        sampling = replace(sampling, temperature=settings.temperature)
+    if settings.max_tokens is not None:
+        sampling = replace(sampling, max_tokens=settings.max_tokens)
+    if settings.samples > 1 and sampling.temperature == 0 and suite.ask == "generate":
+        raise InputError("samples", settings.samples, "1 at temperature 0, where all are the same")
+    k = suite.k if settings.shots is None else settings.shots
+    suite = replace(suite, tasks=suite.tasks[: settings.limit], sampling=sampling, k=k)
+    check_suite(suite)
+    return suite
+
+
+def evaluate_cell(
+    run: Run,
+    model: str | Path,
+    suite: Suite,
+    settings: EvaluateSettings | None = None,
+    *,
+    identity: str | None = None,
+    served: ServedOptions | None = None,
+    name: str | None = None,
+) -> Cell:
+    """One model's answers to one suite, as stages of a run, and kept in its folder.
+
+    Args:
+        run: any run; a method's, too.
+        model: what ``load_model`` takes.
+        suite: a checked suite.
+        settings: how the model is asked.
+        identity: what tells its weights from others under that name (default ``model_identity``).
+        served: how a served model is asked.
+        name: what the model is called in records and leaderboards (default: as it was named).
+    """
+    settings, name = settings or EvaluateSettings(), name or str(model)
+    asked = _identity(suite, settings, model_identity(model) if identity is None else identity)
+    cell = cell_name(suite.name, name, asked)
+    lazy = LazyModel(model, served)
+    asking = Asking(
+        lazy,
+        suite.ask,
+        suite.sampling,
+        settings.samples,
+        settings.template,
+        suite.k,
+        suite.separator,
+        suite.prior,
+    )
+    # 1. Answers, [tasks], from the journal or the model.
+    started = time.perf_counter()
+    [template] = run.map(f"{cell}-template", [name], _Template(lazy, settings.template), str, 1)
+    answers = _answers(run, cell, asking, suite)
+    seconds = time.perf_counter() - started
+    reasons = [each.error for answer in answers for each in answer.responses]
+    if reasons and all(reasons):
+        raise EndpointError(
+            f"{name}: none of {len(reasons)} tasks of {suite.name} was answered; {reasons[0]}"
+        )
+
+    # 2. Verdicts, [tasks][samples]; of suites that ask to choose there are none.
+    verdicts = _verdicts(suite, answers, settings.strip_thinking)
+
+    # 3. Numbers.
+    rows = zip(suite.tasks, answers, verdicts, strict=True)
+    records = tuple(_record(suite, *row) for row in rows)
+    before = _seconds_before(run.folder, cell)
+    kept = Cell(
+        name=cell,
+        model=name,
+        suite=suite.name,
+        asked=asked,
+        metrics=tuple(_counted(metric, suite.tasks) for metric in suite.metrics),
+        ask=suite.ask,
+        template=template,
+        shots=suite.k,
+        judge=suite.version,
+        seconds=max(seconds, before),
+        source=suite.source,
+        license=suite.license,
+        notes=suite.notes,
+        records=records,
+    )
+    write_cell(run.folder, kept)
+    return kept
+
+
+def _identity(suite: Suite, settings: EvaluateSettings, weights: str) -> dict[str, Any]:
+    """All that the answers depend on."""
+    shots = digest([group, each] for group, each in sorted(suite.shots.items())) if suite.k else ""
+    return {
+        "weights": weights,
+        "tasks": digest(suite.tasks),
+        "ask": suite.ask,
+        "shots": [suite.k, shots, suite.separator],
+        "sampling": suite.sampling if suite.ask == "generate" else None,
+        "samples": settings.samples,
+        "template": settings.template,
+        "prior": suite.prior,
+    }
+
+
+def _answers(run: Run, cell: str, asking: Asking, suite: Suite) -> list[Answer]:
+    """The answer to each task. One that could not be had before the run was killed is asked for again."""
+    queries = [
+        Query(task.prompt, task.choices if suite.ask == "choose" else (), suite.shots_of(task), seed)
+        for seed, task in enumerate(suite.tasks)
+    ]
+    return map_again(
+        run,
+        cell,
+        queries,
+        asking,
+        Answer,
+        lambda answer: any(each.error for each in answer.responses),
+        key=lambda query: (query.prompt, query.choices),
+    )
+
+
+def _verdicts(suite: Suite, answers: Sequence[Answer], strip: bool) -> list[tuple[Verdict, ...]]:
+    if suite.judge is None or suite.ask != "generate":
+        return [()] * len(answers)
+    tasks = [task for task, answer in zip(suite.tasks, answers, strict=True) for _ in answer.responses]
+    responses = [response for answer in answers for response in answer.responses]
+    if strip:
+        responses = [replace(each, text=without_thinking(each.text)) for each in responses]
+    verdicts = iter(judge_responses(suite.judge, tasks, responses))
+    return [tuple(next(verdicts) for _ in answer.responses) for answer in answers]
+
+
+def _record(suite: Suite, task: Task, answer: Answer, verdicts: tuple[Verdict, ...]) -> Record:
+    # Token ids and their log-probabilities would make a file of records five times as long.
+    responses = tuple(replace(each, logprobs=()) for each in answer.responses)
+    bare = Record(task, responses, verdicts, answer.scores, {}, {}, (), answer.shots, answer.prompt_tokens)
+    if any(each.error for each in responses):
+        metrics = dict.fromkeys((metric.name for metric in suite.metrics), 0.0)
+    else:
+        metrics = {metric.name: float(metric.measure(bare)) for metric in suite.metrics}
+    weights = {metric.name: float(metric.weight(bare)) for metric in suite.metrics if metric.weight}
+    groups = tuple(suite.groups(bare, metrics[suite.metrics[0].name]))
+    return replace(bare, metrics=metrics, weights=weights, groups=groups)
+
+
+def _counted(metric: Metric, tasks: Sequence[Task]) -> Counted:
+    chance = fmean(map(metric.chance, tasks)) if metric.chance else None
+    return Counted(metric.name, metric.higher_is_better, metric.scale, chance)
+
+
+def _seconds_before(folder: Path, cell: str) -> float:
+    """What answering took when the cell was computed, if it was."""
+    place = folder / "cells" / cell
+    return read_cell(place).seconds if (place / "cell.json").exists() else 0.0
+
+
+class _Template:
+    """Says how a model is prompted; in the process that has it."""
+
+    def __init__(self, model: LazyModel, template: Template):
+        self.model, self.template = model, template
+
+    def __call__(self, batch: Sequence[str]) -> list[str]:
+        return ["chat" if uses_chat(self.model(), self.template) else "none" for _ in batch]

@@ -1,0 +1,41 @@
+"""``load_suite``: one name for a suite, wherever it lives."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from biddable import registry
+from biddable.errors import InputError
+from biddable.suites.base import Suite, check_suite
+
+
+def load_suite(spec: str | Path) -> Suite:
+    """Load a suite by name.
+
+    Args:
+        spec: the name of a suite of ours (``biddable suites`` lists them) or of another package, with its
+            data behind a colon and options behind a question mark (``bbh:DIR?tasks=snarks``); or a TOML
+            file that describes one (``mine.toml``).
+
+    Raises:
+        InputError: there is no such suite, it does not take such an option, or it cannot be measured.
+        FileError: a file of it cannot be read.
+    """
+    if str(spec).endswith(".toml"):
+        from biddable.suites.own import read_suite
+
+        return read_suite(spec)
+    named, options = registry.split_spec("suite", str(spec))
+    name, colon, argument = named.partition(":")
+    known = registry.names("suites")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        expected = f"{' or '.join(near)}?" if near else ", ".join([*known, "or a TOML file"])
+        raise InputError("suite", str(spec), expected)
+    try:
+        suite: Suite = registry.made(registry.find("suites", name), [argument] if colon else [], options)
+    except InputError as error:
+        raise error.at(f"suite {name}") from None
+    check_suite(suite)
+    return suite

@@ -1,0 +1,102 @@
+"""What suites count, by the names that lm-evaluation-harness has for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import fmean
+
+from biddable.suites.base import Metric
+from biddable.types import Record, Task, Verdict
+
+
+def chance(task: Task) -> float:
+    """The share of a task's choices that are right."""
+    return len(task.references) / len(task.choices)
+
+
+def chosen(record: Record, length: Callable[[str], int] = lambda text: 1) -> str | None:
+    """The choice with the highest log-probability per ``length`` of its text, the first of equal ones.
+
+    Where the model gave no log-probabilities, the choice that its response was taken for, or None.
+    """
+    choices = record.task.choices
+    if not record.scores:
+        return next((each.text for each in record.responses if each.text in choices), None)
+    scores = [score / length(choice) for score, choice in zip(record.scores, choices, strict=True)]
+    return choices[scores.index(max(scores))]
+
+
+def _right(length: Callable[[str], int] = lambda text: 1) -> Callable[[Record], float]:
+    return lambda record: float(chosen(record, length) in record.task.references)
+
+
+ACC = Metric("acc", _right(), chance=chance)
+"""The likeliest choice is a right one."""
+ACC_NORM = Metric("acc_norm", _right(len), chance=chance)
+"""The same with log-probabilities per character."""
+
+
+def _right_mass(record: Record) -> float:
+    """The probability of the right choices among all."""
+    if not record.scores:
+        return ACC.measure(record)
+    highest = max(record.scores)
+    weights = [math.exp(score - highest) for score in record.scores]
+    rows = zip(record.task.choices, weights, strict=True)
+    return sum(weight for choice, weight in rows if choice in record.task.references) / sum(weights)
+
+
+MC2 = Metric("mc2", _right_mass, chance=chance)
+"""The probability of the right choices among all of a task's (TruthfulQA)."""
+
+
+def _of_verdicts(number: Callable[[Verdict], float]) -> Callable[[Record], float]:
+    """The mean over a record's samples."""
+    return lambda record: fmean(map(number, record.verdicts))
+
+
+def passed(name: str) -> Metric:
+    """The share of responses that pass."""
+    return Metric(name, _of_verdicts(lambda verdict: float(bool(verdict.passed))))
+
+
+def score(name: str) -> Metric:
+    """The mean of the judge's scores; a response without one counts as 0."""
+    return Metric(name, _of_verdicts(lambda verdict: verdict.score or 0.0))
+
+
+def met(name: str, check: str) -> Metric:
+    """The share of responses that meet the check of that name."""
+
+    def measure(verdict: Verdict) -> float:
+        return float(any(each.passed for each in verdict.checks if each.id == check))
+
+    return Metric(name, _of_verdicts(measure))
+
+
+def _text(record: Record) -> str:
+    return str(record.task.prompt)
+
+
+def _bytes(record: Record) -> int:
+    return len(_text(record).encode())
+
+
+def _words(record: Record) -> int:
+    return len(_text(record).split())
+
+
+BITS_PER_BYTE = Metric(
+    "bits_per_byte",
+    lambda record: -record.scores[0] / _bytes(record) / math.log(2),
+    weight=_bytes,
+    higher_is_better=False,
+)
+WORD_PERPLEXITY = Metric(
+    "word_perplexity",
+    lambda record: -record.scores[0] / _words(record),
+    weight=_words,
+    scale="exp",
+    higher_is_better=False,
+)

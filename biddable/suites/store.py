@@ -1,0 +1,143 @@
+"""Cells: what one model answered to one suite, as an evaluation's folder keeps it.
+
+``cells/NAME/cell.json`` says what was asked of whom and how, ``cells/NAME/records.jsonl`` holds a record for
+each task, in order. Leaderboards, comparisons and exports are made of these two files alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from biddable.errors import FileError, RunError
+from biddable.runs.codec import decode, describe, digest, encode
+from biddable.runs.files import read_bytes, read_json, write_atomic, write_json
+from biddable.suites.base import Ask, Scale
+from biddable.types import Record
+
+CELLS = "cells"
+ORDER = "cells.json"
+"""The names of all cells, in the order in which they were last asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a metric of a cell is (see ``Metric``); ``chance`` is the mean over its tasks."""
+
+    name: str
+    higher_is_better: bool = True
+    scale: Scale = "mean"
+    chance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One model's answers to one suite.
+
+    Attributes:
+        name: of its folder.
+        model, suite: as they were named.
+        asked: what the answers depend on: weights, tasks, template, shots, sampling.
+        metrics: what is counted, the headline first.
+        ask: how the model was asked.
+        template: "chat" where prompts were a user's turn, else "none".
+        shots: solved examples before each task, at most.
+        judge: who judged, and in which version of the suite.
+        seconds: how long answering took.
+        source, license, notes: of the suite.
+        records: one for each task.
+    """
+
+    name: str
+    model: str
+    suite: str
+    asked: dict[str, Any]
+    metrics: tuple[Counted, ...]
+    ask: Ask
+    template: str
+    shots: int
+    judge: str
+    seconds: float
+    source: str = ""
+    license: str = ""
+    notes: tuple[str, ...] = ()
+    records: tuple[Record, ...] = field(default=(), repr=False)
+
+    @property
+    def tasks(self) -> str:
+        """What tells its tasks from others."""
+        return str(self.asked["tasks"])
+
+
+_FACTS = TypeAdapter(Cell)
+
+
+def cell_name(suite: str, model: str, asked: dict[str, Any]) -> str:
+    """A name that tells the cell from every other: ``bbh-smollm2-1f3a…``; good for a stage of a run."""
+    plain = re.sub(r"[^a-z0-9]+", "-", f"{suite}-{Path(model).name or model}".lower()).strip("-")
+    return f"{plain[:60] or 'cell'}-{digest([suite, model, asked])[:12]}"
+
+
+def write_cell(folder: Path, cell: Cell) -> None:
+    """Write a cell, and put it last in the order. Raises StorageError."""
+    place = folder / CELLS / cell.name
+    lines = [encode(record, Record)[0] + b"\n" for record in cell.records]
+    write_atomic(place / "records.jsonl", b"".join(lines))
+    facts = asdict(cell)
+    del facts["records"]
+    write_json(place / "cell.json", facts)
+    order = [name for name in _order(folder) if name != cell.name]
+    write_json(folder / ORDER, [*order, cell.name])
+
+
+def is_evaluation(folder: str | Path) -> bool:
+    """Whether a folder holds cells."""
+    return os.path.isfile(Path(folder, ORDER))
+
+
+def read_cells(folder: str | Path) -> list[Cell]:
+    """The cells of an evaluation: of each model and suite the one that was asked for last.
+
+    Raises:
+        RunError: the folder is no evaluation.
+        FileError: a file of it is missing or damaged.
+    """
+    if not is_evaluation(folder):
+        raise RunError(f"{folder}: no evaluation (a folder that biddable eval wrote)")
+    cells = [read_cell(Path(folder, CELLS, name)) for name in _order(Path(folder))]
+    return list({(cell.model, cell.suite): cell for cell in cells}.values())
+
+
+def read_cell(place: Path) -> Cell:
+    """One cell. Raises FileError: a file of it is missing or damaged."""
+    try:
+        facts = read_json(place / "cell.json")
+        return _FACTS.validate_python({**facts, "records": read_records(place / "records.jsonl")})
+    except (ValidationError, TypeError) as error:
+        problem = describe(error) if isinstance(error, ValidationError) else "expected an object"
+        raise FileError(place / "cell.json", problem) from None
+
+
+def read_records(path: Path) -> Sequence[Record]:
+    """The records of a file. Raises FileError: it is missing, or a line (named) is no record."""
+    records = []
+    for number, line in enumerate(read_bytes(path).split(b"\n")[:-1], 1):
+        try:
+            records.append(decode(line, Record))
+        except ValidationError as error:
+            raise FileError(path, describe(error), line=number) from None
+    return records
+
+
+def _order(folder: Path) -> list[str]:
+    path = folder / ORDER
+    names = read_json(path) if path.exists() else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FileError(path, "damaged: expected a list of names")
+    return names
