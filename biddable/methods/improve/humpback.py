@@ -3,7 +3,7 @@
 The world is full of good texts that nobody asked for. A model trained backwards writes the request that each
 could have answered, the model itself chooses the pairs that are good, and learns from them.
 
-Claim: LLaMA aligned so, from 3,200 written examples and 500,000 texts of the web, wins 83.7 % (65B) of
+Claim: LLaMA aligned so, from 3,200 written examples and 502,000 texts of the web, wins 83.7 % (65B) of
 AlpacaEval against text-davinci-003, more than any LLaMA that was not distilled; without curation, more texts
 do not help.
 
@@ -162,9 +162,9 @@ class HumpbackConfig(InstructionSettings):
     rounds: Count = 2
     """Times that pairs are curated, each by the model of the round before (paper: 2)."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """How much curation keeps (paper: 8 %, the texts rated 5 of 5)."""
+    """How much curation keeps (paper: the pairs that the model rates best of 5 points)."""
     sft: SftConfig = SftConfig(lr=2e-5)
-    """How the model is trained (paper: rate 1e-5, falling to 9e-6)."""
+    """How the model is trained."""
     backward: SftConfig = SftConfig(lr=1e-4, epochs=2)
     """How the backward model is trained."""
 

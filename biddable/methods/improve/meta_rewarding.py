@@ -26,9 +26,10 @@ Departures from the paper, and why:
   is measured, first judge beside last.
 * *Two copies* of one model are trained, an actor and a judge, where the paper's is one: at this size the rate
   that teaches to judge spoils plain answers.
-* *The judge* says yes or no by vote, where the paper's adds up points from 0 to 5.
+* *The judge* says yes or no by vote, where the paper's gives points up to 5.
 * *The meta-judge* is the majority of the votes, or the tasks' checks (``--meta checks``). The paper's
   compares two judgements in prose, in both orders, and ranks them by Elo; this model cannot.
+* *Judgements are learned from* in every iteration; in the paper's in the first two of four.
 * *Length control* is left out: the answers have a few dozen tokens at most, all alike.
 """
 
@@ -157,7 +158,7 @@ class MetaRewardingConfig(InstructionSettings):
     sampling: Sampling = Sampling(max_tokens=64, temperature=0.9, top_p=0.9)
     """How they are drawn."""
     dpo: DpoConfig = DpoConfig(lr=1e-4, epochs=3, rpo_alpha=2.0)
-    """How both kinds of pairs are trained on (paper: no likelihood term)."""
+    """How both kinds of pairs are trained on (paper: rate 5e-6, ten epochs, no likelihood term)."""
     beside_self_rewarding: bool = True
     """Run Self-Rewarding too, from the same answers, with the first judge throughout."""
 

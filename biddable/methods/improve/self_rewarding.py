@@ -97,13 +97,13 @@ class SelfRewardingConfig(InstructionSettings):
     iterations: Count = 2
     """Rounds of answering and training (paper: 3)."""
     prompts: Count = 60
-    """Tasks of each round (paper: some 4,000, then 7,000)."""
+    """Tasks of each round (paper: as many as gave 3,964 pairs, then 6,942)."""
     samples: Annotated[int, Field(ge=2)] = 5
     """Answers to each task (paper: 4)."""
     sampling: Sampling = Sampling(max_tokens=80, temperature=0.9, top_p=0.9)
-    """How they are drawn (paper: temperature 0.7, nucleus 0.9)."""
+    """How they are drawn."""
     dpo: DpoConfig = DpoConfig(lr=1e-4, epochs=3, rpo_alpha=2.0)
-    """How pairs are trained on (paper: rate 1e-6, one epoch, no likelihood term)."""
+    """How pairs are trained on (paper: no likelihood term)."""
 
 
 class SelfRewarding(InstructionMethod):
