@@ -25,7 +25,7 @@ from biddable.runs.figures import TreeNode
 
 def render(template: str, **values: Any) -> bytes:
     """The page ``template`` makes of ``values``, in UTF-8 (what UTF-8 cannot hold becomes "?")."""
-    css, script = _asset("page.css"), _asset("page.js")
+    css, script = _asset("page.css"), _asset("page.js") + _asset("items.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _environment().get_template(template)
     text = page.render(

@@ -12,12 +12,12 @@ from typing import Any
 from biddable.errors import BiddableError, RunError
 from biddable.methods.base import About
 from biddable.registry import find
-from biddable.report import charts
+from biddable.report import charts, items
 from biddable.report.formats import column_decimals, duration, flatten
 from biddable.report.html import render
 from biddable.report.svg import inline
 from biddable.report.verdicts import summary, verdict_rows
-from biddable.runs.figures import Bars, Curves, Figure, Table, load_figures
+from biddable.runs.figures import Figure, Items, Table, load_figures
 from biddable.runs.files import write_atomic
 from biddable.runs.results import read_results
 
@@ -55,7 +55,7 @@ def write_report(run_folder: str | Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A figure as its template takes it: tables of numbers, and charts in both widths."""
+    """A figure as its template takes it: tables of numbers, charts in both widths, data for the script."""
 
     figure: Figure
     anchor: str
@@ -63,6 +63,7 @@ class Block:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
     pictures: tuple[str, ...] = ()
+    data: str = ""
 
     @property
     def places(self) -> list[int | None]:
@@ -89,7 +90,9 @@ def _about(method: str) -> About | None:
 def _block(figure: Figure, anchor: str) -> Block:
     if isinstance(figure, Table):
         return Block(figure, anchor, "table", figure.columns, figure.rows)
-    if isinstance(figure, (Bars, Curves)):
+    if isinstance(figure, Items):
+        return Block(figure, anchor, "items", *items.overview(figure), data=items.embedded(figure))
+    if isinstance(figure, charts.Chart):
         pictures = tuple(
             inline(charts.svg(figure, width), prefix=f"{anchor}-{width}-", classes=f"chart {width}")
             for width in charts.PIXELS
@@ -103,7 +106,7 @@ def _named_charts(figures: Sequence[Figure]) -> Iterator[tuple[str, charts.Chart
     """Each chart with a file name made of its title; a second one of the same title gets a number."""
     uses: dict[str, int] = {}
     for figure in figures:
-        if isinstance(figure, (Bars, Curves)):
+        if isinstance(figure, charts.Chart):
             name = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")[:60] or figure.kind
             uses[name] = uses.get(name, 0) + 1
             yield (name if uses[name] == 1 else f"{name}-{uses[name]}"), figure

@@ -19,6 +19,7 @@ import numpy as np
 
 from biddable.errors import FileError, InputError
 from biddable.runs.files import read_json, write_atomic
+from biddable.runs.items import Answer, Item, Items
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -127,6 +128,42 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
+class ScatterPoint:
+    """A point that may carry a name, and the (low, high) of the intervals around ``x`` and ``y``."""
+
+    x: float
+    y: float
+    label: str = ""
+    x_interval: Interval | None = None
+    y_interval: Interval | None = None
+
+    def __post_init__(self) -> None:
+        _check_finite("x", (self.x,))
+        _check_finite("y", (self.y,))
+        for name, pair in (("x_interval", self.x_interval), ("y_interval", self.y_interval)):
+            if pair is not None:
+                _check_interval(name, *pair)
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Points in two measures: tasks under two models, cost against quality.
+
+    ``diagonal`` draws where x equals y, and both axes then show the same range. ``fit`` draws the
+    least-squares line through the points of all series.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: dict[str, tuple[ScatterPoint, ...]]
+    diagonal: bool = False
+    fit: bool = False
+    note: str = ""
+    kind: Literal["scatter"] = "scatter"
+
+
+@dataclass(frozen=True, slots=True)
 class TreeNode:
     """One answer in a search tree: its value, the rules it fails, what the judge said of it.
 
@@ -210,7 +247,7 @@ class Replays:
     kind: Literal["replays"] = "replays"
 
 
-Figure = Text | Table | Bars | Curves | Trees | Diffs | Replays
+Figure = Text | Table | Bars | Curves | Scatter | Trees | Diffs | Replays | Items
 
 
 def save_figures(path: Path, figures: Sequence[Figure]) -> None:
@@ -276,14 +313,19 @@ def _check_interval(field: str, low: float, high: float) -> None:
 
 
 __all__ = [
+    "Answer",
     "Bars",
     "Clip",
     "Curves",
     "DiffPair",
     "Diffs",
     "Figure",
+    "Item",
+    "Items",
     "Point",
     "Replays",
+    "Scatter",
+    "ScatterPoint",
     "Table",
     "Text",
     "Tree",

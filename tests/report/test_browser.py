@@ -19,7 +19,22 @@ import pytest
 from PIL import Image
 
 from biddable.report.page import write_report
-from biddable.runs.figures import Bars, DiffPair, Diffs, Figure, Table, Text, Tree, TreeNode, Trees
+from biddable.runs.figures import (
+    Answer,
+    Bars,
+    DiffPair,
+    Diffs,
+    Figure,
+    Item,
+    Items,
+    Scatter,
+    ScatterPoint,
+    Table,
+    Text,
+    Tree,
+    TreeNode,
+    Trees,
+)
 from biddable.runs.results import read_results, write_results
 
 from .demo import COMPARISONS, write_demo_run
@@ -155,6 +170,8 @@ def test_words_without_end_do_not_stick_out_either(chromium: Chromium, tmp_path:
         Bars(long, (long,), {long: (1.0,), f"{long}b": (2.0,)}, note=long),
         Trees(long, (Tree(long, node), Tree(long, node))),
         Diffs(long, (DiffPair(long, long, long + " b", (long, long), long),)),
+        Scatter(long, long, long, {long: (ScatterPoint(1, 2, long),), f"{long}b": ()}, note=long),
+        Items(long, (long,), (Item(long, long, long, long, (long,), {long: Answer(long, notes=(long,))}),)),
     ]
     folder = write_demo_run(tmp_path / "run", shown)
     named = replace(COMPARISONS[0], metric=long, baseline_name=long)
@@ -218,3 +235,116 @@ def test_what_is_folded_is_printed_and_folded_again(chromium: Chromium, report: 
     assert before < during
     assert after == before
     assert other_tree is False
+
+
+ANSWERS = {"yes": Answer("yes", True), "no": Answer("no", False), "mumble": Answer("<b>mumble</b>")}
+RIGHT_WRONG = "base right, tuned wrong"
+
+
+@pytest.fixture(scope="module")
+def items_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10,000 items: of each twelve in a row, two are right for the base and wrong for the tuned model."""
+    said = list(ANSWERS.values())
+    made = tuple(
+        Item(
+            f"item {index}",
+            "bbh" if index % 2 else "ifeval",
+            f"group {index % 4}",
+            f"Question {index}: <img src=x onerror=alert(1)> yes or no?",
+            ("yes",),
+            {"base": said[index % 3]} | ({"tuned": said[index // 3 % 3]} if index % 4 else {}),
+        )
+        for index in range(10_000)
+    )
+    folder = tmp_path_factory.mktemp("items") / "run"
+    return write_report(write_demo_run(folder, [Items("Every item", ("base", "tuned"), made)]))
+
+
+def test_items_are_filtered_counted_and_turned(chromium: Chromium, items_page: Path) -> None:
+    steps = chromium.ask(
+        items_page,
+        """
+        const [suite, group, outcome] = page.querySelectorAll('.filters select');
+        const [position, previous, next] = ['.position', '[aria-label^="Previous"]', '[aria-label^="Next"]']
+          .map((query) => page.querySelector('.turning ' + query));
+        const shown = () => [...page.querySelectorAll('.items .where')].map((each) => each.textContent);
+        const choose = (select, start) => {
+          select.selectedIndex = [...select.options].findIndex((each) => each.textContent.startsWith(start));
+          select.dispatchEvent(new frame.Event('change'));
+          return [select.selectedOptions[0].textContent, position.textContent, shown().length];
+        };
+        const steps = [position.textContent, previous.disabled, shown()[0]];
+        next.click();
+        steps.push(position.textContent, previous.disabled, shown()[0]);
+        const start = frame.performance.now();
+        steps.push(choose(outcome, 'base right, tuned wrong'), shown().slice(0, 2), choose(suite, 'bbh'));
+        steps.push(choose(group, 'group 1'), choose(group, 'All groups'));
+        steps.push(frame.performance.now() - start < 5000);
+        steps.push([...group.options].filter((each) => each.disabled).map((each) => each.textContent));
+        return steps
+        """,
+        width=1000,
+    )
+    asked = [index for index in range(10_000) if index % 4 and index % 3 == 0 and index // 3 % 3 == 1]
+    odd, ones = [i for i in asked if i % 2], [i for i in asked if i % 4 == 1]
+    assert steps[:3] == ["1–20 of 10,000", True, "ifeval · group 0 · item 0"]
+    assert steps[3:6] == ["21–40 of 10,000", False, "ifeval · group 0 · item 20"]
+    assert steps[6] == [f"{RIGHT_WRONG} ({len(asked)})", f"1–20 of {len(asked)}", 20]
+    assert steps[7] == [f"{'bbh' if i % 2 else 'ifeval'} · group {i % 4} · item {i}" for i in asked[:2]]
+    assert steps[8] == [f"bbh ({len(odd)})", f"1–20 of {len(odd)}", 20]
+    assert steps[9] == [f"group 1 ({len(ones)})", f"1–20 of {len(ones)}", 20]
+    assert steps[10] == [f"All groups ({len(odd)})", f"1–20 of {len(odd)}", 20]
+    assert steps[11] is True
+    assert steps[12] == ["group 0 (0)", "group 2 (0)"]
+
+
+def test_an_item_shows_its_texts_as_texts(chromium: Chromium, items_page: Path) -> None:
+    texts, images, marks, width = chromium.ask(
+        items_page,
+        """
+        const item = page.querySelectorAll('.items .item')[2];
+        item.open = true;
+        const texts = [...item.querySelectorAll('.label, .prompt, .reference, .answer')];
+        return [texts.map((each) => each.textContent), page.querySelectorAll('.items img, .items b').length,
+          [...item.querySelectorAll('.marks .outcome')].map((each) => each.title),
+          page.documentElement.scrollWidth]
+        """,
+        width=360,
+    )
+    assert texts == [
+        "Prompt",
+        "Question 2: <img src=x onerror=alert(1)> yes or no?",
+        "Right answer",
+        "yes",
+        "base ? undecided",
+        "<b>mumble</b>",
+        "tuned ✓ right",
+        "yes",
+    ]
+    assert images == 2 * 20  # the models' names
+    assert marks == ["base: undecided", "tuned: right"]
+    assert width == 360
+
+
+def test_items_are_searched_in_all_their_texts(chromium: Chromium, items_page: Path) -> None:
+    page = items_page.with_name("waits.html")
+    # The search waits for a pause in the typing, and `ask` does not wait: no pause here.
+    text, digest = items_page.read_text("utf-8"), re.compile(r"script-src 'sha256-[^']*'")
+    text = digest.sub("script-src 'unsafe-inline'", text).replace("setTimeout(apply, PAUSE)", "apply()")
+    page.write_text(text, "utf-8")
+    found = chromium.ask(
+        page,
+        """
+        const search = page.querySelector('.filters input');
+        return ['QUESTION 4242:', 'mumble', 'no such words'].map((words) => {
+          search.value = words;
+          search.dispatchEvent(new frame.Event('input'));
+          return page.querySelector('.items .note').textContent;
+        })
+        """,
+        width=1000,
+    )
+    mumbled = sum(i % 3 == 2 or (i % 4 > 0 and i // 3 % 3 == 2) for i in range(10_000))
+    assert found[0] == "1 of 10,000 items. Marks in order: base, tuned."
+    assert found[1] == f"{mumbled:,} of 10,000 items. Marks in order: base, tuned."
+    assert found[2] == "No item is like that."

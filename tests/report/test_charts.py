@@ -9,7 +9,7 @@ import pytest
 
 from biddable.report import charts
 from biddable.report.svg import inline
-from biddable.runs.figures import Bars, Curves, Point
+from biddable.runs.figures import Bars, Curves, Point, Scatter, ScatterPoint
 
 BARS = Bars(
     "t",
@@ -20,6 +20,17 @@ BARS = Bars(
 )
 CURVES = Curves(
     "t", "x", "y", {"a": (Point(1, 0.5, 0.25, 0.75), Point(10, 1)), "b": (Point(1, 0),)}, x_scale="log"
+)
+SCATTER = Scatter(
+    "t",
+    "base",
+    "tuned",
+    {
+        "bbh": (ScatterPoint(0.25, 0.5, "snarks", (0.125, 0.375)), ScatterPoint(0.75, 1, "navigate")),
+        "mmlu": (ScatterPoint(0.5, 0.75),),
+    },
+    diagonal=True,
+    fit=True,
 )
 
 
@@ -104,3 +115,33 @@ def test_an_inline_chart_shares_no_id_and_no_style_with_the_page() -> None:
         assert "<style" not in svg
         assert "xmlns" not in svg
         assert "http" not in svg
+
+
+def test_points_are_named_and_the_lines_too() -> None:
+    for width in charts.PIXELS:
+        labels = texts(charts.svg(SCATTER, width))
+        assert {"bbh", "mmlu", "snarks", "navigate", "x = y", "least-squares line"} <= {*labels}
+        assert {"base", "tuned"} <= {*labels}
+
+
+def test_both_axes_of_a_diagonal_show_the_same_range_and_the_line_fits() -> None:
+    axes = charts._draw(SCATTER, "wide").axes[0]
+    assert axes.get_xlim() == axes.get_ylim()
+    [line] = [each for each in axes.lines if each.get_label() == "least-squares line"]
+    (x1, y1), slope = line.get_xy1(), line.get_slope()
+    assert slope == pytest.approx(1)
+    assert y1 - slope * x1 == pytest.approx(0.25)
+
+
+def test_no_name_is_written_over_another_or_over_a_point() -> None:
+    crowd = tuple(ScatterPoint(0.5 + step / 1e4, 0.5, f"number {step}") for step in range(20))
+    ends = (ScatterPoint(0, 0), ScatterPoint(1, 1))
+    labels = texts(charts.svg(Scatter("t", "x", "y", {"s": crowd, "ends": ends}), "wide"))
+    assert 1 <= sum(label.startswith("number") for label in labels) <= 4
+
+
+def test_points_as_a_table_without_columns_nothing_stands_in() -> None:
+    columns, rows = charts.tabulate(SCATTER)
+    assert columns == ["series", "point", "base", "base, low", "base, high", "tuned"]
+    assert rows[0] == ["bbh", "snarks", 0.25, 0.125, 0.375, 0.5]
+    assert rows[2] == ["mmlu", "", 0.5, None, None, 0.75]

@@ -12,12 +12,17 @@ from hypothesis import strategies as st
 
 from biddable.errors import FileError, InputError
 from biddable.runs.figures import (
+    Answer,
     Bars,
     Curves,
     DiffPair,
     Diffs,
     Figure,
+    Item,
+    Items,
     Point,
+    Scatter,
+    ScatterPoint,
     Table,
     Text,
     Tree,
@@ -43,6 +48,22 @@ ONE_OF_EACH: list[Figure] = [
         (Tree("Say hi.", TreeNode("ho", 0.0, ("case",), "no", (TreeNode("hi", 1.0, best=True),))),),
     ),
     Diffs("Pairs", (DiffPair("Say hi.", "ho", "hi", ("rejected", "chosen"), "case"),)),
+    Scatter(
+        "Tasks",
+        "base",
+        "tuned",
+        {"bbh": (ScatterPoint(0.5, 0.25, "snarks", (0.4, 0.6), (0.1, 0.3)), ScatterPoint(0, 1))},
+        diagonal=True,
+        fit=True,
+    ),
+    Items(
+        "Answers",
+        ("base", "tuned"),
+        (
+            Item("1", "bbh", "snarks", "Which?", ("(A)",), {"tuned": Answer("(B)", False, -0.5, ("no",))}),
+            Item("1", "ifeval", "", "Write.", (), {"base": Answer("")}),
+        ),
+    ),
 ]
 
 
@@ -57,6 +78,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         "curves",
         "trees",
         "diffs",
+        "scatter",
+        "items",
     ]
 
 
@@ -164,6 +187,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (lambda: Curves("t", "x", "y", {"s": (Point(0, float("inf")),)}), "series.s"),
         (lambda: Curves("t", "x", "y", {"s": (Point(0, 1, low=0.5),)}), "series.s"),
         (lambda: TreeNode("t", float("nan")), "value"),
+        (lambda: ScatterPoint(float("nan"), 1), "x"),
+        (lambda: ScatterPoint(1, float("inf")), "y"),
+        (lambda: ScatterPoint(1, 1, "", (2, 0)), "x_interval"),
+        (lambda: ScatterPoint(1, 1, "", None, (0, float("nan"))), "y_interval"),
+        (lambda: Answer("t", True, float("nan")), "score"),
+        (lambda: Items("t", ("a", "a"), ()), "models"),
+        (lambda: Items("t", ("a",), (Item("1", "s", "", "p", (), {"b": Answer("t")}),)), "items[0].answers"),
+        (lambda: Items("t", (), (Item("1", "s", "", "p"), Item("1", "s", "g", "q"))), "items.id"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(make: object, field: str) -> None:
