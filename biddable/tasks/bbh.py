@@ -27,7 +27,7 @@ HELD_OUT = 3
 _STEPS = "Let's think step by step."
 _LETTERED = re.compile(r"^(\([A-Z]\))", re.MULTILINE)
 _LISTED = re.compile(r"^- (.+?) *$", re.MULTILINE)
-_ANSWER = re.compile(r"answer is (.*?)\.?$", re.MULTILINE | re.IGNORECASE)
+_ANSWER = re.compile(r".*answer is (.*?)\.?$", re.MULTILINE | re.IGNORECASE)
 _FIXED = {
     "boolean_expressions": ("False", "True"),
     "sports_understanding": ("yes", "no"),

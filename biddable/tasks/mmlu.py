@@ -155,6 +155,8 @@ def _by_subject(files: Iterable[tuple[str, Path]]) -> dict[str, list[Row]]:
         read = read_cells(file) if table else require_rows(file)
         if table and _is_header(read[0].value):
             read = read[1:]
+        if not read:
+            raise FileError(file, "holds no rows")
         for row in read:
             subject = row.value.get("subject") if isinstance(row.value, dict) else None
             subject = subject if isinstance(subject, str) and subject else named
