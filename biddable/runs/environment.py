@@ -37,6 +37,18 @@ def environment() -> dict[str, Any]:
     return facts
 
 
+def add_facts(known: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Add ``facts`` to what is ``known`` of an environment.
+
+    Where a run goes on under another one, the first value stands and the change is noted.
+    """
+    for name, value in facts.items():
+        first = known.setdefault(name, value)
+        changes = known.get("resumed_under", [])
+        if value != first and (change := f"{name} {value} (was {first})") not in changes:
+            known["resumed_under"] = [*changes, change]
+
+
 def rank() -> int:
     """Which of the processes that ``torchrun`` started this is, from 0; 0 where it started none."""
     return int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0

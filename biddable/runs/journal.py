@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,17 @@ class Journal:
         line = {"event": event, **fields, "clock": round(self._last, 3), "at": now}
         # Unsynced: a kill loses nothing, a power cut at most some seconds of the time spent.
         self._file.append(json.dumps(line).encode(), sync=False)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note when a stage starts and how it ends."""
+        self.write("started", stage=stage)
+        try:
+            yield
+        except BaseException:
+            self.write("stopped", stage=stage)
+            raise
+        self.write("finished", stage=stage)
 
     def beat(self) -> None:
         """Note, at most once a second, that work goes on: if it is killed, its time is known up to here."""

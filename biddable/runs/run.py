@@ -23,13 +23,9 @@ journal of batches or a folder for each stage), ``checkpoints/`` (of stages not 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -38,21 +34,20 @@ import numpy as np
 from biddable.errors import FileError, InputError, RunError
 from biddable.runs.batches import BatchJournal, read_stage, split_batches
 from biddable.runs.codec import encode, jsonable, seal
-from biddable.runs.environment import environment, rank
+from biddable.runs.environment import add_facts, environment, rank
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.files import make_folder, read_json, replacing, write_atomic, write_json
 from biddable.runs.folder import take_folder
 from biddable.runs.follower import Follower
 from biddable.runs.journal import Journal
 from biddable.runs.metrics import Metrics
+from biddable.runs.names import Names
 from biddable.runs.progress import progress
 from biddable.runs.results import Results, write_results
 from biddable.types import Comparison
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
 class Run:
@@ -72,8 +67,7 @@ class Run:
         self._owned = path
         self.folder = folder = self._follower.scratch if self._follower else path
         self._lock = take_folder(folder, identity)
-        self._prefix = ""
-        self._names: set[str] = set()
+        self._names = Names()
         try:
             self._begin(folder)
         except BaseException:
@@ -128,9 +122,8 @@ class Run:
         Raises:
             InputError: no name of a stage starts so.
         """
-        _check_name(name)
         view = copy.copy(self)
-        view._prefix = f"{self._prefix}{name}-"
+        view._names = self._names.scope(name)
         return view
 
     def stage(self, name: str, fn: Callable[[], Value], type: Any) -> Value:
@@ -148,7 +141,7 @@ class Run:
             self._follower.wait(path.exists, name)
         if path.exists():
             return read_stage(path, type)
-        with self._timed(name):
+        with self._journal.timed(self._names.whole(name)):
             payload, value = encode(fn(), type)
             write_atomic(path, seal(payload) + b"\n")
         return value
@@ -164,7 +157,7 @@ class Run:
         if self._follower:
             return self._follower.share(path, fn, name)
         if not path.exists():
-            with self._timed(name), replacing(path) as temporary:
+            with self._journal.timed(self._names.whole(name)), replacing(path) as temporary:
                 temporary.mkdir()
                 fn(temporary)
         shutil.rmtree(self._checkpoints(name), ignore_errors=True)
@@ -217,7 +210,7 @@ class Run:
         with BatchJournal(path, header, type) as journal:
             missing = [(index, batch) for index, batch in enumerate(batches) if index not in journal.finished]
             if missing:
-                with self._timed(name), progress(len(items), name) as advance:
+                with self._journal.timed(self._names.whole(name)), progress(len(items), name) as advance:
                     advance(sum(map(len, journal.finished.values())))
                     for index, results in (executor or self.executor)(fn, missing):
                         if len(results) != len(batches[index]):
@@ -230,33 +223,29 @@ class Run:
 
     def rng(self, *keys: str | int) -> np.random.Generator:
         """A random generator of its own for ``keys`` (a stage, an item's id), the same in every run."""
-        return np.random.default_rng(self._seed_sequence(keys))
+        return np.random.default_rng(self._names.seed_sequence(self.root_seed, keys))
 
     def seed(self, *keys: str | int) -> int:
         """A seed of its own for ``keys``: below 2**32, which every library takes."""
-        return int(self._seed_sequence(keys).generate_state(1)[0])
+        return int(self._names.seed_sequence(self.root_seed, keys).generate_state(1)[0])
 
     def log(self, stage: str, step: int, **metrics: float) -> None:
         """Note numbers of a training step. Steps of a stage grow; one that comes again replaces the
         earlier line and all after it, so a stage that goes on from a checkpoint leaves no line twice.
         """
-        self._metrics.add(self._prefix + stage, step, metrics)
+        self._metrics.add(self._names.whole(stage), step, metrics)
         self._journal.beat()
 
     def logged(self, stage: str, name: str) -> list[tuple[int, float]]:
         """What ``log`` wrote under a name in a stage: (step, number), without those not finite."""
-        return self._metrics.curve(self._prefix + stage, name)
+        return self._metrics.curve(self._names.whole(stage), name)
 
     def describe(self, **facts: Any) -> None:
         """Add to the environment what only the caller knows (``device="cpu"``, ``dtype="float32"``).
 
         Where a run goes on under another environment, the first one stands and the change is noted.
         """
-        for name, value in jsonable(facts).items():
-            first = self.environment.setdefault(name, value)
-            changes = self.environment.get("resumed_under", [])
-            if value != first and (change := f"{name} {value} (was {first})") not in changes:
-                self.environment["resumed_under"] = [*changes, change]
+        add_facts(self.environment, jsonable(facts))
         write_json(self.folder / "environment.json", self.environment)
 
     def artifact(self, kind: str, name: str = "") -> Path:
@@ -323,36 +312,7 @@ class Run:
 
     def _claim(self, name: str, suffix: str) -> Path:
         """The path of a stage, after a check that no other stage of this run has its name."""
-        name = self._prefix + name
-        _check_name(name)
-        if name in self._names:
-            raise RunError(f"stage {name}: the name is used twice; both would get what is computed first")
-        self._names.add(name)
-        return self._owned / "stages" / (name + suffix)
+        return self._owned / "stages" / (self._names.take(name) + suffix)
 
     def _checkpoints(self, name: str) -> Path:
-        return self._owned / "checkpoints" / (self._prefix + name)
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        stage = self._prefix + name
-        self._journal.write("started", stage=stage)
-        try:
-            yield
-        except BaseException:
-            self._journal.write("stopped", stage=stage)
-            raise
-        self._journal.write("finished", stage=stage)
-
-    def _seed_sequence(self, keys: Sequence[str | int]) -> np.random.SeedSequence:
-        if self._prefix:
-            first, *rest = keys or ("",)
-            keys = (f"{self._prefix}{first}", *rest)
-        # Not hash(): that of a string differs from process to process.
-        hashed = hashlib.sha256(json.dumps(jsonable(keys)).encode()).digest()
-        return np.random.SeedSequence([self.root_seed, *np.frombuffer(hashed, dtype="<u4").tolist()])
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InputError("stage name", name, "up to 100 of a-z, 0-9, '_' and '-'")
+        return self._owned / "checkpoints" / self._names.whole(name)
