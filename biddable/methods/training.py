@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,7 +266,6 @@ def _reward(training: Training, rows: list[Preference]) -> Path:
 def _measure_rewards(training: Training, held: list[Preference], weights: Path) -> Measured:
     """How often the chosen answer has the higher reward, beside chance."""
     items = [(pair.prompt, text) for pair in held for text in (pair.chosen, pair.rejected)]
-
     score = partial(_rewards, weights)
     scores = np.array(training.run.map("after", items, score, float, BATCH))
     margins = scores[::2] - scores[1::2]
@@ -331,13 +331,8 @@ def _compared(
     """The weights beside the model before; one row alone has no interval."""
     if len(after) < 2:
         return []
-    about: dict[str, Any] = {
-        "seeds": (0,),
-        "predicted": predicted,
-        "baseline_name": baseline,
-        "method_name": "trained",
-    }
-    return [compare(metric, before, after, **about)]
+    compared = partial(compare, seeds=(0,), baseline_name=baseline, method_name="trained")
+    return [compared(metric, before, after, predicted=predicted)]
 
 
 def _means(**pairs: tuple[Any, Any]) -> dict[str, float]:
@@ -348,9 +343,7 @@ def _means(**pairs: tuple[Any, Any]) -> dict[str, float]:
     }
 
 
-def _prompt_of(row: Any) -> Any:
-    return row.prompt
-
+_prompt_of = attrgetter("prompt")
 
 _USE = (
     "biddable chat {run}",
