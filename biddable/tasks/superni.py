@@ -26,15 +26,8 @@ Style = Literal["tk-instruct", "quick-learners"]
 OFFICIAL_LIMIT = 100
 """How many instances of a task its test has: the first."""
 
-_ROW = re.compile(
-    r"(?:Definition: (?P<definition>.*?)\n"
-    r"(?P<examples>(?:Positive example \d+-\ninput: .*?\noutput: .*?\n)*)"
-    r"Now complete the following example-\n)?input: (?P<input>.*)\noutput: ?",
-    re.DOTALL,
-)
-_EXAMPLE = re.compile(
-    r"Positive example \d+-\ninput: (.*?)\noutput: (.*?)\n(?=Positive example \d+-\n|\Z)", re.DOTALL
-)
+_ANNOUNCED = "Now complete the following example-\n"
+_BLOCK = re.compile(r"^Positive example \d+-\n", re.MULTILINE)
 
 
 def _first(value: Any) -> Any:
@@ -239,34 +232,56 @@ def _from_json(name: str, path: Path) -> Instructed:
         if task.id in tasks:
             raise FileError(path, f"Instances.{number}.id: {shown(task.id)} is that of another instance")
         tasks[task.id] = task
-    examples = [
-        tuple(Example(each.input, each.output, each.explanation) for each in shown_ones)
-        for shown_ones in (read.positive, read.negative)
-    ]
-    definition, instances = read.definition.strip(), tuple(tasks.values())
-    categories, sources = tuple(read.categories), tuple(read.sources)
-    return Instructed(name, definition, *examples, categories, sources, instances)
+    return Instructed(
+        name,
+        read.definition.strip(),
+        _examples(read.positive),
+        _examples(read.negative),
+        tuple(read.categories),
+        tuple(read.sources),
+        tuple(tasks.values()),
+    )
+
+
+def _examples(read: Sequence[_Example]) -> tuple[Example, ...]:
+    return tuple(Example(each.input, each.output, each.explanation) for each in read)
 
 
 def _from_csv(name: str, path: Path) -> Instructed:
     """A task of which each row holds definition and examples, the same in all."""
     tasks = []
-    instructions: tuple[str, tuple[Example, ...]] | None = None
+    instructions: list[Any] | None = None
     for number, row in enumerate(require_rows(path)):
         read = parsed(row, _CsvRow)
-        match = _ROW.fullmatch(read.input)
-        if not match:
+        baked = _parsed_out(read.input)
+        if baked is None:
             raise FileError(row.where, 'input: expected "Definition: …", examples, "input: …" and "output: "')
-        examples = tuple(Example(*pair) for pair in _EXAMPLE.findall(match["examples"] or ""))
-        found = (match["definition"] or "", examples)
+        text, *found = baked
         if instructions not in (None, found):
             raise FileError(row.where, "input: has another definition or other examples than the rows before")
         instructions = found
-        tasks.append(_instance(name, f"{name}/{path.stem}/{number}", match["input"], [read.output], ""))
+        tasks.append(_instance(name, f"{name}/{path.stem}/{number}", text, [read.output], ""))
     definition, positive = instructions or ("", ())
     return Instructed(name, definition, positive, instances=tuple(tasks))
 
 
-def _instance(name: str, id: str, text: str, outputs: Sequence[str], category: str) -> Task:
-    meta = {"group": name, "input": text} | ({"category": category} if category else {})
-    return Task(id, instance_query(text), references=tuple(outputs), meta=meta)
+def _parsed_out(text: str) -> tuple[str, str, tuple[Example, ...]] | None:
+    """Instance, definition and examples of an input; None where it has another form."""
+    before, announced, query = text.rpartition(_ANNOUNCED)
+    asked = _pair(query, last=True)
+    definition, *blocks = _BLOCK.split(before.removesuffix("\n"))
+    pairs = [_pair(block) for block in blocks]
+    if asked is None or asked[1].strip() or not all(pairs):
+        return None
+    if announced and not definition.startswith("Definition: "):
+        return None
+    examples = tuple(Example(given, answer.removesuffix("\n")) for given, answer in filter(None, pairs))
+    return asked[0], definition.removeprefix("Definition: ").removesuffix("\n"), examples
+
+
+def _pair(text: str, *, last: bool = False) -> tuple[str, str] | None:
+    """Input and output of a block; the output begins at the first line of that name, or at the last."""
+    given, line, answer = (text.rpartition if last else text.partition)("\noutput:")
+    if not line or not text.startswith("input: "):
+        return None
+    return given.removeprefix("input: "), answer.removeprefix(" ")

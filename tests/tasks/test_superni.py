@@ -94,11 +94,11 @@ def test_other_encodings(tmp_path):
 
 
 def test_definition_and_examples_are_parsed_out_of_rows(tmp_path):
-    save_csv(tmp_path / "task2" / "test.csv", (BAKED, "4"), (BAKED.replace("2 + 2", "None"), "None"))
+    save_csv(tmp_path / "task2" / "test.csv", (BAKED, "4"), (BAKED.replace("2 + 2", "\noutput:"), "None"))
     [task] = read_instructed(tmp_path)
     assert (task.name, task.definition) == ("task2", "Add.\nCarry on.")
     assert task.positive == (Example("1\n+ 1", "2"), Example("1 + 2", "3"))
-    assert [each.meta["input"] for each in task.instances] == ["2 + 2\n = ?", "None\n = ?"]
+    assert [each.meta["input"] for each in task.instances] == ["2 + 2\n = ?", "\noutput:\n = ?"]
     assert [each.references for each in task.instances] == [("4",), ("None",)]
     query = instance_query("2 + 2\n = ?", style="quick-learners")
     shots = instructed_shots(task, style="quick-learners")
