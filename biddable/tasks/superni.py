@@ -285,3 +285,8 @@ def _pair(text: str, *, last: bool = False) -> tuple[str, str] | None:
     if not line or not text.startswith("input: "):
         return None
     return given.removeprefix("input: "), answer.removeprefix(" ")
+
+
+def _instance(name: str, id: str, text: str, outputs: Sequence[str], category: str) -> Task:
+    meta = {"group": name, "input": text} | ({"category": category} if category else {})
+    return Task(id, instance_query(text), references=tuple(outputs), meta=meta)
