@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from biddable.cli.flags import written_as_flags
 from biddable.cli.output import json_option, print_json, print_results, print_table, replaceable, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from biddable.report.compare import Difference
+    from biddable.suites.comparison import By
 
 
 @click.command()
@@ -33,24 +37,111 @@ def report(run: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("first", metavar="RUN")
-@click.argument("second", metavar="RUN")
-@click.option("--out", metavar="FILE", help="Also write both, side by side, as an HTML page.")
+@click.argument("logs", nargs=-1, required=True, metavar="LOG…")
+@click.option("--baseline", metavar="NAME", help="Whom the others are compared with.  [default: the first]")
+@click.option(
+    "--by",
+    type=click.Choice(["id", "document", "prompt", "position"]),
+    help="What items are joined by.  [default: the first of these that fits]",
+)
+@click.option("--tasks", metavar="FILE", help="The tasks of responses without scores, which are then judged.")
+@click.option(
+    "--judge",
+    metavar="JUDGE",
+    default="rules",
+    show_default=True,
+    help="Who judges them (see `biddable judge`).",
+)
+@click.option(
+    "--points",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    metavar="N",
+    help="Say how many items it takes to see a difference of N points (hundredths).",
+)
+@click.option("--out", metavar="FILE", help="Also write an HTML page.")
 @json_option
-def compare(first: str, second: str, out: str | None, as_json: bool) -> None:
-    """Put two runs side by side: their claims, metrics and settings.
+def compare(
+    logs: tuple[str, ...],
+    baseline: str | None,
+    by: By | None,
+    tasks: str | None,
+    judge: str,
+    points: float,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Compare models item by item: is one better, by how much, and can that be believed?
+
+    A LOG is an evaluation of `biddable eval` (one may hold several models), the samples that
+    lm-evaluation-harness logs, a log of Inspect (.eval, .json), EvalScope's reviews, the verdicts of IFEval's
+    code, or a file of responses with --tasks; or a folder of such. Items are joined, differences are paired,
+    items that share a source count together, and p-values are corrected for their number.
+
+    Two runs of methods are put side by side: their claims, metrics and settings.
 
     \b
     Examples:
+      biddable compare evals/first --baseline smollm2
+      biddable compare base/samples_gsm8k.jsonl tuned/samples_gsm8k.jsonl --out gsm8k.html
+      biddable compare before.eval after.eval
+      biddable compare a.jsonl b.jsonl --tasks input_data.jsonl
       biddable compare runs/spar runs/again
-      biddable compare runs/spar runs/again --out spar.html
     """
+    page = None if out is None else replaceable("--out", out)
+    if len(logs) == 2 and all(map(_is_method_run, logs)):
+        _compare_runs(*logs, page=page, as_json=as_json)
+    else:
+        _compare_logs(logs, (tasks, judge), baseline, by, points / 100, page=page, as_json=as_json)
+    if page is not None:
+        tell(f"page: {out}")
+
+
+def _is_method_run(path: str) -> bool:
+    """Whether this is the folder of a run that has results and is no evaluation."""
+    if not os.path.isfile(os.path.join(path, "results.json")):
+        return False
+    from biddable.runs.results import read_results
+
+    return read_results(path).method != "eval"
+
+
+def _compare_logs(
+    logs: tuple[str, ...],
+    judged: tuple[str | None, str],
+    baseline: str | None,
+    by: By | None,
+    points: float,
+    *,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    from biddable.report import logs as shown
+    from biddable.suites.comparison import compare_logs
+    from biddable.suites.logs import Own, read_logs
+
+    tasks, judge = judged
+    own = None if tasks is None else Own(tasks, judge)
+    with written_as_flags(("baseline", "points")):
+        found = [log for path in logs for log in read_logs(path, own)]
+        compared = compare_logs(found, baseline=baseline, by=by, points=points)
+    if as_json:
+        print_json(shown.as_json(compared))
+    else:
+        print_table(*shown.terminal_tables(compared))
+        for note in dict.fromkeys(note for part in compared for note in part.notes):
+            tell(f"note: {note}")
+    if page is not None:
+        shown.write_log_page(compared, page)
+
+
+def _compare_runs(first: str, second: str, *, page: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from biddable.report.compare import compare_runs, write_comparison
     from biddable.report.terminal import comparison_table
 
-    page = None if out is None else replaceable("--out", out)
     runs = compare_runs(first, second)
     if as_json:
         print_json(asdict(runs))
@@ -62,7 +153,6 @@ def compare(first: str, second: str, out: str | None, as_json: bool) -> None:
         print_table(*tables)
     if page is not None:
         write_comparison(first, second, page)
-        tell(f"page: {out}")
 
 
 def _table(title: str, rows: list[Difference]) -> Table:

@@ -46,7 +46,7 @@ def write_report(run_folder: str | Path) -> Path:
         about=_about(results.method),
         summary=summary(results.comparisons),
         verdicts=verdict_rows(results.comparisons),
-        blocks=[_block(figure, f"figure-{index}") for index, figure in enumerate(figures, 1)],
+        blocks=[block_of(figure, f"figure-{index}") for index, figure in enumerate(figures, 1)],
         timing=timing_rows(results.timing),
     )
     write_atomic(page, content)
@@ -87,7 +87,8 @@ def _about(method: str) -> About | None:
         return None
 
 
-def _block(figure: Figure, anchor: str) -> Block:
+def block_of(figure: Figure, anchor: str) -> Block:
+    """A figure as its template takes it."""
     if isinstance(figure, Table):
         return Block(figure, anchor, "table", figure.columns, figure.rows)
     if isinstance(figure, Items):

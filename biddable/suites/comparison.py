@@ -1,0 +1,409 @@
+"""Logs of the same items beside a baseline: joined item by item, with paired tests of every metric."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from biddable.errors import FileError, InputError, shown
+from biddable.runs.significance import (
+    detectable,
+    holm,
+    items_needed,
+    mcnemar,
+    paired_share_interval,
+    standard_error,
+    t_p,
+)
+from biddable.runs.statistics import Floats, Interval, interval_kind, mean_interval
+from biddable.suites.logs.base import Log, Logged, counted
+
+By = Literal["id", "document", "prompt", "position"]
+WAYS: tuple[By, ...] = ("id", "document", "prompt", "position")
+FEW = 10
+"""Below so many items that only one has right, the t interval of a 0/1 metric is too narrow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Which item of one log is which of another's.
+
+    Attributes:
+        by: what they were found by.
+        pairs: items that are in both.
+        only_first, only_second: how many are in one alone.
+        reworded: how many of the pairs have another prompt.
+    """
+
+    by: By
+    pairs: tuple[tuple[Logged, Logged], ...] = field(repr=False)
+    only_first: int
+    only_second: int
+    reworded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One metric of a log beside the baseline's, over the items that both have.
+
+    Attributes:
+        metric: what is measured.
+        name, baseline: of the two logs.
+        n: items.
+        mean, baseline_mean, difference: means of the metric, and the former minus the latter.
+        interval: 95 % interval of the difference; None of a single item or source.
+        interval_kind: what the interval is over.
+        p: two-sided: McNemar's exact where the metric is 0 or 1 and items are independent, else the t test's.
+        test: which of the two.
+        p_holm: the same, corrected for all that are compared at once.
+        gained, lost: items that only this log, or only the baseline, has right; None where a metric is not
+            0 or 1.
+        seen: the smallest difference that so many items show with a power of 80 %.
+        needed: the items that show a difference of ``points`` with that power; None: nothing varies.
+    """
+
+    metric: str
+    name: str
+    baseline: str
+    n: int
+    mean: float
+    baseline_mean: float
+    difference: float
+    interval: Interval | None
+    interval_kind: str
+    p: float | None
+    test: str
+    p_holm: float | None
+    gained: int | None
+    lost: int | None
+    seen: float | None
+    needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogComparison:
+    """Logs of one suite beside their baseline.
+
+    Attributes:
+        suite: what was measured; empty where no log says.
+        logs: the baseline first.
+        joins: how each other log was joined to it.
+        rows: every metric that both have, of each other log.
+        settings: what the logs say of themselves and differ in: a name, and its value in each log.
+        notes: what a reader must know.
+        points: the difference, in the metric's unit, that ``needed`` is about.
+    """
+
+    suite: str
+    logs: tuple[Log, ...]
+    joins: tuple[Join, ...]
+    rows: tuple[Paired, ...]
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    notes: tuple[str, ...]
+    points: float
+
+
+def compare_logs(
+    logs: Sequence[Log], *, baseline: str | None = None, by: By | None = None, points: float = 0.02
+) -> list[LogComparison]:
+    """Compare logs with a baseline, suite by suite.
+
+    Where each log is of another suite, or a log does not say which, all are taken to be of one.
+
+    Args:
+        logs: two or more.
+        baseline: the name of the log, or its path, that the others are compared with; the first by default.
+        by: what items are joined by; by default what fits first: their id, their document, their prompt, or,
+            where neither log has any of them, their place.
+        points: the difference that ``needed`` is about.
+
+    Raises:
+        InputError: fewer than two logs, or no such baseline.
+        FileError: logs without a common item or metric.
+    """
+    if len(logs) < 2:
+        raise InputError("logs", [log.path for log in logs], "at least two")
+    if not points > 0:
+        raise InputError("points", points, "a number above 0")
+    logs = _told_apart(logs)
+    if baseline is not None and not any(baseline in (log.name, log.path) for log in logs):
+        names = ", ".join(dict.fromkeys(log.name for log in logs))
+        raise InputError("baseline", baseline, f"one of the logs: {names}")
+    parts = _by_suite(logs)
+    left = [log for part in parts for log in part if len(part) == 1]
+    compared = [_compare(part, baseline, by, points) for part in parts if len(part) > 1]
+    if left:
+        told = f"Only one log is of {', '.join(sorted({log.suite for log in left}))}: not compared."
+        compared[0] = replace(compared[0], notes=(*compared[0].notes, told))
+    return _corrected(compared)
+
+
+def join(first: Log, second: Log, by: By | None = None) -> Join:
+    """Find the items of one log in another (see ``compare_logs``).
+
+    Ids, documents and prompts must tell items apart. Ids whose prompts all differ belong to other items.
+
+    Raises:
+        FileError: the two have no item in common.
+    """
+    # Places say nothing where items have names: two files of other tasks have them in common, too.
+    ways = WAYS if _nameless(first) or _nameless(second) else WAYS[:3]
+    for way in ways if by is None else (by,):
+        keys = _keys(first.items, way), _keys(second.items, way)
+        if keys[0] is None or keys[1] is None:
+            continue
+        theirs = dict(zip(keys[1], second.items, strict=True))
+        pairs = [(mine, theirs[key]) for key, mine in zip(keys[0], first.items, strict=True) if key in theirs]
+        reworded = sum(not _same_prompt(*pair) for pair in pairs)
+        if not pairs or (by is None and way == "id" and reworded == len(pairs)):
+            continue
+        if way == "position" and by is None and len(first.items) != len(second.items):
+            continue
+        n = len(pairs)
+        return Join(way, tuple(pairs), len(first.items) - n, len(second.items) - n, reworded)
+    how = by or "id, document or prompt"
+    ids = {item.id for item in first.items} & {item.id for item in second.items} - {""}
+    hint = (
+        f"; {counted(len(ids), 'id')} in both, with other prompts: --by id joins them"
+        if ids and not by
+        else ""
+    )
+    sizes = f"{counted(len(second.items), 'item')} here, {len(first.items):,} there"
+    raise FileError(second.path, f"no item in common with {first.path} ({sizes}; looked for by {how}{hint})")
+
+
+def _nameless(log: Log) -> bool:
+    return all(_keys(log.items, way) is None for way in ("id", "document", "prompt"))
+
+
+def _keys(items: Sequence[Logged], by: By) -> list[Any] | None:
+    """What tells items apart; None where it does not."""
+    if by == "position":
+        return [item.position for item in items]
+    of: dict[str, Callable[[Logged], str]] = {
+        "id": lambda item: item.id,
+        "document": lambda item: item.document,
+        "prompt": lambda item: _plain(item.prompt),
+    }
+    found = [of[by](item) for item in items]
+    if not all(found):
+        return None
+    if by != "prompt":
+        return list(found) if len({*found}) == len(found) else None
+    # A prompt that stands twice is taken in order.
+    times: Counter[str] = Counter()
+    numbered = []
+    for text in found:
+        numbered.append((text, times[text]))
+        times[text] += 1
+    return numbered
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.split())
+
+
+def _same_prompt(first: Logged, second: Logged) -> bool:
+    """Whether two prompts are one, or one is the other within a template or after solved examples."""
+    one, other = _plain(first.prompt), _plain(second.prompt)
+    return one in other or other in one
+
+
+def _told_apart(logs: Sequence[Log]) -> list[Log]:
+    """Logs with names that tell those of a suite apart: with their files where models are the same."""
+
+    def distinct(logs: Sequence[Log], more: Callable[[Log, int], str]) -> list[Log]:
+        times = Counter((log.name, log.suite) for log in logs)
+        return [
+            replace(log, name=f"{log.name} ({more(log, place)})") if times[log.name, log.suite] > 1 else log
+            for place, log in enumerate(logs, 1)
+        ]
+
+    files = {log.path: os.path.basename(log.path.rstrip("/")) for log in logs}
+    short = len({*files.values()}) == len(files)
+    named = distinct(logs, lambda log, place: files[log.path] if short else log.path)
+    return distinct(named, lambda log, place: str(place))
+
+
+def _by_suite(logs: Sequence[Log]) -> list[list[Log]]:
+    parts: defaultdict[str, list[Log]] = defaultdict(list)
+    for log in logs:
+        parts[log.suite].append(log)
+    together = "" in parts or all(len(part) == 1 for part in parts.values())
+    return [list(logs)] if together else list(parts.values())
+
+
+def _compare(logs: Sequence[Log], baseline: str | None, by: By | None, points: float) -> LogComparison:
+    first = next((log for log in logs if baseline in (log.name, log.path)), logs[0])
+    kept, joins, rows, notes = [first], [], [], []
+    problems: list[FileError] = []
+    for log in logs:
+        if log is first:
+            continue
+        try:
+            joined = join(first, log, by)
+            found, told = _paired(first, log, joined, points)
+        except FileError as error:
+            problems.append(error)
+            continue
+        kept.append(log)
+        joins.append(joined)
+        rows += found
+        notes += [*_remarks(first, log, joined), *told]
+    if not joins:
+        raise problems[0]
+    notes += [f"Left out: {problem}." for problem in problems]
+    settings = _different(kept)
+    if any(name == "tasks" for name, _ in settings):
+        notes.insert(0, "Their task files differ: only items that both have are compared.")
+    notes += [f"{log.name}: {note}" for log in kept for note in log.notes]
+    suites = [*dict.fromkeys(log.suite for log in kept if log.suite)]
+    if len(suites) > 1:
+        notes.insert(0, f"They call what they measured differently: {', '.join(suites)}.")
+    return LogComparison(" / ".join(suites), (*kept,), (*joins,), (*rows,), settings, (*notes,), points)
+
+
+def _remarks(first: Log, second: Log, joined: Join) -> list[str]:
+    notes = []
+    alone = [(joined.only_first, first), (joined.only_second, second)]
+    if any(n for n, _ in alone):
+        parts = " and ".join(f"{n:,} only in {log.name}" for n, log in alone if n)
+        notes.append(f"{counted(len(joined.pairs), 'item')} in both logs, {parts}: left out.")
+    if joined.by == "position":
+        notes.append(f"{second.name} is joined by place: a log does not say what was asked.")
+    if joined.reworded:
+        words = f"{counted(joined.reworded, 'item')} with one {joined.by} have another prompt"
+        notes.append(f"{words} in {first.name} and in {second.name}.")
+    for _, log in alone:
+        unread = sum(item.unparsable for item in log.items)
+        if unread:
+            notes.append(f"{log.name}: nothing could be read from {counted(unread, 'response')}.")
+    return notes
+
+
+def _different(logs: Sequence[Log]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The settings that at least two logs tell and that are not the same."""
+    names = dict.fromkeys(name for log in logs for name in log.settings)
+    found = []
+    for name in names:
+        told = [log.settings.get(name) for log in logs]
+        known = [value for value in told if value is not None]
+        if len(known) > 1 and any(value != known[0] for value in known):
+            found.append((name, tuple("–" if value is None else _setting(value) for value in told)))
+    return tuple(found)
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else shown(value)
+
+
+def _paired(first: Log, second: Log, joined: Join, points: float) -> tuple[list[Paired], list[str]]:
+    """The metrics that both have, and what is to be said of the others."""
+    mine, theirs = first.metrics, second.metrics
+    metrics = [(name, name) for name in mine if name in theirs]
+    notes = []
+    if not metrics and len(mine) == len(theirs) == 1:
+        metrics = [(mine[0], theirs[0])]
+        notes.append(f"{mine[0]} of {first.name} is compared with {theirs[0]} of {second.name}.")
+    if not metrics:
+        has = f"it has {', '.join(theirs) or 'none'}"
+        has += f", {first.path} {', '.join(mine) or 'none'}"
+        raise FileError(second.path, f"no metric in common: {has}")
+    alone = [name for name in dict.fromkeys([*mine, *theirs]) if (name in mine) != (name in theirs)]
+    if alone and not notes:
+        notes.append(f"Only one of {first.name} and {second.name} has {', '.join(alone)}: not compared.")
+    rows = []
+    for ours, other in metrics:
+        pairs = [pair for pair in joined.pairs if ours in pair[0].metrics and other in pair[1].metrics]
+        if missing := len(joined.pairs) - len(pairs):
+            notes.append(f"{ours}: {counted(missing, 'item')} without a score in one log, left out.")
+        if pairs:
+            rows.append(_row(ours, other, first, second, pairs, points))
+    if not rows:
+        raise FileError(second.path, f"no item that it and {first.path} have both scored")
+    return rows, notes
+
+
+def _row(
+    ours: str, other: str, first: Log, second: Log, pairs: Sequence[tuple[Logged, Logged]], points: float
+) -> Paired:
+    base = np.array([mine.metrics[ours] for mine, _ in pairs])
+    scores = np.array([theirs.metrics[other] for _, theirs in pairs])
+    base_mean, base_parts = _parts(base, np.array([mine.weights.get(ours, 1.0) for mine, _ in pairs]))
+    mean, parts = _parts(scores, np.array([theirs.weights.get(other, 1.0) for _, theirs in pairs]))
+    differences = mean - base_mean + parts - base_parts
+    clusters = _clusters([mine.source or theirs.source for mine, theirs in pairs])
+    right = _right(base, scores) if not any(ours in mine.weights for mine, _ in pairs) else None
+    exact = right is not None and clusters is None
+    units = len(pairs) if clusters is None else len({*clusters})
+    interval, kind, p, test, seen, needed = None, "", None, "", None, None
+    if units > 1 and (exact or np.ptp(differences) > 0):
+        interval, kind = (
+            mean_interval(differences, clusters=clusters),
+            interval_kind(differences, clusters=clusters),
+        )
+        p, test = t_p(differences, clusters=clusters), "t"
+        deviation = standard_error(differences, clusters=clusters) * len(pairs) ** 0.5
+        seen, needed = detectable(deviation, len(pairs)), items_needed(points, deviation)
+    if exact and right is not None:
+        p, test = mcnemar(*right), "McNemar"
+        if sum(right) < FEW:
+            interval, kind = (
+                paired_share_interval(*right, len(pairs)),
+                f"Bonett–Price over {counted(len(pairs), 'case')}",
+            )
+    return Paired(
+        metric=ours if ours == other else f"{ours} / {other}",
+        name=second.name,
+        baseline=first.name,
+        n=len(pairs),
+        mean=mean,
+        baseline_mean=base_mean,
+        difference=mean - base_mean,
+        interval=interval,
+        interval_kind=kind,
+        p=p,
+        test=test,
+        p_holm=None,
+        gained=right[0] if right else None,
+        lost=right[1] if right else None,
+        seen=seen,
+        needed=needed,
+    )
+
+
+def _parts(values: Floats, weights: Floats) -> tuple[float, Floats]:
+    """The weighted mean of items' values, and what each item adds to its error (the mean of a ratio's)."""
+    mean = float((values * weights).sum() / weights.sum())
+    return mean, (values - mean) * weights / weights.mean()
+
+
+def _clusters(sources: Sequence[str]) -> list[str] | None:
+    """What items are drawn with; an item without a source is by itself. None: all are."""
+    if not any(sources):
+        return None
+    clusters = [f"source {source}" if source else f"item {place}" for place, source in enumerate(sources)]
+    return clusters if len({*clusters}) < len(clusters) else None
+
+
+def _right(base: Floats, scores: Floats) -> tuple[int, int] | None:
+    """Items that only the second, or only the first, has right; None where a metric is not 0 or 1."""
+    if not np.isin(base, (0, 1)).all() or not np.isin(scores, (0, 1)).all():
+        return None
+    return int((scores > base).sum()), int((scores < base).sum())
+
+
+def _corrected(compared: Sequence[LogComparison]) -> list[LogComparison]:
+    """With p-values corrected for all that are there."""
+    tested = [row.p for part in compared for row in part.rows if row.p is not None]
+    corrected = iter(holm(tested))
+
+    def of(row: Paired) -> Paired:
+        return row if row.p is None else replace(row, p_holm=next(corrected))
+
+    return [replace(part, rows=tuple(map(of, part.rows))) for part in compared]

@@ -1,0 +1,192 @@
+"""The samples of lm-evaluation-harness (``--log_samples``), with the results file that stands beside them.
+
+Read are the samples of 0.4: one JSON object an item and filter, in a ``samples_TASK_DATE.jsonl`` (at first
+one JSON list a task).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from biddable.errors import BiddableError, FileError
+from biddable.runs.codec import digest
+from biddable.runs.files import read_json
+from biddable.suites.logs.base import Log, Logged, as_number, counted, group_of, id_of, merged, prompt_of
+from biddable.tasks.rows import Row
+
+KIND = "lm-evaluation-harness"
+_PLAIN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
+_PLAIN |= {"doc_hash", "prompt_hash", "target_hash"}
+_PERPLEXITIES = ("word_perplexity", "byte_perplexity", "bits_per_byte")
+_NAME = re.compile(r"samples_(.+?)(?:_(\d{4}-\d\d-\d\dT[\d.:-]+))?\.jsonl?(?:\.gz)?")
+_SETTINGS = (
+    "model_args",
+    "limit",
+    "gen_kwargs",
+    "fewshot_seed",
+    "model_dtype",
+    "model_revision",
+    "model_sha",
+)
+_FORMATS = ("chat_template_sha", "system_instruction_sha", "fewshot_as_multiturn", "lm_eval_version")
+
+
+def recognises(row: Mapping[str, Any]) -> bool:
+    """Whether this is a sample."""
+    return "doc" in row and "doc_id" in row and ("filtered_resps" in row or "resps" in row)
+
+
+def refused(row: Mapping[str, Any]) -> str | None:
+    """Why a file of the harness that begins with this is no log of items, if it is one."""
+    if "doc_id" in row and "truth" in row and "prompt_0" in row:
+        return "items that lm-evaluation-harness 0.3 wrote out, expected samples of 0.4 (--log_samples)"
+    if "results" in row and ("versions" in row or "configs" in row):
+        return "lm-evaluation-harness's table of results, expected its samples (samples_TASK_DATE.jsonl)"
+    return None
+
+
+def read(path: Path, rows: Sequence[Row]) -> Log:
+    """The log of one file of samples. Raises FileError: a line (named) is no sample."""
+    found = _NAME.fullmatch(path.name)
+    task, date = (found[1], found[2] or "") if found else (path.stem, "")
+    left_out: set[str] = set()
+    filters = {str(row.value.get("filter", "none")) for row in rows if isinstance(row.value, dict)}
+    items = [_item(row, len(filters) > 1, left_out) for row in rows]
+    # An item has a line for each filter.
+    whole, _ = merged(items, [item.position for item in items])
+    results = _results(path.parent, task, date)
+    settings = _settings(results, task)
+    notes = [f"{name} is of all items together: left out." for name in sorted(left_out)]
+    if repeats := sum(_repeated(row.value) for row in rows):
+        notes.append(f"{counted(repeats, 'item')} answered several times; the first response is shown.")
+    name = results.get("model_name") if isinstance(results.get("model_name"), str) else ""
+    return Log(
+        name or path.parent.name or path.stem, str(path), task, KIND, tuple(whole), settings, (*notes,)
+    )
+
+
+def _item(row: Row, filters: bool, left_out: set[str]) -> Logged:
+    value = row.value
+    if not isinstance(value, dict) or not recognises(value):
+        raise FileError(row.where, "expected a sample of lm-evaluation-harness, with doc, doc_id and resps")
+    position = value["doc_id"]
+    if isinstance(position, bool) or not isinstance(position, int):
+        raise FileError(row.where, "doc_id: expected an integer")
+    doc = value["doc"] if isinstance(value["doc"], dict) else {"text": value["doc"]}
+    metrics: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    names = value.get("metrics") or [name for name in value if name not in _PLAIN]
+    for name in map(str, names):
+        number, weight = _number(name, value.get(name))
+        if number is None:
+            left_out.update([name] * (value.get(name) is not None))
+            continue
+        # Of several filters each has a number; with one alone its name says nothing.
+        full = f"{name},{value.get('filter', 'none')}" if filters else name
+        metrics[full] = number
+        weights.update({full: weight} if weight != 1 else {})
+    return Logged(
+        position=position,
+        metrics=metrics,
+        weights=weights,
+        id=id_of(doc),
+        document=str(value.get("doc_hash") or digest([doc])),
+        prompt=prompt_of(doc) or _context(value),
+        response=_response(value),
+        references=(str(value["target"]),) if value.get("target") not in (None, "") else (),
+        group=group_of(doc),
+        source=str(doc.get("source") or "") if isinstance(doc.get("source"), str) else "",
+    )
+
+
+def _number(name: str, value: Any) -> tuple[float | None, float]:
+    """A metric's number and its weight; (None, 1) where it is none of one item."""
+    if (number := as_number(value)) is not None:
+        return number, 1.0
+    if not isinstance(value, list) or not value:
+        return None, 1.0
+    if name in _PERPLEXITIES and len(value) == 2 and all(as_number(each) is not None for each in value):
+        return -value[0] / value[1], float(value[1])  # nats, with the words or bytes that they are of
+    if all(isinstance(each, bool) for each in value):
+        return sum(value) / len(value), float(len(value))
+    return None, 1.0
+
+
+def _context(value: Mapping[str, Any]) -> str:
+    """What the model was given first; the same for all choices of an item."""
+    arguments = value.get("arguments")
+    if isinstance(arguments, dict):  # since 0.4.4
+        first = arguments.get("gen_args_0")
+        given = first.get("arg_0") if isinstance(first, dict) else None
+    else:
+        first = arguments[0] if isinstance(arguments, list) and arguments else None
+        given = first[0] if isinstance(first, list) and first else None
+    if not isinstance(given, str):
+        return ""
+    try:
+        turns = json.loads(given)  # a chat, where a template was not applied yet
+    except ValueError:
+        return given
+    return str(turns[0]) if isinstance(turns, list) and len(turns) == 1 else given
+
+
+def _response(value: Mapping[str, Any]) -> str:
+    """What the model wrote; of choices, the likeliest one."""
+    found = value.get("filtered_resps")
+    if not isinstance(found, list) or not found:
+        return ""
+    if isinstance(found[0], str):
+        return found[0]
+    scores = [as_number(_float(each[0])) if isinstance(each, list) and each else None for each in found]
+    if any(score is None for score in scores) or len(found) < 2:
+        return ""
+    best = max(range(len(scores)), key=lambda place: scores[place] or 0.0)
+    arguments = value.get("arguments")
+    chosen = arguments.get(f"gen_args_{best}") if isinstance(arguments, dict) else None
+    return str(chosen.get("arg_1", "")) if isinstance(chosen, dict) else ""
+
+
+def _float(value: Any) -> Any:
+    """Newer samples hold log-probabilities as texts."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _repeated(value: Mapping[str, Any]) -> bool:
+    """Whether a request was answered several times; [log-probability, is it the greedy one] is one answer."""
+    responses = value.get("resps")
+    first = responses[0] if isinstance(responses, list) and responses else None
+    if not isinstance(first, list) or len(first) < 2 or not all(isinstance(each, str) for each in first):
+        return False
+    return not (len(first) == 2 and first[1] in ("True", "False"))
+
+
+def _results(folder: Path, task: str, date: str) -> dict[str, Any]:
+    """The table of results of the same evaluation, if it stands beside the samples."""
+    files = sorted(folder.glob("results*.json"), key=lambda file: date not in file.name)
+    for file in files:
+        try:
+            found = read_json(file)
+        except BiddableError:
+            continue
+        if isinstance(found, dict) and task in (found.get("results") or {}):
+            return found
+    return {}
+
+
+def _settings(results: Mapping[str, Any], task: str) -> dict[str, Any]:
+    def of(name: str) -> Any:
+        part = results.get(name)
+        return part.get(task) if isinstance(part, dict) else None
+
+    config = results.get("config")
+    plain = {"shots": of("n-shot"), "version": of("versions")}
+    plain |= {name: config.get(name) for name in _SETTINGS} if isinstance(config, dict) else {}
+    plain |= {name: results.get(name) for name in _FORMATS}
+    return {name: value for name, value in plain.items() if value not in (None, "", {})}
