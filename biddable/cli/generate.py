@@ -1,4 +1,4 @@
-"""``biddable generate``: responses to a file of prompts."""
+"""``biddable generate``: responses to many prompts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def sampling_options(command: Any) -> Any:
 @click.command()
 @click.argument("model")
 @click.option(
-    "--prompts", required=True, metavar="FILE", help="Lines with a prompt (a text) or messages (a chat)."
+    "--prompts",
+    required=True,
+    metavar="SOURCE",
+    help="What to answer: a file, a folder, a run, or hf:OWNER/NAME (docs/data.md lists the shapes of rows).",
 )
 @click.option("--out", required=True, metavar="FILE", help="The file to write; - is the standard output.")
 @click.option(
@@ -88,13 +91,14 @@ def generate(
     executor: Executor,
     **sampling: Any,
 ) -> None:
-    """Let a model answer a file of prompts.
+    """Let a model answer many prompts.
 
-    Each line of --prompts is {"prompt": "…"} or {"messages": [{"role": "user", "content": "…"}, …]}.
-    --out gets the same lines, every field kept, with "responses": ["…", …] and "finish_reasons" added, and
-    with "response" and "finish_reason" where there is one of them. A prompt that the model does not answer
-    has "error" beside an empty response. The file is written whole, at the end; until then FILE.part keeps
-    what is finished, and the same command goes on from there.
+    A row of --prompts is {"prompt": "…"}, {"messages": [{"role": "user", "content": "…"}, …]}, a question
+    of a table, or {"text": "…"}, which is continued as it stands. Files are JSON lines, a JSON list, CSV,
+    TSV or Parquet. --out gets the same rows as JSON lines, every field kept, with "responses": ["…", …] and
+    "finish_reasons" added, and with "response" and "finish_reason" where there is one of them. A prompt that
+    the model does not answer has "error" beside an empty response. The file is written whole, at the end;
+    until then FILE.part keeps what is finished, and the same command goes on from there.
 
     \b
     Examples:
@@ -114,14 +118,14 @@ def generate(
     if target is not None:
         result = generating.generate_file(model, rows, target, strip_thinking=strip_thinking, **asking)
     else:
-        found: list[list[Response]] = []
+        responses: list[list[Response]] = []
         for batch in generating.generate_batches(model, rows, **asking):
-            begun = rows[len(found) : len(found) + len(batch)]
+            begun = rows[len(responses) : len(responses) + len(batch)]
             with printing():
                 for row, each in zip(begun, batch, strict=True):
                     click.echo(generating.line(row, each, strip_thinking), nl=False)
-            found += batch
-        result = generating.summary(rows, found, how, strip_thinking)
+            responses += batch
+        result = generating.summary(rows, responses, how, strip_thinking)
     warn("prompt", result.failed, result.notes)
     if target is not None:
         tell(f"{result.responses} responses in {out}")

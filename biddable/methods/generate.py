@@ -1,4 +1,4 @@
-"""Letting a model answer a file of prompts; what was killed goes on where it was."""
+"""Letting a model answer prompts that somebody has; what was killed goes on where it was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biddable.errors import EndpointError, FileError, InputError
+from biddable.errors import EndpointError
 from biddable.judges.thinking import has_thinking, without_thinking
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
@@ -21,9 +21,8 @@ from biddable.runs.executors import Executor, in_process
 from biddable.runs.files import write_atomic
 from biddable.runs.run import Run
 from biddable.suites.answers import BATCH, Ask, answers, not_plain
-from biddable.tasks.chats import asked, read_chat
-from biddable.tasks.rows import read_values
-from biddable.types import Chat, Response
+from biddable.tasks import data
+from biddable.types import Prompt, Response
 
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
@@ -34,11 +33,11 @@ ADDED = {"responses", "response", "finish_reasons", "finish_reason", "error"}
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """A prompt of a file: where it stands, all its fields, the chat to answer, and its own seed."""
+    """What is to be answered: where it stands, all fields of its row, the prompt, and its own seed."""
 
     where: str
     row: dict[str, Any]
-    chat: Chat
+    prompt: Prompt
     seed: int
     answered: bool
     """Whether the chat ended with an answer, which is left off."""
@@ -46,30 +45,26 @@ class PromptRow:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What came of a file of prompts: how many responses, (place, reason) of each not had, and notes."""
+    """What came of all prompts: how many responses, (place, reason) of each not had, and notes."""
 
     responses: int
     failed: list[tuple[str, str]]
     notes: list[str]
 
 
-def read_prompt_rows(path: str | Path, seed: int = 0) -> list[PromptRow]:
-    """The prompts of a file, with all that their lines hold.
+def read_prompt_rows(source: str | Path, seed: int = 0) -> list[PromptRow]:
+    """The prompts of a file, a folder, a run or a data set of the hub, with all that their rows hold.
+
+    A row that is a text alone is written with it as ``prompt``.
 
     Raises:
-        FileError: the file cannot be read, or holds no prompts.
-        InputError: a line is no prompt.
+        FileError: the source cannot be read, holds nothing, or a row (named) is no prompt.
     """
     rows = []
-    for i, row in enumerate(read_values(str(path))):
+    for i, (row, prompt, answered) in enumerate(data.read_prompt_rows(source)):
+        fields = {"prompt": row.value} if isinstance(row.value, str) else row.value
         drawn = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
-        try:
-            chat = read_chat(row.value)
-            rows.append(PromptRow(row.where, row.value, asked(chat), drawn, chat[-1].role == "assistant"))
-        except InputError as error:
-            raise error.at(row.where) from None
-    if not rows:
-        raise FileError(path, "holds no prompts")
+        rows.append(PromptRow(row.where, fields, prompt, drawn, answered))
     return rows
 
 
@@ -107,22 +102,23 @@ def generate_file(
     config = {
         "model": str(model),
         "model_identity": model_identity(model),
-        "prompts": digest([row.chat, row.seed] for row in rows),
+        "prompts": digest([row.prompt, row.seed] for row in rows),
         "n": n,
         "sampling": how,
     }
     ask = Ask(LazyModel(model, served), how, n)
     with Run.open(part, "generate", config, 0, executor=executor) as run:
         try:
-            found = answers(run, "responses", ask, [row.chat for row in rows], [row.seed for row in rows])
+            prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
+            responses = answers(run, "responses", ask, prompts, seeds)
         except BaseException:
             journal = run.folder / "stages" / "responses.jsonl"
             if not journal.exists() or journal.read_bytes().count(b"\n") < 2:  # the header, and no batch
                 shutil.rmtree(part, ignore_errors=True)
             raise
     try:
-        result = summary(rows, found, how, strip_thinking)
-        lines = [line(row, each, strip_thinking) for row, each in zip(rows, found, strict=True)]
+        result = summary(rows, responses, how, strip_thinking)
+        lines = [line(row, each, strip_thinking) for row, each in zip(rows, responses, strict=True)]
     except EndpointError:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -142,12 +138,12 @@ def generate_batches(
 ) -> Iterator[list[list[Response]]]:
     """The responses to each batch of prompts, [prompts][n], in order, each as soon as it is there."""
     ask = Ask(LazyModel(model, served), sampling or Sampling(), n)
-    items = [(row.chat, row.seed) for row in rows]
+    items = [(row.prompt, row.seed) for row in rows]
     batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
     early: dict[int, list[list[Response]]] = {}
     due = 0
-    for index, found in executor(ask, enumerate(batches)):
-        early[index] = found
+    for index, responses in executor(ask, enumerate(batches)):
+        early[index] = responses
         while due in early:
             yield early.pop(due)
             due += 1
@@ -155,12 +151,12 @@ def generate_batches(
 
 def line(prompt: PromptRow, responses: Sequence[Response], strip_thinking: bool = False) -> str:
     """A row with its responses, as a line; what an earlier call added to it is gone."""
-    texts = [without_thinking(one.text) if strip_thinking else one.text for one in responses]
-    reasons = [one.finish_reason for one in responses]
+    texts = [_shown(response, strip_thinking) for response in responses]
+    reasons = [response.finish_reason for response in responses]
     added: dict[str, Any] = {"responses": texts, "finish_reasons": reasons}
     if len(responses) == 1:
         added |= {"response": texts[0], "finish_reason": reasons[0]}
-    if error := next((one.error for one in responses if one.error), ""):
+    if error := next((response.error for response in responses if response.error), ""):
         added["error"] = error
     row = {**{name: value for name, value in prompt.row.items() if name not in ADDED}, **added}
     # ``json.dumps`` leaves this one control character raw, which a terminal obeys.
@@ -169,7 +165,7 @@ def line(prompt: PromptRow, responses: Sequence[Response], strip_thinking: bool 
 
 def summary(
     rows: Sequence[PromptRow],
-    found: Sequence[Sequence[Response]],
+    responses: Sequence[Sequence[Response]],
     how: Sampling,
     strip_thinking: bool,
 ) -> Generated:
@@ -178,22 +174,25 @@ def summary(
     Raises:
         EndpointError: not one could be had.
     """
-    pairs = [(row.where, one) for row, each in zip(rows, found, strict=True) for one in each]
-    failed = [(place, one.error) for place, one in pairs if one.error]
-    if len(failed) == len(pairs):
+    flat = [response for each in responses for response in each]
+    places = [row.where for row, each in zip(rows, responses, strict=True) for _ in each]
+    failed = [(place, response.error) for place, response in zip(places, flat, strict=True) if response.error]
+    if len(failed) == len(flat):
         place, reason = failed[0]
         others = f" (none of {len(rows)} prompts was answered)" if len(rows) > 1 else ""
         raise EndpointError(f"{place}: {reason}{others}")
-    responses = [one for _, one in pairs]
-    texts = [without_thinking(one.text) if strip_thinking else one.text for one in responses]
     notes = not_plain(
-        len(responses),
-        cut_off=sum(one.finish_reason == "length" for one in responses),
+        len(flat),
+        cut_off=sum(response.finish_reason == "length" for response in flat),
         max_tokens=how.max_tokens,
-        empty=sum(not text.strip() and not one.error for text, one in zip(texts, responses, strict=True)),
-        thinking=sum(has_thinking(one.text) for one in responses),
+        empty=sum(not _shown(response, strip_thinking).strip() and not response.error for response in flat),
+        thinking=sum(has_thinking(response.text) for response in flat),
         thinking_removed=strip_thinking,
     )
     if failed:
-        notes = [f"{len(failed)} of {len(responses)} answers could not be had; the rows say why.", *notes]
-    return Generated(len(responses) - len(failed), failed, notes)
+        notes = [f"{len(failed)} of {len(flat)} answers could not be had; the rows say why.", *notes]
+    return Generated(len(flat) - len(failed), failed, notes)
+
+
+def _shown(response: Response, strip_thinking: bool) -> str:
+    return without_thinking(response.text) if strip_thinking else response.text

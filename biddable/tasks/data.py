@@ -30,6 +30,7 @@ from biddable.tasks.formats import (
     preference_of,
     prompt_of,
     task_of,
+    turns_of,
 )
 from biddable.tasks.rows import Row, read_hub, read_values, source_files
 from biddable.types import Chat, Check, Conversation, Message, Preference, Prompt, Task, as_chat, user
@@ -78,7 +79,16 @@ def read_prompts(source: str | Path) -> list[Prompt]:
 
     An answer at the end of a chat is left off. Raises FileError.
     """
-    return _read(source, prompt_of, "prompts")
+    return [prompt for _, prompt, _ in read_prompt_rows(source)]
+
+
+def read_prompt_rows(source: str | Path) -> list[tuple[Row, Prompt, bool]]:
+    """The same: each row, its prompt, and whether an answer was left off. Raises FileError."""
+
+    def build(row: Row) -> tuple[Row, Prompt, bool]:
+        return row, (prompt := prompt_of(row)), prompt != turns_of(row)
+
+    return _read(source, build, "prompts")
 
 
 def write_conversations(

@@ -220,11 +220,17 @@ def _check(index: int, check: Any) -> Check:
 
 def prompt_of(row: Row) -> Prompt:
     """A chat to answer, or raw text."""
+    whole = turns_of(row)
+    return whole if isinstance(whole, str) else asked(whole)
+
+
+def turns_of(row: Row) -> Prompt:
+    """All turns of a chat, an answer at its end among them, or raw text."""
     if isinstance(row.value, str):
         return (Message("user", sendable("the line", row.value)),)
     value = _object(row, (*_PROMPTS, *_INPUTS, "text"))
     if any(value.get(name) is not None for name in (*_PROMPTS, *_INPUTS)):
-        return asked(_chat(value))
+        return _chat(value)
     return sendable("text", value["text"])
 
 

@@ -117,7 +117,8 @@ def read_hub(source: str) -> list[Row]:
         raise FileError(source, f"cannot be read: {error}") from error
     except (OSError, httpx.HTTPError) as error:
         raise EndpointError(f"{source}: the hub cannot be reached: {error}") from error
-    return _numbered(table.to_list(), source)
+    # As of Parquet; what JSON has nothing for, such as a picture, is a text that says what it was.
+    return _numbered(to_jsonable_python(table.to_list(), bytes_mode="base64", fallback=str), source)
 
 
 def read_values(path: str | Path, encoding: str | None = None) -> list[Row]:
