@@ -12,8 +12,7 @@ from click.testing import CliRunner, Result
 from biddable import registry
 from biddable.cli import main
 from biddable.models import load
-
-from .fakes import Fickle, Parrot
+from tests.doubles import Fickle, Parrot
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-method.md"
 

@@ -9,9 +9,10 @@ import pytest
 
 from biddable.errors import FileError, InputError, StorageError, printable, said, shown
 from biddable.runs.files import make_folder, write_atomic
+from tests.doubles import Parrot
 
 from .conftest import Command
-from .fakes import Parrot, assert_one_line
+from .fakes import assert_one_line
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202eab\u2066\b\r[/x][red]\x7f"
 RAW = [sign for sign in EVIL if printable(sign) != sign]

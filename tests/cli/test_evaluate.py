@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from biddable.methods.evaluate import load_suite
 
 from biddable.errors import InputError
 from biddable.experiments import answers as experiment_answers
 from biddable.methods import evaluate
-from biddable.methods.evaluate import load_suite
 from biddable.runs.figures import load_figures
 from biddable.types import Chat, Response
+from tests.doubles import Fickle, Parrot
 
 from .conftest import Command
-from .fakes import Fickle, Parrot, assert_one_line
+from .fakes import assert_one_line, write_lines
 
 DATA = Path(__file__).parents[2] / "../shared/data/ifeval/input_data.jsonl"
 ACCURACIES = {"prompt_strict", "inst_strict", "prompt_loose", "inst_loose"}
@@ -37,11 +38,6 @@ NO_COMMA, LOWER, JSON = (
 def example(key: int, prompt: str, *ids: str, **changes: Any) -> dict[str, Any]:
     row = {"key": key, "prompt": prompt, "instruction_id_list": list(ids), "kwargs": [{} for _ in ids]}
     return {**row, **changes}
-
-
-def write_lines(path: str, rows: Sequence[Any]) -> str:
-    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture

@@ -11,18 +11,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from biddable.experiments import answers
-from biddable.types import Message
+from biddable.methods import generate as generating
+from biddable.runs.run import Run
+from biddable.suites import answers
+from biddable.tasks.data import write_conversations
+from biddable.types import Conversation, Message, exchange, user
+from tests.doubles import Fickle, Parrot
 
 from .conftest import Command
-from .fakes import Fickle, Parrot, assert_one_line
-from .test_evaluate import write_lines
+from .fakes import assert_one_line, write_lines
 from .test_main import ROOT
 
 ARGUMENTS = ("generate", "parrot", "--prompts", "in.jsonl", "--out", "out.jsonl")
@@ -76,6 +81,52 @@ def test_prompts_as_others_write_them(
     assert parrot.chats == [(Message("user", "Now."),)] * 6
     assert [{name: line[name] for name in form} for form, line in zip(FORMS, written(), strict=True)] == FORMS
     assert "2 of 6 chats end with an answer of the assistant's" in result.stderr
+
+
+def test_prompts_are_read_from_whatever_holds_some(biddable: Command, parrot: Parrot) -> None:
+    """Tables with a question, texts to continue, lines that are texts, in files of one folder."""
+    folder = Path("prompts")
+    folder.mkdir()
+    (folder / "a.csv").write_text('id,question\n7,"Why, then?"\n')
+    write_lines("prompts/b.jsonl", [{"text": "Once upon"}])
+    (folder / "c.json").write_text('["Plain."]')
+    assert biddable("generate", "parrot", "--prompts", "prompts", "--out", "out.jsonl").exit_code == 0
+    assert parrot.chats == [(Message("user", "Why, then?"),), "Once upon", (Message("user", "Plain."),)]
+    kept = [{name: line[name] for name in line if name not in generating.ADDED} for line in written()]
+    assert kept == [{"id": "7", "question": "Why, then?"}, {"text": "Once upon"}, {"prompt": "Plain."}]
+    assert all(line["response"] for line in written())
+
+    (folder / "d.jsonl").write_text('{"prompt": "p"}\n{"prompt": 1}\n')
+    failed = biddable("generate", "parrot", "--prompts", "prompts", "--out", "out.jsonl")
+    assert_one_line(failed, "prompts/d.jsonl:2: prompt is 1")
+
+
+def test_prompts_are_those_that_a_run_left(biddable: Command, parrot: Parrot) -> None:
+    run = Run.open("run", "spar", {}, 0)
+    learned = Conversation(exchange(user("Hi."), "Ho."), (False, True))
+    write_conversations(run.artifact("data", "conversations.jsonl"), [learned])
+    run.close()
+    result = biddable("generate", "parrot", "--prompts", "run", "--out", "out.jsonl")
+    assert result.exit_code == 0, result.output
+    assert parrot.chats == [user("Hi.")]
+    assert "1 of 1 chats end with an answer" in result.stderr
+
+
+def test_prompts_of_the_hub_are_written_as_json(
+    biddable: Command, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what JSON has no value for."""
+    rows = [{"question": "Hi.", "day": date(2024, 1, 2), "sound": b"\xff", "seen": complex(1, 2)}]
+    table = SimpleNamespace(to_list=lambda: rows)
+    absent = type("DatasetNotFoundError", (Exception,), {})
+    hub = SimpleNamespace(
+        load_dataset=lambda *names, split: table, exceptions=SimpleNamespace(DatasetNotFoundError=absent)
+    )
+    monkeypatch.setitem(sys.modules, "datasets", hub)
+    assert biddable("generate", "parrot", "--prompts", "hf:o/n", "--out", "out.jsonl").exit_code == 0
+    [line] = written()
+    assert (line["question"], line["day"], line["sound"]) == ("Hi.", "2024-01-02", "_w==")
+    assert parrot.chats == [user("Hi.")]
 
 
 def test_a_prompt_without_an_answer_is_named_and_the_others_are_written(
@@ -140,11 +191,15 @@ def test_sampling_options_reach_the_model(biddable: Command, parrot: Parrot) -> 
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b"", "no prompts"),
+        (b"", "holds no rows"),
         (b"{", ":1: not JSON"),
         (b'{"prompt": "p"}\n\xff', ":2: not UTF-8"),
-        (b'"p"', ":1: "),
-        (b"{}", "either prompt or messages"),
+        (b"7", ":1: a row is 7, expected prompt"),
+        (b"{}", ":1: has the columns , expected prompt"),
+        (b'{"prompt": "p"}\n{"id": 1, "topic": "x"}', ":2: has the columns 'id', 'topic', expected prompt"),
+        (b'{"question": "q", "context": "c"}', ":1: context is 'c', expected nothing beside question"),
+        (b'{"text": " "}', ":1: text is ' ', expected a text that is not blank"),
+        (b'"p"\n" "', ":2: the line is ' '"),
         (b'{"prompt": "p", "messages": []}', "at least one message"),
         (b'{"prompt": "p", "messages": [{"role": "user", "content": "q"}]}', "either messages or prompt"),
         (b'{"messages": [{"role": "tool", "content": "4"}]}', "messages[0].role is 'tool'"),
@@ -247,7 +302,7 @@ def test_a_chat_refuses_what_is_no_text(biddable: Command, parrot: Parrot) -> No
 
 SCRIPT = """
 import biddable.models.load
-from cli.fakes import Parrot
+from doubles import Parrot
 from biddable.errors import InputError
 class Short(Parrot):
     def generate(self, chats, **options):

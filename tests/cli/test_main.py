@@ -16,9 +16,10 @@ import pytest
 
 from biddable.cli import main
 from biddable.errors import BiddableError, EndpointError, InputError
+from tests.doubles import Parrot
 
 from .conftest import Command
-from .fakes import Parrot, assert_one_line
+from .fakes import assert_one_line
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "biddable"]
@@ -64,7 +65,7 @@ def test_version(biddable: Command) -> None:
         (("eval", "parrot", "--suite", "glue"), "'glue' is not one of 'ifeval', 'composed'"),
         (("eval", "parrot", "--limit", "none"), "--limit"),
         (("eval", "parrot", "--limit", "0"), "--limit"),
-        (("compare", "one"), "RUN"),
+        (("compare",), "LOG"),
         (("judge", "rouge"), "rouge"),
         (("judge", "ifeval"), "--tasks"),
         (("generate", "parrot", "--prompts", "x", "--out", "y", "--top-p", "0"), "--top-p"),

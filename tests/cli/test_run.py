@@ -16,9 +16,10 @@ from biddable.cli.options import config_options, given
 from biddable.config import Count, Natural, Positive, configure, settings
 from biddable.methods.base import About, Method
 from biddable.runs.results import read_results
+from tests.doubles import Parrot
 
 from .conftest import Command
-from .fakes import Parrot, assert_one_line
+from .fakes import assert_one_line
 
 SMOKE = ("run", "ask-again", "--preset", "smoke")
 

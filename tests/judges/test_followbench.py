@@ -15,8 +15,7 @@ from biddable.judges.followbench import (
 )
 from biddable.tasks.followbench import load_followbench
 from biddable.types import CheckResult, Response, Task, Verdict, user
-
-from .scripted import ScriptedModel
+from tests.doubles import Scripted
 
 PUBLISHED = Path(__file__).parents[2] / "../shared/data/followbench"
 
@@ -122,12 +121,12 @@ def test_a_template_with_many_answers_takes_no_ages():
 
 
 def test_verdicts_come_from_the_rule_or_from_one_call_of_the_model():
-    model = ScriptedModel("fine\n['YES', 'NO']", "no idea")
+    model = Scripted("fine\n['YES', 'NO']", "no idea")
     tasks = [task(2), template_task("BOT: {answer}"), task(1), template_task("BOT: {answer}")]
     responses = [Response(text) for text in ("a", "BOT: b", "c", "d")]
     verdicts = FollowBenchJudge(model)(tasks, responses)
-    (call,) = model.calls
-    assert call["chats"] == [followbench_chat(tasks[0], "a"), followbench_chat(tasks[2], "c")]
+    (call,) = model.asked
+    assert call["prompts"] == [followbench_chat(tasks[0], "a"), followbench_chat(tasks[2], "c")]
     assert [(v.score, v.passed) for v in verdicts] == [(0.5, False), (1.0, True), (None, None), (0.0, False)]
     assert verdicts[0].checks == (CheckResult("constraint 1", True), CheckResult("constraint 2", False))
     assert verdicts[2].critique == "no idea"
@@ -135,14 +134,14 @@ def test_verdicts_come_from_the_rule_or_from_one_call_of_the_model():
 
 
 def test_what_could_not_be_had_is_no_answer_and_no_judgement():
-    model = ScriptedModel("YES")
+    model = Scripted("YES")
     missing = Response("", finish_reason="error", error="400: no")
     verdicts = FollowBenchJudge(model)(
         [task(1), template_task("{answer}"), task(1)], [missing] * 2 + [Response("a")]
     )
     assert [(v.score, v.passed, v.critique) for v in verdicts[:2]] == [(0.0, False, "400: no")] * 2
     assert verdicts[2].passed
-    assert len(model.calls[0]["chats"]) == 1
+    assert len(model.asked[0]["prompts"]) == 1
 
     model.generate = lambda *args, **options: [[Response("", finish_reason="error", error="503: say YES")]]
     (verdict,) = FollowBenchJudge(model)([task(1)], [Response("a")])
@@ -150,9 +149,9 @@ def test_what_could_not_be_had_is_no_answer_and_no_judgement():
 
 
 def test_templates_alone_need_no_model():
-    model = ScriptedModel("never asked")
+    model = Scripted("never asked")
     assert FollowBenchJudge(model)([template_task("A: {answer}")], [Response("A: b")])[0].passed
-    assert model.calls == []
+    assert model.asked == []
 
 
 def ladder(group: str, *satisfied: int | None) -> list[tuple[Task, Verdict]]:
@@ -213,7 +212,7 @@ def test_the_published_answers_fit_their_templates():
         f"example/{row['example_id']}/{row['level']}": row["answer"] for row in json.loads(path.read_text())
     }
     tasks = load_followbench(path)
-    verdicts = FollowBenchJudge(ScriptedModel("never asked"))(tasks, [Response(answers[t.id]) for t in tasks])
+    verdicts = FollowBenchJudge(Scripted("never asked"))(tasks, [Response(answers[t.id]) for t in tasks])
     # One published answer runs over many lines, which the published rule does not allow.
     assert {t.meta["group"] for t, v in zip(tasks, verdicts, strict=True) if not v.passed} == {"example/4"}
     assert followbench_scores(list(zip(tasks, verdicts, strict=True)))["csl"] == pytest.approx(5 * 39 / 40)

@@ -19,8 +19,7 @@ from biddable.judges.lm_judge import (
 )
 from biddable.models.base import GREEDY, Sampling
 from biddable.types import Message, Response, Task, Verdict, user
-
-from .scripted import ScriptedModel
+from tests.doubles import Scripted
 
 YES = "All is there.\nFinal Judgement: Yes"
 NO = "One word too many.\nFinal Judgement: No"
@@ -142,33 +141,33 @@ class TestLMJudge:
     responses = (Response("Elbe"), Response("Rhine"))
 
     def test_all_votes_come_from_one_call(self):
-        model = ScriptedModel(YES)
+        model = Scripted(YES)
         LMJudge(model, votes=5)([TASK, TASK], self.responses)
-        (call,) = model.calls
+        (call,) = model.asked
         assert call["n"] == 5
-        assert call["chats"] == [judge_chat(TASK, "Elbe"), judge_chat(TASK, "Rhine")]
+        assert call["prompts"] == [judge_chat(TASK, "Elbe"), judge_chat(TASK, "Rhine")]
         assert call["sampling"].temperature == 0.7
 
     def test_the_majority_decides_and_its_first_critique_is_the_reason(self):
         second_no = "Two rivers only.\nFinal Judgement: No"
-        verdict = LMJudge(ScriptedModel(YES, NO, LOST, second_no), votes=4)([TASK], self.responses[:1])[0]
+        verdict = LMJudge(Scripted(YES, NO, LOST, second_no), votes=4)([TASK], self.responses[:1])[0]
         assert (verdict.passed, verdict.score, verdict.critique) == (False, 1 / 3, NO)
 
     def test_each_response_has_its_own_votes(self):
-        model = ScriptedModel(YES, YES, NO, NO, NO, YES)
+        model = Scripted(YES, YES, NO, NO, NO, YES)
         verdicts = LMJudge(model, votes=3)([TASK, TASK], self.responses)
         assert [(v.passed, v.score, v.critique) for v in verdicts] == [(True, 2 / 3, YES), (False, 1 / 3, NO)]
 
     def test_nothing_readable_is_no_verdict(self):
-        verdict = LMJudge(ScriptedModel(LOST), votes=3)([TASK], self.responses[:1])[0]
+        verdict = LMJudge(Scripted(LOST), votes=3)([TASK], self.responses[:1])[0]
         assert verdict == Verdict(None, None)
 
     def test_an_even_number_of_votes_that_only_ties_is_no_decision(self):
-        verdicts = LMJudge(ScriptedModel(YES, NO), votes=2)([TASK, TASK], self.responses)
+        verdicts = LMJudge(Scripted(YES, NO), votes=2)([TASK, TASK], self.responses)
         assert [(v.passed, v.score, v.critique) for v in verdicts] == [(None, 0.5, "")] * 2
 
     def test_every_readable_vote_is_a_check(self):
-        (verdict,) = LMJudge(ScriptedModel(YES, LOST, NO, YES), votes=4)([TASK], self.responses[:1])
+        (verdict,) = LMJudge(Scripted(YES, LOST, NO, YES), votes=4)([TASK], self.responses[:1])
         assert [(check.id, check.passed, check.reason) for check in verdict.checks] == [
             (VOTE, True, YES),
             (VOTE, False, NO),
@@ -176,17 +175,17 @@ class TestLMJudge:
         ]
 
     def test_seeds_are_passed_on(self):
-        model = ScriptedModel(YES)
+        model = Scripted(YES)
         LMJudge(model)([TASK], self.responses[:1], seeds=[7])
-        assert model.calls[0]["seeds"] == [7]
+        assert model.asked[0]["seeds"] == [7]
 
     def test_nothing_to_judge_asks_nothing(self):
-        model = ScriptedModel(YES)
+        model = Scripted(YES)
         assert LMJudge(model)([], []) == []
-        assert model.calls == []
+        assert model.asked == []
 
     def test_not_one_response_or_seed_for_each_task(self):
-        judge = LMJudge(ScriptedModel(YES))
+        judge = LMJudge(Scripted(YES))
         with pytest.raises(InputError, match=r"responses is 2, expected as many as there are tasks \(1\)"):
             judge([TASK], self.responses)
         with pytest.raises(InputError, match=r"seeds is 2, expected as many as there are tasks \(1\)"):
@@ -194,11 +193,11 @@ class TestLMJudge:
 
     def test_bad_settings(self):
         with pytest.raises(InputError, match="votes is 0"):
-            LMJudge(ScriptedModel(YES), votes=0)
+            LMJudge(Scripted(YES), votes=0)
         with pytest.raises(InputError, match="temperature is 0"):
-            LMJudge(ScriptedModel(YES), votes=3, sampling=GREEDY)
-        assert LMJudge(ScriptedModel(YES), votes=1, sampling=GREEDY).votes == 1
-        assert LMJudge(ScriptedModel(YES), sampling=Sampling(max_tokens=9)).sampling.max_tokens == 9
+            LMJudge(Scripted(YES), votes=3, sampling=GREEDY)
+        assert LMJudge(Scripted(YES), votes=1, sampling=GREEDY).votes == 1
+        assert LMJudge(Scripted(YES), sampling=Sampling(max_tokens=9)).sampling.max_tokens == 9
 
 
 # What the votes come to, by hand: y is a yes, n a no, ? cannot be read.

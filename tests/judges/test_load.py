@@ -12,8 +12,8 @@ from biddable.judges.lm_judge import LMJudge
 from biddable.judges.load import load_judge
 from biddable.judges.reward import RewardJudge
 from biddable.types import Check, Response, Task, Verdict, user
+from tests.doubles import Scripted
 
-from .scripted import ScriptedModel
 from .test_reward import save_model
 
 
@@ -29,7 +29,7 @@ def asked(monkeypatch):
 
     def load(name):
         names.append(name)
-        return ScriptedModel("Final Judgement: Yes")
+        return Scripted("Final Judgement: Yes")
 
     monkeypatch.setattr("biddable.models.load.load_model", load)
     return names

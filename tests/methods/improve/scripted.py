@@ -6,6 +6,7 @@ A model's "weights" are a folder with the name of its training.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from biddable.experiments import stages
 from biddable.judges.lm_judge import END, JUDGEMENT, START
 from biddable.methods.improve.humpback import BACKTRANSLATE
 from biddable.models import load
-from biddable.models.base import GREEDY, Sampling, TokenScores
+from biddable.models.base import TokenScores
 from biddable.runs.run import Run
-from biddable.types import Chat, Response
+from biddable.types import Prompt, Response, as_chat, last_turn
+from tests.doubles import Double
 
 COMPOSED = {
     "compose.types": ("change_case:english_lowercase", "punctuation:no_comma"),
@@ -28,34 +30,29 @@ COMPOSED = {
 WORDS = "the boats leave this small harbour one by one while gulls circle above old men mend nets".split()  # noqa: SIM905
 
 
-class Scripted:
+class Improvable(Double):
     """Answers, judges and repairs by its seed alone: about half of what it says is right."""
 
-    def generate(
-        self,
-        chats: Sequence[Chat],
-        *,
-        n: int = 1,
-        sampling: Sampling = GREEDY,
-        seeds: Sequence[int] | None = None,
-    ) -> list[list[Response]]:
-        given = seeds if seeds is not None else [len(chat[-1].content) for chat in chats]
-        return [
-            [Response(self.say(chat, seed * 31 + 7 * sample)) for sample in range(n)]
-            for chat, seed in zip(chats, given, strict=True)
-        ]
-
-    def say(self, chat: Chat, seed: int) -> str:
+    def say(self, prompt: Prompt, seed: int | None, sample: int) -> Response:
+        chat = as_chat(prompt)
+        asked = chat[-1].content
+        number = (len(asked) if seed is None else seed) * 31 + 7 * sample
         if len(chat) == 3:
-            return f"It missed something.\n{START}\n{text(seed)}\n{END}"
-        if JUDGEMENT in chat[-1].content:
-            return f"I looked at it.\n{JUDGEMENT}: {'Yes' if seed % 23 % 3 else 'No'}"
-        if chat[-1].content.startswith(BACKTRANSLATE[:20]):
-            return f"Write {len(chat[-1].content)} letters about boats."
-        return text(seed)
+            return Response(f"It missed something.\n{START}\n{text(number)}\n{END}")
+        if JUDGEMENT in asked:
+            return Response(f"I looked at it.\n{JUDGEMENT}: {'Yes' if number % 23 % 3 else 'No'}")
+        if asked.startswith(BACKTRANSLATE[:20]):
+            return Response(f"Write {len(asked)} letters about boats.")
+        return Response(text(number))
 
-    def score(self, prompts: Sequence[Chat], texts: Sequence[str]) -> list[TokenScores]:
-        return [TokenScores((1, 2), (-0.1 * len(text), -0.5)) for text in texts]
+    def score(self, prompts: Sequence[Prompt], continuations: Sequence[str]) -> list[TokenScores]:
+        return [TokenScores((1, 2), (-0.1 * len(text), -0.5)) for text in continuations]
+
+    def encode_prompt(self, prompt: Prompt) -> list[str]:
+        return last_turn(prompt).split()
+
+    def encode_response(self, text: str) -> list[str]:
+        return text.split()
 
 
 def text(seed: int) -> str:
@@ -65,17 +62,17 @@ def text(seed: int) -> str:
 
 
 def script(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """Let ``Scripted`` stand for every model; gives what each training was given, by its stage."""
+    """Let ``Improvable`` stand for every model; gives what each training was given, by its stage."""
     given: dict[str, list[Any]] = {}
 
     def note(run: Run, name: str, start: object, config: object, train: Any) -> Path:
-        given[name] = train.args[1]
+        given[name] = train.args[1] if isinstance(train, partial) else []  # rewards have no data
 
         def fill(folder: Path) -> None:
             (folder / "weights").write_text(name)
 
         return run.stage_folder(name, fill)
 
-    monkeypatch.setattr(load, "load_model", lambda weights, **options: Scripted())
+    monkeypatch.setattr(load, "load_model", lambda weights, **options: Improvable())
     monkeypatch.setattr(stages, "trained", note)
     return given

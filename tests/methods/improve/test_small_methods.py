@@ -1,4 +1,4 @@
-"""Self-Rewarding, Meta-Rewarding, SELF and Humpback: what each trains on, compares and leaves.
+"""Self-Rewarding, Meta-Rewarding, SELF, Humpback and GRPO: what each trains on, compares and leaves.
 
 A scripted model stands for weights (see ``scripted``); one run of each on real ones is slow.
 """
@@ -16,6 +16,7 @@ from biddable.experiments.repairs import MENDED
 from biddable.experiments.stages import Answers
 from biddable.judges.lm_judge import judge_chat, verdict_of_votes
 from biddable.methods.base import configure
+from biddable.methods.improve.grpo import Grpo
 from biddable.methods.improve.humpback import BACKTRANSLATE, Humpback, backward_lessons, passing_chats
 from biddable.methods.improve.meta_rewarding import MetaRewarding, judgement_pairs
 from biddable.methods.improve.self_evolution import SelfEvolution, evolved
@@ -25,8 +26,9 @@ from biddable.tasks.data import read_conversations
 from biddable.types import Check, Message, Preference, Task, Verdict, user
 from tests.methods.improve.scripted import COMPOSED, script
 
-METHODS = (Humpback, MetaRewarding, SelfEvolution, SelfRewarding)
+METHODS = (Grpo, Humpback, MetaRewarding, SelfEvolution, SelfRewarding)
 NAMES = {
+    Grpo: "grpo",
     Humpback: "humpback",
     MetaRewarding: "meta-rewarding",
     SelfEvolution: "self-evolution",
@@ -152,6 +154,14 @@ def test_humpback_stands_beside_its_seed_and_what_was_not_curated(given, tmp_pat
     assert len(read_conversations(tmp_path / "run" / "artifacts" / "data" / "conversations.jsonl")) == len(
         trained
     )
+
+
+def test_grpo_stands_beside_spar_at_its_budget(given, tmp_path) -> None:
+    results = biddable.run("grpo", out=tmp_path / "run", prompts=8, beside_spar=True, **COMPOSED)
+    assert {("base", "grpo"), ("spar", "grpo"), ("base", "spar")} <= arms(results)
+    spent = results.metrics["tokens"]
+    assert spent["seed0-grpo"]["prompts"] == spent["seed0-spar"]["prompts"] > 8
+    assert (tmp_path / "run" / "artifacts" / "model" / "weights").read_text() == "seed0-grpo"
 
 
 @pytest.mark.parametrize(

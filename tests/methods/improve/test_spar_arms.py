@@ -17,8 +17,8 @@ from biddable.judges.lm_judge import JUDGEMENT, START, judge_chat
 from biddable.methods.base import run
 from biddable.runs.figures import load_figures
 from biddable.runs.results import Results
-from biddable.types import Message, Task, user
-from tests.methods.improve.scripted import COMPOSED, Scripted, script, text
+from biddable.types import Message, Response, Task, user
+from tests.methods.improve.scripted import COMPOSED, Improvable, script, text
 
 ARMS = ("independent", "no-tree-search", "no-iterating", "self-rewarding", "self", "humpback")
 SETTINGS = {
@@ -83,7 +83,10 @@ def test_a_model_that_judges_itself_is_held_against_the_checks(trained, tmp_path
 
 
 def test_a_judge_that_passes_everything_ends_the_run_in_one_line(trained, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(Scripted, "say", lambda self, chat, seed: f"{text(seed)} {JUDGEMENT}: Yes")
+    def always(self, prompt, seed, sample) -> Response:
+        return Response(f"{text(31 * (seed or 0) + 7 * sample)} {JUDGEMENT}: Yes")
+
+    monkeypatch.setattr(Improvable, "say", always)
     with pytest.raises(BiddableError) as caught:
         outcome(tmp_path / "run", judge="self", votes=3, seeds=1)
     said = str(caught.value)
@@ -115,7 +118,7 @@ def test_ifeval_is_scored_as_published(trained, tmp_path) -> None:
 
 
 def test_the_script_plays_all_roles() -> None:
-    model, task = Scripted(), Task("a", user("Say it."))
+    model, task = Improvable(), Task("a", user("Say it."))
     judged = judge_chat(task, "an answer")
     repair = (*judged, Message("assistant", "No."), Message("user", "Repair it."))
     answers = [said.text for [said] in model.generate([task.prompt, judged, repair], seeds=[1, 1, 1])]
