@@ -51,7 +51,7 @@ clean:
 	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # What the tests need besides Python: a browser for the report and for web tasks, a C compiler for the decoder,
-# EGL for MuJoCo's pictures.
+# EGL for MuJoCo's pictures, bubblewrap for programs that a model wrote.
 system:
 	@missing=""; \
 	for each in $(BROWSERS) none; do command -v $$each >/dev/null && break; done; \
@@ -59,6 +59,7 @@ system:
 	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
 	for each in $(COMPILERS) none; do command -v $$each >/dev/null && break; done; \
 	[ $$each != none ] || missing="$$missing gcc libc6-dev"; \
+	command -v bwrap >/dev/null || missing="$$missing bubblewrap"; \
 	ldconfig -p 2>/dev/null | grep -q libEGL.so.1 || missing="$$missing libegl1 libgl1-mesa-dri"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q \

@@ -130,5 +130,9 @@ class RunError(BiddableError):
     exit_code = 2
 
 
+class SandboxError(BiddableError):
+    """Programs that nobody vouches for cannot be shut in on this machine; none was run."""
+
+
 class StorageError(BiddableError):
     """Writing failed: disk full, no permission. Nothing half-written is left."""
