@@ -19,7 +19,7 @@ _PUBLIC = {
     "make_env": "biddable.envs.base",
     "Sampling": "biddable.models.base",
     "run": "biddable.methods.base",
-    "evaluate": "biddable.methods.evaluate",
+    "evaluate": "biddable.suites.evaluate",
     "fit": "biddable.methods.training",
     "Run": "biddable.runs.run",
     **dict.fromkeys(

@@ -1,7 +1,7 @@
 # What biddable/__init__.py finds when it is asked for, as type checkers see it; a test compares the two.
 from biddable.envs.base import make_env as make_env
 from biddable.methods.base import run as run
-from biddable.methods.evaluate import evaluate as evaluate
+from biddable.suites.evaluate import evaluate as evaluate
 from biddable.methods.training import fit as fit
 from biddable.models.base import Sampling as Sampling
 from biddable.models.load import load_model as load_model

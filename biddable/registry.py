@@ -17,7 +17,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 from biddable.errors import InputError
@@ -38,8 +38,13 @@ BUILTIN: dict[str, dict[str, str]] = {
         "words-as-beacons": "biddable.methods.act.words_as_beacons:WordsAsBeacons",
     },
     "suites": {
-        "ifeval": "biddable.tasks.suites:ifeval",
-        "composed": "biddable.tasks.suites:composed",
+        "bbh": "biddable.suites.benchmarks:bbh",
+        "composed": "biddable.suites.instructions:composed",
+        "gsm8k": "biddable.suites.benchmarks:gsm8k",
+        "ifeval": "biddable.suites.instructions:ifeval",
+        "mmlu": "biddable.suites.benchmarks:mmlu",
+        "text": "biddable.suites.benchmarks:text",
+        "truthfulqa": "biddable.suites.benchmarks:truthfulqa",
     },
     "judges": {
         "rules": "biddable.judges.load:rule_judge",
@@ -124,8 +129,10 @@ def made(make: Callable[..., Any], arguments: list[str], options: Mapping[str, s
     for name, value in options.items():
         if name not in known:
             raise InputError("option", name, " or ".join(known) or "none")
+        listed = get_origin(hints[name]) is tuple  # one+two, where a plus has become a blank
+        given = value.split() if listed else value
         try:
-            values[name] = TypeAdapter(hints[name]).validate_python(value)
+            values[name] = TypeAdapter(hints[name]).validate_python(given)
         except ValidationError as error:
             expected = error.errors()[0]["msg"].removeprefix("Input should be ")
             raise InputError(name, value, expected) from None

@@ -14,7 +14,7 @@ import click
 
 import biddable
 from biddable.cli.chat import chat
-from biddable.cli.evaluate import evaluate
+from biddable.cli.evaluate import evaluate, suites
 from biddable.cli.export import export
 from biddable.cli.generate import generate
 from biddable.cli.judge import judge
@@ -102,7 +102,7 @@ def main() -> None:
     """
 
 
-for _command in (methods, run, train, evaluate, judge, generate, chat, compare, report, export):
+for _command in (methods, run, train, evaluate, suites, judge, generate, chat, compare, report, export):
     main.add_command(_command)
 
 

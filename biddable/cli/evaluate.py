@@ -1,115 +1,258 @@
-"""``biddable eval MODEL``: let a model answer a suite of tasks and score what it says."""
+"""``biddable eval MODELS --suite SUITES``: measure models, and compare them. ``biddable suites``: on what."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from biddable import registry
 from biddable.cli.flags import written_as_flags
-from biddable.cli.judge import accuracy_table, missing, strip_thinking_option, warn
-from biddable.cli.output import executor_option, folder_name, json_option, print_json, print_table, say_ending
+from biddable.cli.output import (
+    executor_option,
+    folder_name,
+    json_option,
+    print_json,
+    print_table,
+    say,
+    say_ending,
+    tell,
+)
 from biddable.cli.served import served_options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from biddable.models.openai import ServedOptions
     from biddable.runs.executors import Executor
+    from biddable.suites.leaderboard import Leaderboard, Row
 
-
-class _Suite(click.ParamType):
-    """The name of a registered suite; which there are is looked up when it is asked, not on import."""
-
-    name = "suite"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        return _suites().get_metavar(param, ctx)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return _suites().convert(value, param, ctx)
-
-
-def _suites() -> click.Choice[str]:
-    return click.Choice(list(dict.fromkeys([*registry.BUILTIN["suites"], *registry.names("suites")])))
+NOTES = 12
+"""Remarks that are printed; the page has all."""
 
 
 @click.command("eval")
-@click.argument("model")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL[,MODEL…]")
 @click.option(
     "--suite",
-    type=_Suite(),
-    default="ifeval",
+    "suites",
+    multiple=True,
+    default=("composed",),
     show_default=True,
-    help="ifeval: the published benchmark. composed: our own held-out tasks in its form.",
+    metavar="SUITE[,SUITE…]",
+    help="What to measure on: a suite with its data behind a colon and options behind a question mark, or a "
+    "TOML file that describes your own. `biddable suites` lists them.",
 )
-@click.option("--tasks", metavar="FILE", help="The suite's file; composed needs none.")
+@click.option("--baseline", metavar="MODEL", help="Whom the others are compared with.  [default: the first]")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N tasks of each suite.")
 @click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Only the first N tasks.  [default: all; 200 of composed]",
+    "--shots", type=click.IntRange(0), metavar="K", help="Solved examples.  [default: as the suite says]"
+)
+@click.option(
+    "--samples", type=click.IntRange(1), default=1, show_default=True, help="Responses to each task."
+)
+@click.option(
+    "--temperature", type=click.FloatRange(0), metavar="T", help="[default: 0, the likeliest token]"
 )
 @click.option(
     "--max-tokens",
     type=click.IntRange(1),
-    help="Longest response, in tokens.  [default: 1280, the published setting; half the context of a model "
-    "made for less than twice that]",
+    help="Longest response, in tokens.  [default: as the suite says (1280 of verifiable instructions); half "
+    "the context of a model made for less than twice that]",
 )
-@strip_thinking_option
+@click.option(
+    "--template",
+    type=click.Choice(["auto", "chat", "none"]),
+    default="auto",
+    show_default=True,
+    help="chat: each prompt is a user's turn. none: raw text, for base models. auto: as the model has one.",
+)
+@click.option("--judge", metavar="JUDGE", help="Who judges responses, instead of the suite's own judge.")
+@click.option(
+    "--strip-thinking",
+    is_flag=True,
+    help="Judge responses without blocks of thinking (<think>…</think> and the like); they are kept whole.",
+)
 @served_options
 @click.option(
-    "--out", metavar="DIR", callback=folder_name, help="The run folder.  [default: runs/eval-SUITE-MODEL]"
+    "--out",
+    metavar="DIR",
+    callback=folder_name,
+    default="evals/first",
+    show_default=True,
+    help="The evaluation's folder. The same line again costs nothing; other models and suites are added.",
 )
 @executor_option
 @json_option
 def evaluate(
-    model: str,
-    suite: str,
-    tasks: str | None,
-    limit: int | None,
-    max_tokens: int | None,
-    strip_thinking: bool,
+    models: tuple[str, ...],
+    suites: tuple[str, ...],
+    baseline: str | None,
     served: ServedOptions | None,
-    out: str | None,
+    out: str,
     executor: Executor,
     as_json: bool,
+    **settings: Any,
 ) -> None:
-    """Measure how well a model follows verifiable instructions.
+    """Measure models on suites of tasks: by how much is one better than another, and can that be believed?
 
-    It answers greedily and rules score the answers. The run folder keeps every response, so the same
-    command again goes on where it stopped; artifacts/data/responses.jsonl is what `biddable judge` reads.
-    A task that the model does not answer (a server refuses it, it is too long) counts as not followed.
+    Each model answers each suite; a judge or the log-probabilities of choices decide; scores come with
+    intervals, and every model is compared with the baseline task by task. The folder keeps all answers, so a
+    killed command goes on where it stopped, and its page shows every task with what each model said.
 
     \b
     Examples:
-      biddable eval smollm2 --suite composed
-      biddable eval smollm2 --suite ifeval --tasks input_data.jsonl
-      biddable eval runs/spar --suite composed --limit 50
+      biddable eval smollm2
+      biddable eval smollm2,runs/spar --suite composed --baseline smollm2 --out evals/spar
+      biddable eval smollm2,runs/spar --suite ifeval:input_data.jsonl,bbh:BIG-Bench-Hard?ask=choose --limit 50
+      biddable eval runs/sft --suite mine.toml
     """
-    from biddable.methods import evaluate as evaluation
     from biddable.report.page import write_report
     from biddable.runs.next_steps import next_steps
     from biddable.runs.results import read_results
+    from biddable.suites.evaluate import evaluate as measure
 
-    folder = out or str(evaluation.evaluation_folder(model, suite))
-    with written_as_flags(("suite", "tasks")):
-        report = evaluation.evaluate(
-            model,
-            suite,
-            tasks=tasks,
-            limit=limit,
-            max_tokens=max_tokens,
-            strip_thinking=strip_thinking,
-            out=folder,
+    with written_as_flags(("suite", "baseline", *settings)):
+        board = measure(
+            _separated(models),
+            _separated(suites),
+            out=out,
+            baseline=baseline,
             served=served,
             executor=executor,
+            **settings,
         )
-    page, results, steps = write_report(folder), read_results(Path(folder)), next_steps(folder)
-    warn("task", report.unanswered, results.notes)
+    results = read_results(out)
+    page, steps = write_report(out), next_steps(out, results.next_steps)
+    for note in board.notes[:NOTES]:
+        tell(f"warning: {note}")
+    if more := len(board.notes[NOTES:]):
+        tell(f"warning: and {more} more, on the page")
     if as_json:
-        facts = {"model": model, "suite": suite, "folder": folder, "report": str(page), "next_steps": steps}
-        print_json({**facts, **results.metrics, **missing("refused", report)})
+        compared = [_comparison(each) for each in results.comparisons]
+        facts = {"folder": out, "report": str(page), "next_steps": steps}
+        print_json({"suites": results.metrics, "comparisons": compared, "notes": list(board.notes), **facts})
     else:
-        print_table(accuracy_table(f"{model} on {suite}", report, results.notes))
+        print_table(leaderboard_table(board))
         say_ending(page, steps)
+
+
+def _separated(names: Sequence[str]) -> list[str]:
+    return [name.strip() for each in names for name in each.split(",") if name.strip()]
+
+
+def _comparison(each: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(each)
+
+
+def leaderboard_table(board: Leaderboard) -> Table:
+    """Scores with their intervals and chance levels, and each model's difference from the baseline."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("suite", "model", "metric"):
+        table.add_column(column)
+    for column in ("score", "95 % interval", "chance", "difference", "n", "seconds"):
+        table.add_column(column, justify="right")
+    differences = {(each.method_name, each.metric): each for each in board.comparisons}
+    for row in board.rows:
+        for index, score in enumerate(row.scores):
+            named = (row.cell.suite, row.cell.model) if index == 0 else ("", "")
+            each = differences.get((row.cell.model, f"{row.cell.suite}: {score.metric}"))
+            difference = ""
+            if each and index == 0:
+                low, high = each.interval
+                difference = f"{each.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+            table.add_row(
+                *map(Text, named),
+                Text(score.metric),
+                f"{score.value:.3f}",
+                "" if score.interval is None else f"[{score.interval[0]:.3f}, {score.interval[1]:.3f}]",
+                "" if score.chance is None else f"{score.chance:.3f}",
+                difference,
+                str(row.n) if index == 0 else "",
+                f"{row.cell.seconds:.0f}" if index == 0 else "",
+                style="bold" if index == 0 else "",
+            )
+    table.caption = Text("\n".join(_asked(row) for row in board.rows))
+    table.caption_justify = "left"
+    return table
+
+
+def _asked(row: Row) -> str:
+    cell = row.cell
+    how = "generated" if cell.ask == "generate" else "log-probability"
+    shares = (
+        f"unparsable {row.unparsable:.0%}, degenerate {row.degenerate:.0%}" if cell.ask == "generate" else ""
+    )
+    parts = (f"{cell.model} on {cell.suite}: {how}, template {cell.template}, {cell.shots} shots", shares)
+    return ", ".join(part for part in parts if part)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--validate", metavar="FILE", help="Check a TOML file that describes a suite of your own.")
+@json_option
+def suites(name: str | None, validate: str | None, as_json: bool) -> None:
+    """List what models can be measured on, tell of one suite, or check one of your own.
+
+    \b
+    Examples:
+      biddable suites
+      biddable suites mmlu
+      biddable suites --validate mine.toml
+    """
+    import inspect
+
+    from biddable import registry
+    from biddable.suites.load import load_suite
+
+    if validate:
+        suite = load_suite(validate)
+        example = suite.tasks[0]
+        facts = {
+            "name": suite.name,
+            "tasks": len(suite.tasks),
+            "ask": suite.ask,
+            "metrics": [metric.name for metric in suite.metrics],
+            "first": {"prompt": example.prompt, "choices": example.choices, "references": example.references},
+        }
+        if as_json:
+            print_json(facts)
+            return
+        say(
+            f"{validate}: a suite of {len(suite.tasks)} tasks, asked to {suite.ask}, counting {suite.metrics[0].name}"
+        )
+        say(f"The first task is\n{example.prompt}")
+        say(f"Next: biddable eval smollm2 --suite {validate}")
+        return
+    names = [name] if name else registry.names("suites")
+    rows = {each: registry.find("suites", each) for each in names}
+    described = {each: inspect.cleandoc(make.__doc__ or "") for each, make in rows.items()}
+    if as_json:
+        print_json({each: {"needs": _needs(make), "about": described[each]} for each, make in rows.items()})
+    elif name:
+        say(f"{_needs(rows[name], name)}\n\n{described[name]}")
+    else:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        table.add_column("suite")
+        table.add_column("what")
+        for each, make in rows.items():
+            table.add_row(Text(_needs(make, each), style="bold"), Text(described[each].split("\n")[0]))
+        print_table(table)
+
+
+def _needs(make: Any, name: str = "") -> str:
+    """How a suite is named: with its data and its options."""
+    import inspect
+
+    parameters = inspect.signature(make).parameters.values()
+    data = [each.name.upper() for each in parameters if each.default is each.empty]
+    options = "&".join(each.name + "=…" for each in parameters if each.default is not each.empty)
+    return f"{name}{''.join(':' + each for each in data)}{'?' + options if options else ''}"

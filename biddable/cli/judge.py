@@ -68,7 +68,7 @@ def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: b
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --json
     """
     from biddable.judges.ifeval import evaluate
-    from biddable.methods.evaluate import remarks, summarize
+    from biddable.suites.instructions import remarks, summarize
     from biddable.tasks.data import read_tasks
     from biddable.tasks.ifeval import load_ifeval
     from biddable.tasks.responses import load_responses, match

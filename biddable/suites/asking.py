@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from biddable.errors import InputError
@@ -73,11 +73,17 @@ class Asking:
             for (responses, scores), shots, prompt in zip(rows, kept, prompts, strict=True)
         ]
 
+    def longest(self, model: LanguageModel) -> int:
+        """The longest response, in tokens: half the context of a model made for less than twice as many."""
+        context = _context(model)
+        limit = self.sampling.max_tokens
+        return limit if context is None else max(1, min(limit, context // 2))
+
     def _shown(self, model: LanguageModel, query: Query, chat: bool) -> tuple[Prompt, int]:
         """The prompt as the model is shown it, and how many solved examples are in it."""
         if not isinstance(query.prompt, str):  # a conversation: nothing stands before it
             return (query.prompt if chat else _as_text(query.prompt)), 0
-        answer = self.sampling.max_tokens
+        answer = self.longest(model)
         if self.ask == "choose":
             answer = max(_length(model, choice) for choice in query.choices)
 
@@ -98,8 +104,9 @@ class Asking:
         self, model: LanguageModel, batch: Sequence[Query], prompts: Sequence[Prompt], chat: bool
     ) -> list[tuple[tuple[Response, ...], tuple[float, ...]]]:
         seeds = [query.seed for query in batch]
+        sampling = replace(self.sampling, max_tokens=self.longest(model))
         try:
-            rows = model.generate(prompts, n=self.samples, sampling=self.sampling, seeds=seeds)
+            rows = model.generate(prompts, n=self.samples, sampling=sampling, seeds=seeds)
         except InputError as error:
             if len(batch) > 1:
                 pairs = zip(batch, prompts, strict=True)

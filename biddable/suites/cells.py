@@ -1,10 +1,10 @@
-"""Measuring models on suites, in a folder that keeps every answer: the same call again costs nothing."""
+"""One model on one suite: its answers as a stage of a run, judged and counted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,11 @@ from biddable.judges.thinking import without_thinking
 from biddable.models.lazy import LazyModel
 from biddable.models.load import model_identity
 from biddable.runs.codec import digest
-from biddable.runs.executors import Executor, in_process
 from biddable.runs.run import Run
 from biddable.suites.answers import map_again
 from biddable.suites.asking import Answer, Asking, Query, Template, uses_chat
 from biddable.suites.base import Metric, Suite, check_suite
-from biddable.suites.load import load_suite
+from biddable.suites.metrics import passed, score
 from biddable.suites.store import Cell, Counted, cell_name, read_cell, write_cell
 from biddable.types import Record, Task, Verdict
 
@@ -51,58 +50,13 @@ class EvaluateSettings:
     """Judge responses without their blocks of thinking; they are kept whole."""
 
 
-def evaluate_cells(
-    models: Sequence[str],
-    suites: Sequence[str | Suite],
-    folder: str | Path,
-    settings: EvaluateSettings | None = None,
-    *,
-    served: ServedOptions | None = None,
-    executor: Executor = in_process,
-) -> list[Cell]:
-    """What each model answers to each suite, judged and counted.
-
-    Everything is kept in ``folder``: another call with other models or suites adds theirs, a killed call
-    goes on, and what could not be answered is asked again.
-
-    Args:
-        models: what ``load_model`` takes.
-        suites: suites, or what ``load_suite`` takes.
-        folder: the evaluation's; made if missing.
-        settings: how models are asked.
-        served: how a served model is asked.
-        executor: where answers are computed (``biddable.runs.executors``).
-
-    Raises:
-        InputError: no such model, suite or judge, or one named twice; a suite that cannot be measured.
-        FileError: a file of a suite cannot be read.
-        RunError: the folder holds something else.
-        EndpointError: a model answered no task of a suite.
-    """
-    settings = settings or EvaluateSettings()
-    for field, named in (("models", models), ("suites", suites)):
-        if not named:
-            raise InputError(field, list(named), "at least one")
-    asked = [_as_asked(suite, settings) for suite in suites]
-    names = [*models, *(suite.name for suite in asked)]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError("models" if twice in models else "suites", twice, "each once")
-    identities = {model: model_identity(model) for model in models}
-    with Run.open(folder, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
-        return [
-            evaluate_cell(run, model, suite, settings, identity=identity, served=served)
-            for model, identity in identities.items()
-            for suite in asked
-        ]
-
-
-def _as_asked(named: str | Suite, settings: EvaluateSettings) -> Suite:
-    """A suite with what the settings change of it, checked."""
-    suite = load_suite(named) if isinstance(named, str) else named
+def as_asked(suite: Suite, settings: EvaluateSettings) -> Suite:
+    """A suite with what the settings change of it. Raises InputError: it cannot be measured so."""
     if settings.judge is not None and suite.ask == "generate":
         from biddable.judges.load import load_judge
 
-        suite = replace(suite, judge=load_judge(settings.judge), version=f"{suite.version} {settings.judge}")
+        judge, version = load_judge(settings.judge), f"{suite.version} {settings.judge}"
+        suite = replace(suite, judge=judge, version=version, metrics=(passed("pass_rate"), score("score")))
     sampling = suite.sampling
     if settings.temperature is not None:
         sampling = replace(sampling, temperature=settings.temperature)
@@ -153,7 +107,7 @@ def evaluate_cell(
     )
     # 1. Answers, [tasks], from the journal or the model.
     started = time.perf_counter()
-    [template] = run.map(f"{cell}-template", [name], _Template(lazy, settings.template), str, 1)
+    [(template, limit)] = run.map(f"{cell}-model", [name], Facts(asking), tuple[str, int], 1)
     answers = _answers(run, cell, asking, suite)
     seconds = time.perf_counter() - started
     reasons = [each.error for answer in answers for each in answer.responses]
@@ -178,6 +132,7 @@ def evaluate_cell(
         ask=suite.ask,
         template=template,
         shots=suite.k,
+        max_tokens=limit,
         judge=suite.version,
         seconds=max(seconds, before),
         source=suite.source,
@@ -256,11 +211,14 @@ def _seconds_before(folder: Path, cell: str) -> float:
     return read_cell(place).seconds if (place / "cell.json").exists() else 0.0
 
 
-class _Template:
-    """Says how a model is prompted; in the process that has it."""
+@dataclass(frozen=True)
+class Facts:
+    """How a model is prompted, and how long its responses may be; said by the process that has it."""
 
-    def __init__(self, model: LazyModel, template: Template):
-        self.model, self.template = model, template
+    asking: Asking
 
-    def __call__(self, batch: Sequence[str]) -> list[str]:
-        return ["chat" if uses_chat(self.model(), self.template) else "none" for _ in batch]
+    def __call__(self, batch: Sequence[str]) -> list[tuple[str, int]]:
+        """The same for each name of a batch."""
+        model = self.asking.model()
+        template = "chat" if uses_chat(model, self.asking.template) else "none"
+        return [(template, self.asking.longest(model)) for _ in batch]

@@ -48,6 +48,7 @@ class Cell:
         ask: how the model was asked.
         template: "chat" where prompts were a user's turn, else "none".
         shots: solved examples before each task, at most.
+        max_tokens: longest response.
         judge: who judged, and in which version of the suite.
         seconds: how long answering took.
         source, license, notes: of the suite.
@@ -62,6 +63,7 @@ class Cell:
     ask: Ask
     template: str
     shots: int
+    max_tokens: int
     judge: str
     seconds: float
     source: str = ""

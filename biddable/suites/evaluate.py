@@ -1,0 +1,150 @@
+"""Measuring models on suites, in a folder that keeps every answer: the same call again costs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biddable.config import configure
+from biddable.errors import InputError
+from biddable.models.load import model_identity
+from biddable.runs.executors import Executor, in_process
+from biddable.runs.figures import save_figures
+from biddable.runs.files import write_atomic
+from biddable.runs.run import Run
+from biddable.suites.base import Suite
+from biddable.suites.cells import EvaluateSettings, as_asked, evaluate_cell
+from biddable.suites.figures import figures
+from biddable.suites.leaderboard import Leaderboard, leaderboard
+from biddable.suites.load import load_suite
+from biddable.suites.store import CELLS, Cell, read_cells
+from biddable.types import last_turn
+
+if TYPE_CHECKING:
+    from biddable.models.openai import ServedOptions
+
+DEFAULT_FOLDER = Path("evals", "first")
+
+
+def evaluate(
+    models: str | Sequence[str],
+    suites: str | Suite | Sequence[str | Suite],
+    *,
+    out: str | Path = DEFAULT_FOLDER,
+    baseline: str | None = None,
+    served: ServedOptions | None = None,
+    executor: Executor = in_process,
+    **settings: Any,
+) -> Leaderboard:
+    """Let models answer suites, judge what they say, and compare them.
+
+    Everything is kept in ``out``: another call with other models or suites adds theirs to the leaderboard, a
+    killed call goes on, and what could not be answered is asked again.
+
+    Args:
+        models: what ``load_model`` takes, one or several.
+        suites: suites, or what ``load_suite`` takes, one or several.
+        out: the evaluation's folder; made if missing.
+        baseline: the model that the others are compared with, task by task (default: the first, where there
+            are several).
+        served: how served models are asked.
+        executor: where answers are computed (``biddable.runs.executors``).
+        settings: see ``EvaluateSettings``.
+
+    Returns:
+        the leaderboard of all that is in ``out``.
+
+    Raises:
+        InputError: no such model, suite, judge or setting, one named twice, a suite that cannot be measured,
+            or a baseline that is none of the models.
+        FileError: a file of a suite cannot be read.
+        RunError: the folder holds something else.
+        EndpointError: a model answered no task of a suite.
+    """
+    names = [models] if isinstance(models, str) else list(models)
+    listed = [suites] if isinstance(suites, str | Suite) else list(suites)
+    how = configure(EvaluateSettings, settings)
+    for field, named in (("models", names), ("suites", listed)):
+        if not named:
+            raise InputError(field, named, "at least one")
+    asked = [as_asked(load_suite(each) if isinstance(each, str) else each, how) for each in listed]
+    _require_distinct("models", names)
+    _require_distinct("suites", [suite.name for suite in asked])
+    identities = {name: model_identity(name) for name in names}
+    known = {cell.model for cell in read_cells(out)} if Path(out, CELLS).is_dir() else set()
+    if baseline is not None and baseline not in {*names, *known}:
+        raise InputError("baseline", baseline, f"one of the models: {', '.join([*names, *sorted(known)])}")
+    with Run.open(out, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
+        for name, identity in identities.items():
+            for suite in asked:
+                cell = evaluate_cell(run, name, suite, how, identity=identity, served=served)
+                write_atomic(run.folder / CELLS / cell.name / "responses.jsonl", _responses(cell))
+        cells = read_cells(run.folder)
+        several = len({cell.model for cell in cells}) > 1
+        board = leaderboard(cells, baseline or (cells[0].model if several else None))
+        save_figures(run.folder / "figures.json", figures(board))
+        seconds = {row.cell.name: row.cell.seconds for row in board.rows}
+        run.finish(
+            board.comparisons,
+            metrics=measured(board),
+            timing={"answering": seconds},
+            notes=board.notes,
+            next_steps=("biddable compare {run}", "biddable report {run}"),
+        )
+    return board
+
+
+def measured(board: Leaderboard) -> dict[str, Any]:
+    """The numbers of a leaderboard by suite and model."""
+    return {
+        suite: {row.cell.model: _numbers(board, row.cell) for row in board.rows if row.cell.suite == suite}
+        for suite in dict.fromkeys(row.cell.suite for row in board.rows)
+    }
+
+
+def _numbers(board: Leaderboard, cell: Cell) -> dict[str, Any]:
+    row = board.row(cell.model, cell.suite)
+    scores = {score.metric: score.value for score in row.scores}
+    intervals = {score.metric: list(score.interval) for score in row.scores if score.interval}
+    chance = {score.metric: score.chance for score in row.scores if score.chance is not None}
+    return {
+        **scores,
+        "intervals": intervals,
+        "chance": chance,
+        "groups": {group.name: {"value": group.value, "n": group.n} for group in row.groups},
+        "n": row.n,
+        "asked": {
+            "how": cell.ask,
+            "template": cell.template,
+            "shots": cell.shots,
+            "max_tokens": cell.max_tokens,
+        },
+        "refused": row.refused,
+        "unparsable": row.unparsable,
+        "degenerate": row.degenerate,
+        "cut_off": row.cut_off,
+        "empty": row.empty,
+        "thinking": row.thinking,
+        "prompt_tokens": row.prompt_tokens,
+        "tokens": row.tokens,
+    }
+
+
+def _responses(cell: Cell) -> str:
+    """The first response to each task, as ``biddable judge`` and others read it."""
+    lines = []
+    for record in cell.records:
+        row = {"key": record.task.id, "prompt": last_turn(record.task.prompt)}
+        for each in record.responses[:1]:
+            row |= {"response": each.text, "finish_reason": each.finish_reason}
+            row |= {"error": each.error} if each.error else {}
+        lines.append(json.dumps(row) + "\n")
+    return "".join(lines)
+
+
+def _require_distinct(field: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(field, name, "each once")

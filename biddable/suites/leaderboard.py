@@ -1,0 +1,254 @@
+"""Leaderboards: the scores of cells with their intervals, and what a reader must know beside them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from biddable.errors import InputError
+from biddable.judges.degenerate import degeneracy, task_degeneracy
+from biddable.judges.thinking import has_thinking
+from biddable.runs.compare import compare
+from biddable.runs.statistics import Interval, interval_of, mean_interval, share_interval
+from biddable.suites.store import Cell, Counted
+from biddable.types import Comparison, Record, Response, Task, as_chat
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's mean over the records of a cell, with its 95 % interval; None of a single record."""
+
+    metric: str
+    value: float
+    interval: Interval | None
+    chance: float | None
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The headline within a group of ``n`` numbers."""
+
+    name: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model on one suite.
+
+    Attributes:
+        cell: whose row it is.
+        scores: of every metric, the headline first.
+        groups: the headline by group.
+        n: tasks.
+        refused: tasks that got no answer; they count as wrong.
+        unparsable: share of responses in which the judge found nothing to judge.
+        degenerate: share that repeat themselves, copy the request or say nothing.
+        cut_off, empty, thinking: responses that reached the limit of tokens, are blank, or hold a block of
+            thinking.
+        prompt_tokens, tokens: read and written in all.
+    """
+
+    cell: Cell
+    scores: tuple[Score, ...]
+    groups: tuple[Group, ...]
+    n: int
+    refused: int
+    unparsable: float
+    degenerate: float
+    cut_off: int
+    empty: int
+    thinking: int
+    prompt_tokens: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Rows by suite and model, and each model's headline beside the baseline's.
+
+    ``notes`` says what could not be compared, and what a reader must know, a sentence each.
+    """
+
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+
+    def row(self, model: str, suite: str) -> Row:
+        """The row of a model on a suite. Raises KeyError: there is none."""
+        for row in self.rows:
+            if (row.cell.model, row.cell.suite) == (model, suite):
+                return row
+        raise KeyError((model, suite))
+
+
+def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboard:
+    """The scores of cells; with a baseline, paired differences of every other model's headlines.
+
+    Raises:
+        InputError: the baseline is none of the models.
+    """
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    if baseline is not None and baseline not in models:
+        raise InputError("baseline", baseline, f"one of the models: {', '.join(models)}")
+    suites = list(dict.fromkeys(cell.suite for cell in cells))
+    ordered = sorted(cells, key=lambda cell: (suites.index(cell.suite), models.index(cell.model)))
+    rows = tuple(map(row_of, ordered))
+    comparisons, notes = [], []
+    for cell in ordered:
+        first = next((each for each in ordered if (each.model, each.suite) == (baseline, cell.suite)), None)
+        if first is None or cell is first:
+            continue
+        if cell.tasks != first.tasks:
+            notes.append(
+                f"{cell.model} and {first.model} answered other tasks of {cell.suite}: not compared."
+            )
+            continue
+        if len(cell.records) > 1:
+            comparisons.append(compared(first, cell))
+        if cell.template != first.template:
+            asked = f"{cell.model} by the template {cell.template}, {first.model} by {first.template}"
+            notes.append(f"{cell.suite}: {asked}.")
+    notes += [note for row in rows for note in remarks(row)]
+    return Leaderboard(rows, tuple(comparisons), tuple(notes))
+
+
+def compared(baseline: Cell, cell: Cell) -> Comparison:
+    """Two cells' headlines on the same tasks, paired and, where tasks share a source, clustered."""
+    metric = cell.metrics[0]
+    clusters = sources(cell.records)
+    few = clusters is not None and len({*clusters}) < 2
+    return compare(
+        f"{cell.suite}: {metric.name}",
+        _values(baseline.records, metric),
+        _values(cell.records, metric),
+        seeds=(0,),
+        predicted="higher" if metric.higher_is_better else "lower",
+        clusters=None if few else clusters,
+        baseline_name=baseline.model,
+        method_name=cell.model,
+    )
+
+
+def row_of(cell: Cell) -> Row:
+    """The numbers of a cell."""
+    records = cell.records
+    pairs = [(record.task, each) for record in records for each in record.responses if not each.error]
+    written = pairs if cell.ask == "generate" else []
+    verdicts = [verdict for record in records for verdict in record.verdicts]
+    answered = (
+        [
+            verdict
+            for record in records
+            for verdict, each in zip(record.verdicts, record.responses, strict=True)
+            if not each.error
+        ]
+        if verdicts
+        else []
+    )
+    silent = [
+        cell.ask == "choose" and not record.scores and not any(each.text for each in record.responses)
+        for record in records
+    ]
+    return Row(
+        cell=cell,
+        scores=tuple(_score(records, metric) for metric in cell.metrics),
+        groups=_groups(records),
+        n=len(records),
+        refused=sum(any(each.error for each in record.responses) for record in records),
+        unparsable=_share([verdict.score is None for verdict in answered] or silent),
+        degenerate=_share([_is_degenerate(task, each) for task, each in written]),
+        cut_off=sum(each.finish_reason == "length" for _, each in written),
+        empty=sum(not each.text.strip() for _, each in written),
+        thinking=sum(has_thinking(each.text) for _, each in written),
+        prompt_tokens=sum(record.prompt_tokens for record in records),
+        tokens=sum(len(each.token_ids) for _, each in written),
+    )
+
+
+def remarks(row: Row) -> list[str]:
+    """What a reader of a row must know, a sentence each."""
+    cell, n = row.cell, row.n
+    said = [f"{row.refused} of {n} tasks have no answer and count as wrong."] if row.refused else []
+    if row.cut_off:
+        said.append(
+            f"{row.cut_off} of {n} responses were cut off at {cell.max_tokens} tokens (--max-tokens)."
+        )
+    if row.empty:
+        said.append(f"{row.empty} of {n} responses are empty.")
+    if row.thinking:
+        said.append(f"{row.thinking} of {n} responses hold a block of thinking (see --strip-thinking).")
+    kept = [record.shots for record in cell.records]
+    if cell.shots and min(kept) < cell.shots:
+        said.append(f"Of {cell.shots} solved examples {fmean(kept):.1f} fitted, on average.")
+    return [f"{cell.model} on {cell.suite}: {each}" for each in said] + [
+        f"{cell.suite}: {note}" for note in cell.notes
+    ]
+
+
+def sources(records: Sequence[Record]) -> list[Hashable] | None:
+    """What each record shares with those that it is not independent of; None where all are independent."""
+    named = [record.task.meta.get("source") for record in records]
+    if all(name is None for name in named):
+        return None
+    return [
+        ("task", record.task.id) if name is None else str(name)
+        for name, record in zip(named, records, strict=True)
+    ]
+
+
+def _score(records: Sequence[Record], metric: Counted) -> Score:
+    values, weights = _columns(records, metric)
+    mean = float((values * weights).sum() / weights.sum())
+    ends = _interval(values, weights, sources(records))
+    if metric.scale == "exp":
+        mean, ends = math.exp(mean), None if ends is None else (math.exp(ends[0]), math.exp(ends[1]))
+    return Score(metric.name, mean, ends, metric.chance, metric.higher_is_better)
+
+
+def _interval(values: np.ndarray, weights: np.ndarray, clusters: list[Hashable] | None) -> Interval | None:
+    """Of a weighted mean: Wilson's of a share, t of a mean, a bootstrap of a ratio."""
+    if len(values) < 2 or (clusters is not None and len({*clusters}) < 2):
+        return None
+    if (weights != weights[0]).any():
+        return interval_of(lambda v, w: float((v * w).sum() / w.sum()), values, weights, clusters=clusters)
+    if clusters is None and np.isin(values, (0.0, 1.0)).all():
+        return share_interval(int(values.sum()), len(values))
+    return mean_interval(values, clusters=clusters)
+
+
+def _columns(records: Sequence[Record], metric: Counted) -> tuple[np.ndarray, np.ndarray]:
+    values = np.array([record.metrics[metric.name] for record in records], dtype=np.float64)
+    return values, np.array([record.weights.get(metric.name, 1.0) for record in records], dtype=np.float64)
+
+
+def _values(records: Sequence[Record], metric: Counted) -> list[float]:
+    """One number for each record, whose plain mean is the metric's weighted one."""
+    values, weights = _columns(records, metric)
+    return [float(value) for value in values * weights / weights.mean()]
+
+
+def _groups(records: Sequence[Record]) -> tuple[Group, ...]:
+    numbers: defaultdict[str, list[float]] = defaultdict(list)
+    for record in records:
+        for name, value in record.groups:
+            numbers[name].append(value)
+    return tuple(Group(name, fmean(values), len(values)) for name, values in sorted(numbers.items()))
+
+
+def _is_degenerate(task: Task, response: Response) -> bool:
+    if task.references:  # a word may be the whole answer
+        request = "\n".join(turn.content for turn in as_chat(task.prompt) if turn.role == "user")
+        return bool(degeneracy(request, response.text, may_copy=True, brief=True))
+    return bool(task_degeneracy(task, response.text))
+
+
+def _share(of: Sequence[bool]) -> float:
+    return sum(of) / len(of) if of else 0.0
