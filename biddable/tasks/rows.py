@@ -277,7 +277,8 @@ def _delimited(
             yield start, cells
             start = lines.line_num + 1
     except csv.Error as error:
-        raise FileError(path, f"not {'CSV' if delimiter == ',' else 'TSV'}: {error}", line=start) from error
+        kind = "TSV" if delimiter == "\t" else "CSV"
+        raise FileError(path, f"not {kind}: {error}", line=start) from error
 
 
 def _text(data: bytes, path: str | Path, given: str | None = None) -> str:
