@@ -137,6 +137,7 @@ class Record:
         responses: what the model said, once for each sample; of a task with choices, the chosen one.
         verdicts: what the judge says of each response.
         scores: of each choice its log-probability in nats; of a text to be predicted, its own.
+        priors: the same of each choice after a prompt without content, where the suite has one.
         metrics: a number for each of the suite's metrics.
         weights: what a metric's number weighs in the mean, where that is not 1.
         groups: what else its headline counts in, each with a number: a subject, a kind of rule.
@@ -148,6 +149,7 @@ class Record:
     responses: tuple[Response, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     scores: tuple[float, ...] = ()
+    priors: tuple[float, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     groups: tuple[tuple[str, float], ...] = ()

@@ -20,11 +20,12 @@ Template = Literal["auto", "chat", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One task to ask: what is asked, what to choose among, what stands before it, and its seed."""
+    """One task to ask: what is asked, what to choose among, what stands before it, its prior and its seed."""
 
     prompt: Prompt
     choices: tuple[str, ...]
     shots: Shots
+    prior: Prompt | None
     seed: int
 
 
@@ -34,6 +35,7 @@ class Answer:
 
     responses: tuple[Response, ...] = ()
     scores: tuple[float, ...] = ()
+    priors: tuple[float, ...] = ()
     shots: int = 0
     prompt_tokens: int = 0
 
@@ -44,7 +46,7 @@ class Asking:
 
     Attributes:
         model: the model.
-        ask: see ``Suite``; so for ``k``, ``separator`` and ``prior``.
+        ask: see ``Suite``; so for ``k`` and ``separator``.
         sampling: how responses are written.
         samples: responses to each query.
         template: see ``Template``.
@@ -57,7 +59,6 @@ class Asking:
     template: Template = "auto"
     k: int = 0
     separator: str = "\n\n"
-    prior: Prompt | None = None
 
     def __call__(self, batch: Sequence[Query]) -> list[Answer]:
         """Answers in order. What the model does not take has a response with its ``error``."""
@@ -67,10 +68,10 @@ class Asking:
         chat = uses_chat(model, self.template)
         shown = [self._shown(model, query, chat) for query in batch]
         prompts, kept = [prompt for prompt, _ in shown], [shots for _, shots in shown]
-        rows = (self._chosen if self.ask == "choose" else self._written)(model, batch, prompts, chat)
+        answers = (self._chosen if self.ask == "choose" else self._written)(model, batch, prompts, chat)
         return [
-            Answer(responses, scores, shots, _length(model, prompt))
-            for (responses, scores), shots, prompt in zip(rows, kept, prompts, strict=True)
+            replace(answer, shots=shots, prompt_tokens=_length(model, prompt))
+            for answer, shots, prompt in zip(answers, kept, prompts, strict=True)
         ]
 
     def longest(self, model: LanguageModel) -> int:
@@ -102,7 +103,7 @@ class Asking:
 
     def _written(
         self, model: LanguageModel, batch: Sequence[Query], prompts: Sequence[Prompt], chat: bool
-    ) -> list[tuple[tuple[Response, ...], tuple[float, ...]]]:
+    ) -> list[Answer]:
         seeds = [query.seed for query in batch]
         sampling = replace(self.sampling, max_tokens=self.longest(model))
         try:
@@ -112,27 +113,47 @@ class Asking:
                 pairs = zip(batch, prompts, strict=True)
                 return [self._written(model, [query], [prompt], chat)[0] for query, prompt in pairs]
             rows = [[_refused(error)] * self.samples]
-        return [(tuple(row), ()) for row in rows]
+        return [Answer(tuple(row)) for row in rows]
 
     def _chosen(
         self, model: LanguageModel, batch: Sequence[Query], prompts: Sequence[Prompt], chat: bool
-    ) -> list[tuple[tuple[Response, ...], tuple[float, ...]]]:
+    ) -> list[Answer]:
         # After raw text a choice is a new word.
         choices = [
             [choice if chat or choice[:1].isspace() else f" {choice}" for choice in query.choices]
             for query in batch
         ]
         try:
-            rankings = rank_choices(model, prompts, choices, prior=self.prior)
+            rankings = rank_choices(model, prompts, choices)
+            priors = self._priors(model, batch, choices, chat)
         except InputError as error:
             if len(batch) > 1:
                 pairs = zip(batch, prompts, strict=True)
                 return [self._chosen(model, [query], [prompt], chat)[0] for query, prompt in pairs]
-            return [((_refused(error),), ())]
+            return [Answer((_refused(error),))]
         return [
-            ((Response("" if ranking.best is None else query.choices[ranking.best]),), ranking.scores)
-            for query, ranking in zip(batch, rankings, strict=True)
+            Answer(
+                (Response("" if ranking.best is None else query.choices[ranking.best]),),
+                ranking.scores,
+                prior,
+            )
+            for query, ranking, prior in zip(batch, rankings, priors, strict=True)
         ]
+
+    def _priors(
+        self, model: LanguageModel, batch: Sequence[Query], choices: Sequence[Sequence[str]], chat: bool
+    ) -> list[tuple[float, ...]]:
+        """Of each query the scores of its choices after its prior; those of equal ones computed once."""
+        asked = [
+            None
+            if query.prior is None
+            else (self._shown(model, replace(query, prompt=query.prior), chat)[0], tuple(row))
+            for query, row in zip(batch, choices, strict=True)
+        ]
+        distinct = list(dict.fromkeys(each for each in asked if each is not None))
+        ranked = rank_choices(model, [prompt for prompt, _ in distinct], [row for _, row in distinct])
+        scores = dict(zip(distinct, (ranking.scores for ranking in ranked), strict=True))
+        return [() if each is None else scores[each] for each in asked]
 
 
 def uses_chat(model: LanguageModel, template: Template) -> bool:
@@ -152,7 +173,7 @@ def _perplexities(model: LanguageModel, batch: Sequence[Query]) -> list[Answer]:
     from biddable.models.rolling import loglikelihood_rolling
 
     rolled = loglikelihood_rolling(model, [str(query.prompt) for query in batch])
-    return [Answer((), (each.nats,), 0, each.tokens) for each in rolled]
+    return [Answer(scores=(each.nats,), prompt_tokens=each.tokens) for each in rolled]
 
 
 def _as_text(prompt: Prompt) -> str:

@@ -62,7 +62,7 @@ class Suite:
         k: how many solved examples of them are shown.
         separator: between the description, the examples and the task.
         sampling: how responses are written, and where they end.
-        prior: a prompt without content; log-probabilities of choices after it are subtracted.
+        prior: the prompt of a task without its content, after which its choices are scored as well.
         groups: the groups that a record counts in, each with a number, from the record and its headline.
         version: another one where scores are not comparable any more.
         source, license: where the tasks come from.
@@ -78,7 +78,7 @@ class Suite:
     k: int = 0
     separator: str = "\n\n"
     sampling: Sampling = ANSWER
-    prior: Prompt | None = None
+    prior: Callable[[Task], Prompt] | None = None
     groups: Callable[[Record, float], Iterable[tuple[str, float]]] = by_meta
     version: str = "1"
     source: str = ""

@@ -103,7 +103,6 @@ def evaluate_cell(
         settings.template,
         suite.k,
         suite.separator,
-        suite.prior,
     )
     # 1. Answers, [tasks], from the journal or the model.
     started = time.perf_counter()
@@ -146,7 +145,7 @@ def evaluate_cell(
 
 def _identity(suite: Suite, settings: EvaluateSettings, weights: str) -> dict[str, Any]:
     """All that the answers depend on."""
-    shots = digest([group, each] for group, each in sorted(suite.shots.items())) if suite.k else ""
+    shots = digest([group, each] for group, each in sorted(suite.shots.items())) if suite.shots else ""
     return {
         "weights": weights,
         "tasks": digest(suite.tasks),
@@ -155,14 +154,20 @@ def _identity(suite: Suite, settings: EvaluateSettings, weights: str) -> dict[st
         "sampling": suite.sampling if suite.ask == "generate" else None,
         "samples": settings.samples,
         "template": settings.template,
-        "prior": suite.prior,
+        "priors": digest(map(suite.prior, suite.tasks)) if suite.prior else "",
     }
 
 
 def _answers(run: Run, cell: str, asking: Asking, suite: Suite) -> list[Answer]:
     """The answer to each task. One that could not be had before the run was killed is asked for again."""
     queries = [
-        Query(task.prompt, task.choices if suite.ask == "choose" else (), suite.shots_of(task), seed)
+        Query(
+            prompt=task.prompt,
+            choices=task.choices if suite.ask == "choose" else (),
+            shots=suite.shots_of(task),
+            prior=suite.prior(task) if suite.prior else None,
+            seed=seed,
+        )
         for seed, task in enumerate(suite.tasks)
     ]
     return map_again(
@@ -190,7 +195,15 @@ def _verdicts(suite: Suite, answers: Sequence[Answer], strip: bool) -> list[tupl
 def _record(suite: Suite, task: Task, answer: Answer, verdicts: tuple[Verdict, ...]) -> Record:
     # Token ids and their log-probabilities would make a file of records five times as long.
     responses = tuple(replace(each, logprobs=()) for each in answer.responses)
-    bare = Record(task, responses, verdicts, answer.scores, {}, {}, (), answer.shots, answer.prompt_tokens)
+    bare = Record(
+        task,
+        responses,
+        verdicts,
+        answer.scores,
+        answer.priors,
+        shots=answer.shots,
+        prompt_tokens=answer.prompt_tokens,
+    )
     if any(each.error for each in responses):
         metrics = dict.fromkeys((metric.name for metric in suite.metrics), 0.0)
     else:

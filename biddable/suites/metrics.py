@@ -37,6 +37,19 @@ ACC_NORM = Metric("acc_norm", _right(len), chance=chance)
 """The same with log-probabilities per character."""
 
 
+def _right_beside_prior(record: Record) -> float:
+    """The choice gains most by the task's content."""
+    if not record.priors:
+        return ACC.measure(record)
+    gains = [score - prior for score, prior in zip(record.scores, record.priors, strict=True)]
+    return float(record.task.choices[gains.index(max(gains))] in record.task.references)
+
+
+ACC_MUTUAL_INFO = Metric("acc_mutual_info", _right_beside_prior, chance=chance)
+"""The choice whose log-probability rises most over that after a prompt without content is a right one
+(Holtzman et al. 2021, Surface Form Competition)."""
+
+
 def _right_mass(record: Record) -> float:
     """The probability of the right choices among all."""
     if not record.scores:
