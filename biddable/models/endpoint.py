@@ -98,14 +98,17 @@ class Endpoint:
             if httpx.URL(self.url).host.endswith(".azure.com"):
                 headers["api-key"] = self.api_key
         certificates = _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("REQUESTS_CA_BUNDLE"))
+        # The environment's proxy stands on another machine: it cannot reach our loopback.
+        through_proxy = not is_loopback(self.url)
         try:
+            if through_proxy:
+                _check_proxy_ports()
             return httpx.AsyncClient(
                 headers=headers,
                 timeout=self.timeout_s,
                 verify=certificates,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-                # The environment's proxy stands on another machine: it cannot reach our loopback.
-                trust_env=not is_loopback(self.url),
+                trust_env=through_proxy,
             )
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             given = ", ".join(f"{kind}={without_secrets(url)}" for kind, url in sorted(getproxies().items()))
@@ -234,16 +237,25 @@ def _certificates(ssl_cert_file: str | None, requests_ca_bundle: str | None) -> 
     return context
 
 
+def _check_proxy_ports() -> None:
+    """Raise ValueError for a port that no machine has: httpx lets it pass until it connects."""
+    for kind in ("http", "https", "all"):
+        url = getproxies().get(kind, "")
+        port = httpx.URL(url if "://" in url else f"http://{url}").port
+        if port is not None and port > 65535:
+            raise ValueError(f"Invalid port: {port}, expected at most 65535")
+
+
 def _message(reply: httpx.Response) -> str:
     """What the server says went wrong, from the places servers put it; else the body as it is."""
     try:
-        found = json.loads(reply.content)
-        found = found[0] if isinstance(found, list) else found
-        found = found.get("error", found.get("detail", found.get("message")))
-        found = found["message"] if isinstance(found, dict) else found
+        body = json.loads(reply.content)
+        body = body[0] if isinstance(body, list) else body
+        error = body.get("error", body.get("detail", body.get("message")))
+        message = error["message"] if isinstance(error, dict) else error
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
-        found = None
-    return found if isinstance(found, str) else _body(reply)
+        message = None
+    return message if isinstance(message, str) else _body(reply)
 
 
 def _body(reply: httpx.Response) -> str:

@@ -163,14 +163,22 @@ class LocalModel:
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, end: bool = True
     ) -> list[TokenScores]:
-        """See ``LanguageModel.score``."""
+        """See ``LanguageModel.score``. Raises InputError: see ``score_tokens``."""
         require_one_each("continuations", continuations, prompts)
         return self.score_tokens(self._chat.spans(prompts, continuations, end=end))
 
     def score_tokens(self, spans: Sequence[Span]) -> list[TokenScores]:
-        """How likely the second part of each span of token ids is after the first; neither is empty."""
+        """How likely the second part of each span of token ids is after the first; neither is empty.
+
+        Raises:
+            InputError: a span is longer than the model's context.
+        """
+        context = context_of(self.module.config)
+        longest = max((len(start) + len(target) for start, target in spans), default=0)
+        if longest > context + 1:  # the last token is only predicted, and needs no place of its own
+            expected = f"at most {context + 1}: the model was made for {context}, before the last"
+            raise InputError("prompt and continuation", f"{longest} tokens", expected)
         starts, targets = [start for start, _ in spans], [target for _, target in spans]
-        longest = max((len(a) + len(b) for a, b in spans), default=0)
         engine = self._engine(longest)
         with progress(len(spans), f"{Path(self.name).name} scores") as advance:
             return engine.score(starts, targets, advance)

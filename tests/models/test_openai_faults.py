@@ -366,6 +366,8 @@ def test_proxies_of_the_environment_are_not_asked_for_loopback(server, monkeypat
         ("ALL_PROXY", "socks4://me:secret@127.0.0.1:9", r"all=socks4://\*\*\*@127.*Unknown scheme"),
         ("HTTP_PROXY", "foo://proxy", "http=foo://proxy.*Unknown scheme"),
         ("NO_PROXY", "[::::", "Invalid port"),
+        ("HTTP_PROXY", "http://127.0.0.1:99999", "http=http://127.0.0.1:99999.*Invalid port: 99999"),
+        ("ALL_PROXY", "127.0.0.1:65536", "all=127.0.0.1:65536.*Invalid port: 65536"),
     ],
 )
 def test_proxies_that_cannot_be_used_are_named(monkeypatch, name, value, problem):
