@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from biddable.errors import FileError, InputError, shown
+from biddable.tasks.chats import sendable
 from biddable.tasks.rows import Row, read_hub, read_text, read_values, source_files
 
 _PAIRS = (
@@ -144,10 +145,10 @@ def _labelled(row: Row, named: _Names, labels: Sequence[str] | Mapping[Any, str]
 
 
 def _text(row: Row, column: str) -> str:
-    value = row.value[column]
-    if not isinstance(value, str) or not value.strip():
-        raise FileError(row.where, f"{column}: is {shown(value)}, expected a text")
-    return value.strip()
+    try:
+        return sendable(column, row.value[column]).strip()
+    except InputError as error:
+        raise FileError(row.where, str(error)) from None
 
 
 def _label(row: Row, column: str, labels: Sequence[str] | Mapping[Any, str] | None) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from biddable.errors import FileError, InputError, shown
+from biddable.tasks.chats import sendable
 from biddable.tasks.fewshot import Shots
 from biddable.tasks.rows import Row, read_cells, require_rows
 from biddable.types import Task
@@ -81,9 +82,11 @@ def _task(subject: str, number: int, row: Row, style: Style) -> Task:
     right = answer if answer in LETTERS else dict(zip("0123", LETTERS, strict=True)).get(answer)
     if right is None:
         raise FileError(row.where, f"answer: is {shown(answer)}, expected A, B, C, D or an index from 0 to 3")
-    for name, text in (("question", question), *zip(LETTERS, choices, strict=True)):
-        if not text.strip():
-            raise FileError(row.where, f"{name}: is empty")
+    try:
+        for name, text in (("question", question), *zip(LETTERS, choices, strict=True)):
+            sendable(name, text)
+    except InputError as error:
+        raise FileError(row.where, str(error)) from None
     lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True)]
     prompt = "\n".join([question.strip() if style == "lm-eval" else question, *lines, "Answer:"])
     category = CATEGORIES.get(subject)
@@ -96,18 +99,15 @@ def _task(subject: str, number: int, row: Row, style: Style) -> Task:
 def _question(row: Row) -> tuple[str, list[str], str]:
     """Question, choices and answer of a row, which is a list of cells or an object."""
     if isinstance(row.value, dict):
-        values = [row.value.get(name) for name in ("question", "choices", "answer")]
-        question, choices, answer = values
+        question, choices, answer = (row.value.get(name) for name in ("question", "choices", "answer"))
         if not isinstance(question, str) or not isinstance(choices, list) or isinstance(answer, bool):
             raise FileError(row.where, "expected an object with question, choices (a list) and answer")
-        cells: list[Any] = [question, *choices, str(answer)]
+        cells: list[Any] = [question, *choices, answer]
     else:
         cells = row.value if isinstance(row.value, list) else [row.value]
     if len(cells) != 6:
         raise FileError(row.where, f"{len(cells)} cells, expected 6: {_EXPECTED}")
-    if not all(isinstance(cell, str) for cell in cells):
-        raise FileError(row.where, f"expected texts: {_EXPECTED}")
-    return cells[0], cells[1:5], cells[5].strip().upper()
+    return cells[0], cells[1:5], str(cells[5]).strip().upper()
 
 
 def _rows(path: Path) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:

@@ -142,7 +142,7 @@ def read_predictions(path: str | Path) -> Predictions:
     """The predictions of a published file, by the index of their instance.
 
     Raises:
-        FileError: the file cannot be read, or a prediction (named) lacks index or output, or has another's index.
+        FileError: the file cannot be read, or a prediction (named) has no index or output, or an index twice.
     """
     rows = require_rows(path)
     if len(rows) > 1:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from biddable.errors import InputError
@@ -7,6 +10,7 @@ from biddable.judges.load import load_judge
 from biddable.judges.reference import METRICS, ReferenceJudge, option_letter
 from biddable.types import Response, Task
 
+SOLUTIONS = Path(__file__).parents[2] / "../shared/data/gsm8k/example_model_solutions.jsonl"
 ABCD = ("A", "B", "C", "D")
 
 
@@ -200,3 +204,14 @@ def test_options_that_cannot_be_used(spec, problem):
 def test_no_text_ends_the_judging(name, text):
     [verdict] = ReferenceJudge(name)([task("A", "", "1")], [Response(text)])
     assert verdict.score is None or 0 <= verdict.score <= 1
+
+
+@pytest.mark.skipif(not SOLUTIONS.is_file(), reason="needs the published file")
+def test_solutions_of_gsm8k_are_judged_as_their_authors_judged_them():
+    judge = ReferenceJudge("gsm8k_flexible", extract=r"A: (.*)", last=True)
+    for line in SOLUTIONS.read_text().splitlines():
+        row = json.loads(line)
+        solutions = [value for value in row.values() if isinstance(value, dict)]
+        asked = task(row["ground_truth"].rpartition("A: ")[2])
+        verdicts = judge([asked] * len(solutions), [Response(each["solution"]) for each in solutions])
+        assert [verdict.passed for verdict in verdicts] == [each["is_correct"] for each in solutions]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from biddable.errors import FileError, InputError
+from biddable.judges.reference import ReferenceJudge
 from biddable.tasks.bbh import read_bbh, read_cot_prompt
-from biddable.tasks.fewshot import Shots
-from biddable.types import Task
+from biddable.tasks.fewshot import Shots, few_shot_prompt
+from biddable.types import Response, Task
 
 PUBLISHED = Path(__file__).parents[2] / "../shared/data/bbh"
 LETTERED = "Which?\nOptions:\n(A) one\n(B) two\n(C) three"
@@ -179,3 +180,18 @@ def test_examples_are_those_of_lm_eval(kind, reasoning):
         examples = [query.format(each["input"], each["target"]) for each in samples]
         known[config["dataset_name"]] = Shots(config["description"].strip(), tuple(examples))
     assert read_bbh(PUBLISHED, reasoning=reasoning)[1] == known
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs the published files")
+@pytest.mark.parametrize("name", ["boolean_expressions", "object_counting", "word_sorting"])
+def test_prompts_and_scores_are_those_of_the_published_outputs(name):
+    folder = PUBLISHED / "code-davinci-002-outputs" / "code-davinci-002-direct"
+    stem = f"{name}_few_shot_template_0-255000"
+    outputs = json.loads((folder / f"{stem}.json").read_text())["outputs"]
+    accuracy = json.loads((folder / f"{stem}_eval_metrics.jsonl").read_text())["accuracy"]
+    tasks, shots = read_bbh(PUBLISHED, tasks=[name])
+    for task, output in zip(tasks, outputs, strict=True):
+        assert few_shot_prompt(task.prompt, shots[name], 3)[0] == output["input"]
+        assert task.references == (output["target"],)
+    verdicts = ReferenceJudge()(tasks, [Response(output["prediction"]) for output in outputs])
+    assert sum(verdict.score or 0 for verdict in verdicts) / len(tasks) * 100 == pytest.approx(accuracy)
