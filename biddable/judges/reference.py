@@ -175,6 +175,8 @@ class ReferenceJudge:
         answer = None if text is None else extract(text, task)
         if answer is None:
             return None, f"No answer was found in {shown(response)}."
+        if name == "rouge_l" and not any(map(text_metrics.rouge_tokens, task.references)):
+            return None, "ROUGE-L compares Latin letters and digits, and the references have none."
         answer = self._plain(answer)
         scored = [(measure(answer, self._plain(each)), each) for each in self._references(name, task)]
         score, nearest = max(scored, key=lambda pair: pair[0])

@@ -130,7 +130,10 @@ def _files(path: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         beside = path.parent.parent / "cot-prompts" / f"{path.stem}.txt"
         return {path.stem: path}, {path.stem: beside} if beside.is_file() else {}
     folder = path / "bbh" if (path / "bbh").is_dir() else path
-    files = {file.stem: file for file in sorted(folder.glob("*.json"))}
+    files: dict[str, Path] = {}
+    for file in sorted(each for each in folder.glob("*") if each.suffix in (".json", ".jsonl")):
+        if files.setdefault(file.stem, file) != file:
+            raise FileError(file, f"is of the task {file.stem}, as {files[file.stem]} is: read one")
     if not files:
         raise FileError(folder, "holds no file named TASK.json")
     prompts = folder.parent / "cot-prompts"

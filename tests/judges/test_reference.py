@@ -160,6 +160,12 @@ def test_what_could_not_be_judged_is_told_from_what_is_wrong():
     assert (without.score, without.passed, without.critique) == (None, None, "The task has no reference.")
 
 
+def test_rouge_l_says_where_it_has_nothing_to_compare():
+    [verdict] = ReferenceJudge("rouge_l")([task("это кошка")], [Response("это кошка")])
+    assert (verdict.score, verdict.passed) == (None, False)
+    assert verdict.critique == "ROUGE-L compares Latin letters and digits, and the references have none."
+
+
 def test_what_is_ignored_and_extracted():
     assert score(ReferenceJudge(ignore_case=True, ignore_punctuation=True), "Yes!", "yes") == 1
     assert score(ReferenceJudge(ignore=(r"\.$", ",")), "1,000.", "1000") == 1

@@ -95,6 +95,10 @@ def test_rows_of_the_hub(tmp_path):
     path = tmp_path / "navigate.jsonl"
     path.write_text(json.dumps(example("Go.", "Yes")) + "\n")
     assert read_bbh(path)[0][0].references == ("Yes",)
+    assert read_bbh(tmp_path) == read_bbh(path)
+    (tmp_path / "navigate.json").write_text("{}")
+    with pytest.raises(FileError, match=r"navigate\.jsonl: is of the task navigate, as .*: read one"):
+        read_bbh(tmp_path)
 
 
 @pytest.mark.parametrize(
