@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from biddable.errors import one_line
 from biddable.report.compare import RunComparison
-from biddable.report.formats import number, signed
+from biddable.report.formats import flatten, number, plain, signed
 from biddable.report.verdicts import VerdictRow, summary, verdict_rows
 from biddable.runs.results import Results
 
@@ -16,7 +17,12 @@ _STYLES = {"held": "bold cyan", "not shown": "dim", "contradicted": "bold yellow
 
 
 def result_table(results: Results) -> Table:
-    """A run's comparisons: metric, baseline, method, difference [95 % interval], verdict."""
+    """A run's comparisons: metric, baseline, method, difference [95 % interval], verdict.
+
+    Of a run that compares nothing, what it measured.
+    """
+    if not results.comparisons:
+        return _measured(results)
     table = _table(summary(results.comparisons), ("metric", "baseline", "method", "difference", "verdict"))
     for row in verdict_rows(results.comparisons):
         table.add_row(_name(row), *_cells(row))
@@ -30,6 +36,20 @@ def comparison_table(runs: RunComparison) -> Table:
     rows = verdict_rows([comparison for _, comparison in runs.labelled])
     for (label, _), row in zip(runs.labelled, rows, strict=True):
         table.add_row(label, _name(row), *_cells(row))
+    return table
+
+
+def _measured(results: Results) -> Table:
+    named = [str(results.config[name]) for name in ("model", "suite") if results.config.get(name)]
+    title = " on ".join(named) or "; ".join(map(one_line, results.notes[:1])) or "nothing was compared"
+    table = Table(
+        title=Text(f"{results.method}: {title}"), title_justify="left", title_style="bold", box=None
+    )
+    table.pad_edge = False
+    table.add_column("measured")
+    table.add_column("", justify="right")
+    for name, value in flatten(results.metrics):
+        table.add_row(Text(name), Text(number(value) if isinstance(value, float) else plain(value)))
     return table
 
 

@@ -184,6 +184,7 @@ def _item(place: int, sample: Mapping[str, Any]) -> Logged:
     return Logged(
         position=place,
         metrics=metrics,
+        weights=_weights(scores),
         id=str(sample["id"]),
         prompt=_whole(asked, attached),
         response=_whole(_response(_dictionary(sample, "output")), attached),
@@ -201,6 +202,16 @@ def _metrics(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         for part, inner in [(name, value), *((f"{name}/{key}", inner) for key, inner in parts)]:
             if (number := _number(inner)) is not None:
                 yield part, number
+
+
+def _weights(scores: Mapping[str, Any]) -> dict[str, float]:
+    """What a score weighs, where its metadata says so (Inspect's own metrics weigh all the same)."""
+    found = {
+        name: as_number(_dictionary(score, "metadata").get("weight"))
+        for name, score in scores.items()
+        if isinstance(score, dict)
+    }
+    return {name: weight for name, weight in found.items() if weight}
 
 
 def _number(value: Any) -> float | None:

@@ -7,6 +7,7 @@ one JSON list a task).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,6 +88,7 @@ def _item(row: Row, filters: bool, left_out: set[str]) -> Logged:
             continue
         # Of several filters each has a number; with one alone its name says nothing.
         full = f"{name},{value.get('filter', 'none')}" if filters else name
+        full = f"{full}, nats" if name.endswith("_perplexity") else full
         metrics[full] = number
         weights.update({full: weight} if weight != 1 else {})
     return Logged(
@@ -110,7 +112,9 @@ def _number(name: str, value: Any) -> tuple[float | None, float]:
     if not isinstance(value, list) or not value:
         return None, 1.0
     if name in _PERPLEXITIES and len(value) == 2 and all(as_number(each) is not None for each in value):
-        return -value[0] / value[1], float(value[1])  # nats, with the words or bytes that they are of
+        # Nats (of bits_per_byte, bits) with the words or bytes that they are of.
+        unit = math.log(2) if name == "bits_per_byte" else 1.0
+        return -value[0] / value[1] / unit, float(value[1])
     if all(isinstance(each, bool) for each in value):
         return sum(value) / len(value), float(len(value))
     return None, 1.0

@@ -72,8 +72,8 @@ def test_lm_evals_lists_are_weighed_and_what_is_of_all_items_is_named(tmp_path: 
     row = sample(0, 1.0, metrics=["inst", "word_perplexity", "bleu"])
     row |= {"inst": [True, False, True, True], "word_perplexity": [-12.0, 6], "bleu": ["ref", "pred"]}
     log = read(lines(tmp_path / "samples_t.jsonl", [row]))
-    assert log.items[0].metrics == {"inst": 0.75, "word_perplexity": 2.0}
-    assert log.items[0].weights == {"inst": 4.0, "word_perplexity": 6.0}
+    assert log.items[0].metrics == {"inst": 0.75, "word_perplexity, nats": 2.0}
+    assert log.items[0].weights == {"inst": 4.0, "word_perplexity, nats": 6.0}
     assert log.notes == ("bleu is of all items together: left out.",)
 
 
