@@ -34,6 +34,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",
+        "verbalizer-manipulation": "biddable.methods.measure.verbalizer_manipulation:VerbalizerManipulation",
         "web-navigation": "biddable.methods.act.web_navigation:WebNavigation",
         "words-as-beacons": "biddable.methods.act.words_as_beacons:WordsAsBeacons",
     },
@@ -45,6 +46,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mmlu": "biddable.suites.benchmarks:mmlu",
         "text": "biddable.suites.benchmarks:text",
         "truthfulqa": "biddable.suites.benchmarks:truthfulqa",
+        "verbalizer": "biddable.methods.measure.verbalizer_manipulation:suite",
     },
     "judges": {
         "rules": "biddable.judges.load:rule_judge",
@@ -52,6 +54,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "lm": "biddable.judges.load:lm_judge",
         "hf": "biddable.judges.load:reward_judge",
         "reference": "biddable.judges.reference:reference_judge",
+        "code": "biddable.judges.code:code_judge",
     },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",

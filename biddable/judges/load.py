@@ -17,7 +17,7 @@ from biddable import registry
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import Judge
 
-FORMS = "rules, answer, reference:METRIC, lm:MODEL, hf:DIR, a run folder with a judge in it"
+FORMS = "rules, answer, reference:METRIC, code, lm:MODEL, hf:DIR, a run folder with a judge in it"
 
 
 def load_judge(spec: str | Path) -> Judge:
@@ -30,6 +30,8 @@ def load_judge(spec: str | Path) -> Judge:
             * ``answer``: rules, and that the text is an answer (the same options);
             * ``reference:METRIC``: the tasks' references (``exact_match``, ``rouge_l``, ``gsm8k_strict`` …,
               see ``judges.reference``; ``extract``, ``ignore``, ``ignore_case``, ``ignore_punctuation``);
+            * ``code``: the tasks' tests, run on the code of the response in a sandbox (``reading``,
+              ``seconds``, ``memory_mb``, ``workers``, see ``judges.code``);
             * ``lm:MODEL``: a language model by vote (``votes``, ``temperature``, ``max_tokens``);
             * ``hf:DIR``: a reward model, in a folder, a run or a hub (``threshold``, ``batch_size``);
             * a run folder, for its ``artifacts/judge`` or the reward model in ``artifacts/model`` (the same);

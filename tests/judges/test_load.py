@@ -102,7 +102,7 @@ def test_a_judge_of_another_package(monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("rubric", "judge is 'rubric', expected rules, answer, reference:METRIC, lm:MODEL, hf:DIR"),
+        ("rubric", "judge is 'rubric', expected rules, answer, reference:METRIC, code, lm:MODEL, hf:DIR"),
         ("", "judge is '', expected rules"),
         ("runs/nowhere", "judge is 'runs/nowhere', expected rules"),
         ("rules:all", "judge rules: argument is 'all', expected nothing after the name"),
