@@ -22,7 +22,9 @@ _Extract = Callable[[str, Task], str | None]
 _AFTER_MARK = re.compile(r"#### (-?[0-9.,]+)")
 _NUMBER = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 _OPTION = re.compile(r"\(?([A-Z])\)?")
-_SAID = re.compile(r"\b(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*[\"'*_$\\({\[]*(?:boxed\{)?\(?([A-Z])\b")
+_SAID = re.compile(
+    r"\b(?i:answer|option|choice)(?i:\s++is)?\s*+:?\s*+[\"'*_$\\({\[]*(?:boxed\{)?\(?([A-Z])\b"
+)
 _FIRST = re.compile(r"[\"'*_(\[]*(?:([A-Z])(?:[\"'*_)\]]*(?=$|[).:,;\n]))|([B-HJ-Z])(?=\s))")
 _ALONE = re.compile(r"\W*([A-Za-z])\W*")
 _BRACKETED = re.compile(r"\(([A-Z])\)|\\boxed\{([A-Z])\}")
@@ -134,6 +136,8 @@ class ReferenceJudge:
             raise InputError("threshold", self.threshold, "a number above 0 and at most 1")
         if self.last and not self.extract:
             raise InputError("last", self.last, "false, or extract: a pattern of which it is the last match")
+        if isinstance(self.ignore, str):
+            raise InputError("ignore", self.ignore, "a tuple of regular expressions")
         for field, pattern in (("extract", self.extract), *(("ignore", each) for each in self.ignore)):
             try:
                 re.compile(pattern)

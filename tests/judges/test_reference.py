@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,47 @@ def test_what_is_ignored_and_extracted():
     assert score(judge, "no", "no") is None
     last = ReferenceJudge(extract=r"answer is (\w+)", last=True)
     assert score(last, "the answer is no, the answer is yes", "yes") == 1
+
+
+@pytest.mark.parametrize("case", [False, True])
+@pytest.mark.parametrize("punctuation", [False, True])
+@pytest.mark.parametrize("ignore", [(), (",", r"\.$", "\n", '"')])
+def test_options_are_those_of_lm_eval(case, punctuation, ignore):
+    metrics = pytest.importorskip("lm_eval.api.metrics")
+    judge = ReferenceJudge(ignore=ignore, ignore_case=case, ignore_punctuation=punctuation)
+    texts = [
+        "Yes",
+        "yes",
+        "yes.",
+        '"Yes"',
+        "(B)",
+        "B",
+        "b)",
+        "1,000",
+        "1000",
+        "ÉTÉ!",
+        "été",
+        "a\nb",
+        "ab",
+        "",
+        ".",
+    ]
+    for reference in texts:
+        for text in texts:
+            official = metrics.exact_match_fn(
+                predictions=[text],
+                references=[reference],
+                regexes_to_ignore=list(ignore),
+                ignore_case=case,
+                ignore_punctuation=punctuation,
+            )
+            assert score(judge, text, reference) == official["exact_match"], (text, reference)
+
+
+def test_a_long_run_of_blanks_is_read_in_no_time():
+    start = time.perf_counter()
+    assert option_letter("answer" + " " * 50_000 + "?", task("B", choices=ABCD)) is None
+    assert time.perf_counter() - start < 1
 
 
 def test_by_name():
