@@ -65,7 +65,10 @@ def gsm8k(path: str) -> Suite:
     return Suite(
         "gsm8k",
         tuple(tasks),
-        (met("exact_match", "gsm8k_strict"), met("exact_match_flexible", "gsm8k_flexible")),
+        (
+            met("exact_match", "reference:gsm8k_strict"),
+            met("exact_match_flexible", "reference:gsm8k_flexible"),
+        ),
         judge=ReferenceJudge(("gsm8k_strict", "gsm8k_flexible")),
         shots=shots,
         k=5,

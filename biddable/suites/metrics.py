@@ -12,7 +12,7 @@ from biddable.types import Record, Task, Verdict
 
 def chance(task: Task) -> float:
     """The share of a task's choices that are right."""
-    return len(task.references) / len(task.choices)
+    return sum(choice in task.references for choice in task.choices) / len(task.choices)
 
 
 def chosen(record: Record, length: Callable[[str], int] = lambda text: 1) -> str | None:
