@@ -42,6 +42,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "bbh": "biddable.suites.benchmarks:bbh",
         "composed": "biddable.suites.instructions:composed",
         "gsm8k": "biddable.suites.benchmarks:gsm8k",
+        "humaneval": "biddable.suites.code:humaneval",
         "ifeval": "biddable.suites.instructions:ifeval",
         "mmlu": "biddable.suites.benchmarks:mmlu",
         "text": "biddable.suites.benchmarks:text",
