@@ -14,6 +14,7 @@ import click
 
 import biddable
 from biddable.cli.chat import chat
+from biddable.cli.commands import Group
 from biddable.cli.evaluate import evaluate, suites
 from biddable.cli.export import export
 from biddable.cli.generate import generate
@@ -43,7 +44,7 @@ class _InterruptedError(BiddableError):
     exit_code = 130
 
 
-class _Program(click.Group):
+class _Program(Group):
     """Ends whatever a user can cause in one line on stderr and an exit status of its own."""
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.generate import sampling_options
 from biddable.cli.output import say, tell
 from biddable.cli.served import served_options
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
 @click.option("--system", metavar="TEXT", help="A first message that says how to behave.")
 @sampling_options

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.output import folder_name, tell
 from biddable.errors import InputError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", metavar="RUN")
 @click.argument("folder", metavar="DIR", callback=lambda *given: folder_name(*given))
 @click.option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.judge import strip_thinking_option, warn
 from biddable.cli.output import executor_option, printing, replaceable, tell
 from biddable.cli.served import served_options
@@ -64,7 +65,7 @@ def sampling_options(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
 @click.option(
     "--prompts",

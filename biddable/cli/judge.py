@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from biddable.cli.commands import Group
 from biddable.cli.output import json_option, print_json, print_table, say, tell
 from biddable.errors import InputError
 
@@ -29,7 +30,7 @@ strip_thinking_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def judge() -> None:
     """Score responses by the rules of their tasks, which need no model, or by another judge.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.output import json_option, print_json, print_table
 from biddable.errors import FileError
 
@@ -31,7 +32,7 @@ class _Row:
     last_result: str | None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", metavar="[NAME]", required=False)
 @json_option
 def methods(name: str | None, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.flags import flag
 from biddable.config import REQUIRED, Setting, flattened, walk
 
@@ -31,7 +32,7 @@ class SettingOption(click.Option):
     heading = ""
 
 
-class SettingsCommand(click.Command):
+class SettingsCommand(Command):
     """A command whose help lists the flags of inner settings under headings of their own, at the end."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from biddable import registry
+from biddable.cli.commands import Group
 from biddable.cli.flags import written_as_flags
 from biddable.cli.output import executor_option, folder_name, json_option, print_results
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from biddable.runs.executors import Executor
 
 
-class _Methods(click.Group):
+class _Methods(Group):
     """The registered methods, each imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -8,35 +8,68 @@ from typing import TYPE_CHECKING
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.flags import written_as_flags
-from biddable.cli.output import json_option, print_json, print_results, print_table, replaceable, tell
+from biddable.cli.output import (
+    json_option,
+    print_json,
+    print_results,
+    print_table,
+    replaceable,
+    say_ending,
+    tell,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from biddable.report.compare import Difference
     from biddable.suites.comparison import By
+    from biddable.suites.export import Format
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", metavar="RUN")
+@click.option(
+    "--export",
+    "to",
+    type=click.Choice(["lm-eval", "inspect"]),
+    help="Also write an evaluation's records as that tool's logs, into RUN/exports.",
+)
 @json_option
-def report(run: str, as_json: bool) -> None:
-    """Print a run's results and write its page, RUN/report.html, anew.
+def report(run: str, to: Format | None, as_json: bool) -> None:
+    """Print the results of a run or an evaluation, and write its page, RUN/report.html, anew.
 
     \b
     Examples:
       biddable report runs/spar
       biddable report runs/spar --json | jq .comparisons
+      biddable report evals/first --export lm-eval
     """
     from biddable.report.page import write_report
     from biddable.runs.results import read_results
+    from biddable.suites.store import is_evaluation, read_cells
 
-    page = write_report(run)
-    print_results(read_results(run), run, page, as_json=as_json)
+    cells = read_cells(run) if to or is_evaluation(run) else []
+    page, results = write_report(run), read_results(run)
+    if cells and not as_json:
+        from biddable.cli.evaluate import leaderboard_table
+        from biddable.runs.next_steps import next_steps
+        from biddable.suites.leaderboard import leaderboard
+
+        baseline = results.comparisons[0].baseline_name if results.comparisons else None
+        print_table(leaderboard_table(leaderboard(cells, baseline)))
+        say_ending(page, next_steps(run, results.next_steps))
+    else:
+        print_results(results, run, page, as_json=as_json)
+    if to:
+        from biddable.suites.export import export
+
+        for path in export(cells, Path(run, "exports", to), to):
+            tell(f"written: {path}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("logs", nargs=-1, required=True, metavar="LOG…")
 @click.option("--baseline", metavar="NAME", help="Whom the others are compared with.  [default: the first]")
 @click.option(

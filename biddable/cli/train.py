@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from biddable.cli.commands import Group
 from biddable.cli.flags import written_as_flags
 from biddable.cli.output import executor_option, folder_name, json_option, print_results
 
@@ -37,7 +38,7 @@ _HELP = {
 }
 
 
-class _Objectives(click.Group):
+class _Objectives(Group):
     """The kinds of training, whose settings are read when one is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -22,7 +22,7 @@ CONTENTS: dict[str, bytes | None] = {
     "empty": b"",
     "junk": bytes(range(256)),
     "a number": b"3\n",
-    "a text": b'"x"\n',
+    "a blank text": b'" "\n',
     "not JSON": b"{",
     "deep": b"[" * 100_000,
     "deep objects": b'{"a":' * 100_000,

@@ -49,5 +49,5 @@ def test_a_sequence_beyond_the_context_is_named(model: LocalModel) -> None:
         f"prompt and continuation is '{fits + 1} tokens', expected at most {fits}: "
         f"the model was made for {CONTEXT}, before the last"
     )
-    with pytest.raises(InputError, match="^prompt and continuation is"):
+    with pytest.raises(InputError, match=r"^prompt and continuation is"):
         rank_choices(model, [words(CONTEXT)], [["w1 w2 w3", "w4 w5 w6"]])
