@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from biddable.errors import FileError, InputError
 from biddable.tasks.fewshot import Shots
+from biddable.tasks.groups import chosen
 from biddable.tasks.rows import parsed, read_text, require_rows
 from biddable.types import Task
 
@@ -71,11 +72,9 @@ def read_bbh(
     if reasoning and style == "instructeval":
         raise InputError("reasoning", reasoning, "false: INSTRUCTEVAL asks without it")
     files, prompts = _files(Path(path))
-    if unknown := [name for name in tasks if name not in files]:
-        raise InputError("tasks", unknown[0], f"one of {', '.join(files)}")
     made: list[Task] = []
     shots: dict[str, Shots] = {}
-    for name in tasks or files:
+    for name in chosen("tasks", tasks, files):
         read = _tasks(files[name], name, style, reasoning)
         if style == "instructeval":
             if len(read) <= HELD_OUT:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from biddable.errors import FileError, InputError, shown
 from biddable.tasks.chats import sendable
 from biddable.tasks.fewshot import Shots
+from biddable.tasks.groups import chosen
 from biddable.tasks.rows import Row, read_cells, require_rows
 from biddable.types import Task
 
@@ -63,11 +64,9 @@ def read_mmlu(
     if style not in ("lm-eval", "official"):
         raise InputError("style", style, "lm-eval or official")
     tests, devs = _rows(Path(path))
-    if unknown := [name for name in subjects if name not in tests]:
-        raise InputError("subjects", unknown[0], f"one of {', '.join(tests)}")
     tasks: list[Task] = []
     shots: dict[str, Shots] = {}
-    for subject in subjects or tests:
+    for subject in chosen("subjects", subjects, tests):
         tasks += [_task(subject, n, row, style) for n, row in enumerate(tests[subject])]
         dev = [_task(subject, n, row, style) for n, row in enumerate(devs.get(subject, []))]
         blank = " " * (1 if style == "lm-eval" else 2)

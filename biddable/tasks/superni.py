@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from biddable.errors import FileError, InputError, shown
 from biddable.tasks.fewshot import Shots
+from biddable.tasks.groups import chosen
 from biddable.tasks.rows import Row, parsed, require_rows
 from biddable.types import Task
 
@@ -129,12 +130,10 @@ def read_instructed(path: str | Path, *, tasks: Sequence[str] = (), split: str =
         InputError: there is no such task, or a split of JSON files, which have none.
     """
     path = Path(path)
-    files = _files(path, split)
-    chosen = [(name, file) for name, file in files if not tasks or {name, name.split("_")[0]} & {*tasks}]
-    known = {each for name, _ in files for each in (name, name.split("_")[0])}
-    if unknown := [name for name in tasks if name not in known]:
-        raise InputError("tasks", unknown[0], f"one of {', '.join(name for name, _ in files[:20])}")
-    read = [_from_csv(name, file) if ".csv" in file.name else _from_json(name, file) for name, file in chosen]
+    files = dict(_files(path, split))
+    numbered = {name.split("_")[0]: name for name in files}
+    names = chosen("tasks", [numbered.get(name, name) for name in tasks], files)
+    read = [(_from_csv if ".csv" in files[name].name else _from_json)(name, files[name]) for name in names]
     places: dict[str, str] = {}
     for each in read:
         for task in each.instances:

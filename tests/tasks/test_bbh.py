@@ -148,7 +148,7 @@ def test_what_is_asked_for_is_not_there(tmp_path):
     with pytest.raises(FileError, match=r"holds no file named TASK\.json"):
         read_bbh(tmp_path)
     root = folder(tmp_path, snarks=[example("?", "x")] * 3)
-    with pytest.raises(InputError, match="tasks is 'snark', expected one of snarks"):
+    with pytest.raises(InputError, match="tasks is 'snark', expected one of 1: snarks"):
         read_bbh(root, tasks=["snark"])
     with pytest.raises(InputError, match="style is 'mine', expected lm-eval or instructeval"):
         read_bbh(root, style="mine")

@@ -114,7 +114,7 @@ def test_what_is_asked_for_is_not_there(tmp_path):
     with pytest.raises(FileError, match=r"holds no file named SUBJECT_test\.csv"):
         read_mmlu(tmp_path)
     root = folder(tmp_path, anatomy_test=ROW)
-    with pytest.raises(InputError, match="subjects is 'history', expected one of anatomy"):
+    with pytest.raises(InputError, match="subjects is 'history', expected one of 1: anatomy"):
         read_mmlu(root, subjects=["history"])
     with pytest.raises(InputError, match="style is 'mine', expected lm-eval or official"):
         read_mmlu(root, style="mine")

@@ -121,7 +121,7 @@ def test_tasks_are_chosen_by_name(tmp_path):
     assert [each.name for each in read_instructed(tmp_path)] == ["task10_odd", "task1_even"]
     assert [each.name for each in read_instructed(tmp_path, tasks=["task1"])] == ["task1_even"]
     assert [each.name for each in read_instructed(tmp_path, tasks=["task10_odd"])] == ["task10_odd"]
-    with pytest.raises(InputError, match="tasks is 'task2', expected one of task10_odd, task1_even"):
+    with pytest.raises(InputError, match="tasks is 'task2', expected one of 2: task1_even or task10_odd"):
         read_instructed(tmp_path, tasks=["task2"])
 
 
