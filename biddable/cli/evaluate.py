@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from biddable.cli.commands import Command
 from biddable.cli.flags import written_as_flags
 from biddable.cli.output import (
     executor_option,
@@ -31,7 +32,7 @@ NOTES = 12
 """Remarks that are printed; the page has all."""
 
 
-@click.command("eval")
+@click.command("eval", cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL[,MODEL…]")
 @click.option(
     "--suite",
@@ -192,7 +193,7 @@ def _asked(row: Row) -> str:
     return ", ".join(part for part in parts if part)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False)
 @click.option("--validate", metavar="FILE", help="Check a TOML file that describes a suite of your own.")
 @json_option
