@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from biddable.errors import one_line
 from biddable.report.compare import RunComparison
 from biddable.report.formats import flatten, number, plain, signed
 from biddable.report.verdicts import VerdictRow, summary, verdict_rows
@@ -21,7 +20,7 @@ def result_table(results: Results) -> Table:
 
     Of a run that compares nothing, what it measured.
     """
-    if not results.comparisons:
+    if results.metrics and not results.comparisons:
         return _measured(results)
     table = _table(summary(results.comparisons), ("metric", "baseline", "method", "difference", "verdict"))
     for row in verdict_rows(results.comparisons):
@@ -41,12 +40,9 @@ def comparison_table(runs: RunComparison) -> Table:
 
 def _measured(results: Results) -> Table:
     named = [str(results.config[name]) for name in ("model", "suite") if results.config.get(name)]
-    title = " on ".join(named) or "; ".join(map(one_line, results.notes[:1])) or "nothing was compared"
-    table = Table(
-        title=Text(f"{results.method}: {title}"), title_justify="left", title_style="bold", box=None
-    )
-    table.pad_edge = False
-    table.add_column("measured")
+    measured = " on ".join(named) if results.method == "eval" and named else summary(())
+    table = Table(box=None, pad_edge=False)
+    table.add_column(Text(f"{results.method}: {measured}"))  # a title would be broken at the table's width
     table.add_column("", justify="right")
     for name, value in flatten(results.metrics):
         table.add_row(Text(name), Text(number(value) if isinstance(value, float) else plain(value)))

@@ -176,3 +176,16 @@ def test_many_seeds_are_counted() -> None:
 def test_results_without_comparisons_make_a_table_too() -> None:
     results = Results(method="m", comparisons=[], config={}, environment={}, timing={})
     assert "No claim was tested" in printed(result_table(results))
+    found = printed(
+        result_table(results.model_copy(update={"metrics": {"solved": {"bfs": 0.52}, "pairs": 3}}))
+    )
+    assert "m: No claim was tested" in found
+    assert [line.split() for line in found.splitlines()[1:]] == [["solved.bfs", "0.520"], ["pairs", "3"]]
+
+
+def test_of_an_evaluation_what_was_measured_is_said() -> None:
+    facts: dict[str, Any] = {"config": {"model": "smollm2", "suite": "ifeval"}, "metrics": {"strict": 0.25}}
+    results = Results(method="eval", comparisons=[], environment={}, timing={}, **facts)
+    found = printed(result_table(results))
+    assert "eval: smollm2 on ifeval" in found
+    assert "No claim" not in found
