@@ -1,0 +1,1 @@
+"""Methods that measure how well instructions are followed."""
