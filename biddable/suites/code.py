@@ -9,8 +9,8 @@ from biddable.suites.base import Metric, Suite
 from biddable.tasks.humaneval import read_humaneval
 from biddable.types import Record
 
-# Where what follows is no part of the function any more, for models that go on with the prompt as a text.
-_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+# What follows these is no part of the function. "\ndef" is none of them: a chat model begins anew with it.
+_STOPS = ("\nif __name__", "\nprint(", "\nassert ")
 
 
 def humaneval(
@@ -29,7 +29,7 @@ def humaneval(
         tuple(tasks),
         tuple(map(_pass_at, dict.fromkeys((1, k)))),
         judge=CodeJudge(reading, seconds),
-        sampling=Sampling(max_tokens=512, temperature=0.0, stop=() if instructed else _STOPS),
+        sampling=Sampling(max_tokens=512, temperature=0.0, stop=_STOPS),
         source="openai/human-eval on GitHub",
         license="MIT",
     )
