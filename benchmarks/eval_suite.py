@@ -8,7 +8,7 @@ the name of a task of lm-evaluation-harness are that task's. Choices are scored;
 greedily to the same limits. On a CPU both compute in fp32 where the processor has no bf16; the peer always
 does. Its batch is that of ``--batch``; it sorts by length, as it does by default.
 
-Answers are compared first: chosen ones may differ where the peer's own scores of both are within ``TIE`` nats;
+Answers are compared first: chosen ones may differ where the peer's own scores are within ``TIE`` nats;
 of written ones the number of equal texts is told, since a rounding may turn a word and all that follows it.
 """
 
