@@ -120,6 +120,8 @@ def _bars(chart: Bars, width: Width) -> Canvas:
 
     axes.set_ylim(bottom, 0)
     axes.margins(x=0.12)
+    if not any(value for values in chart.series.values() for value in values):
+        axes.set_xlim(0, 1)  # else it would reach below zero as well
     axes.axvline(0, color=style.LIGHT["reference"], linewidth=1)
     axes.grid(axis="x")
     axes.spines[["left", "bottom"]].set_visible(False)

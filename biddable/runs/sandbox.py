@@ -4,7 +4,7 @@ Such a program has no network, none of the files of this machine but its system 
 only), no environment and no process but its own; it may write to a folder in memory that ends with it. Time,
 memory, processes, files and output are limited. Where bubblewrap cannot do this, nothing is run.
 
-What runs as root here runs as the user ``nobody`` there: the kernel does not limit root's processes.
+What root runs, runs as the user ``nobody``: the kernel does not limit the number of root's processes.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def _own_folders(interpreter: str) -> list[str]:
 
 
 def _start(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and _has_nobody():
         options |= {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
     try:
         return subprocess.Popen(
@@ -287,6 +287,18 @@ def _start(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
         )
     except (OSError, ValueError) as error:
         raise SandboxError(f"bwrap does not start ({error})") from error
+
+
+def _has_nobody() -> bool:
+    """Whether root may become another user; in a container without root, root is an ordinary user."""
+    lines = [list(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    if any(first <= _NOBODY < first + count for first, _, count in lines):
+        return True
+    if any(outside == 0 for _, outside, _ in lines):
+        raise SandboxError(
+            "this user namespace is root's and has no other user, whose processes have a limit"
+        )
+    return False
 
 
 def _watched(process: subprocess.Popen[bytes], seconds: float, memory_mb: int) -> SandboxResult:

@@ -145,3 +145,8 @@ def test_points_as_a_table_without_columns_nothing_stands_in() -> None:
     assert columns == ["series", "point", "base", "base, low", "base, high", "tuned"]
     assert rows[0] == ["bbh", "snarks", 0.25, 0.125, 0.375, 0.5]
     assert rows[2] == ["mmlu", "", 0.5, None, None, 0.75]
+
+
+def test_an_axis_of_nothing_but_zeros_does_not_reach_below_zero() -> None:
+    labels = texts(charts.svg(Bars("t", ("a",), {"s": (0.0,)}), "wide"))
+    assert not any(label.startswith("−") for label in labels)
