@@ -22,11 +22,13 @@ def check(id: str, kwargs: Mapping[str, Any], response: str, *, fixed: bool = Fa
     """Whether a response obeys one instruction. An empty or blank response obeys none.
 
     Raises:
-        InputError: an unknown id, wrong arguments, or a response that is not a string.
+        InputError: an unknown id, wrong arguments, a response that is not a string, or a rule that cannot be
+            decided for want of what it needs.
     """
     arguments = validate(id, kwargs, fixed=fixed)
     text = as_text(response, "response")
-    return strict_finding(functools.partial(find_rule(id, fixed=fixed).check, **arguments), text).passed
+    rule = _decidable(find_rule(id, fixed=fixed), "instruction_id")
+    return strict_finding(functools.partial(rule.check, **arguments), text).passed
 
 
 def as_text(response: Any, field: str) -> Text:
@@ -42,22 +44,47 @@ def bind(task: Task, *, fixed: bool = False) -> list[Bound]:
     Where all checks were given the same arguments, as one object for the whole task, each takes its own.
 
     Raises:
-        InputError: the task has no checks, or one that is ill-formed; named ``kwargs[i].argument``.
+        InputError: the task has no checks, one that is ill-formed (named ``kwargs[i].argument``), or one that
+            cannot be decided here.
     """
     if not task.checks:
         raise InputError("checks", task.checks, "at least one check", where=f"task {task.id}")
     try:
-        rules = [
-            find_rule(asked.id, fixed=fixed, field=f"instruction_id_list[{index}]")
-            for index, asked in enumerate(task.checks)
-        ]
+        rules = _rules(task, fixed)
         bound: list[Bound] = []
         for index, (rule, given) in enumerate(zip(rules, _given(task, rules), strict=True)):
             arguments = validate(rule.id, given, fixed=fixed, field=f"kwargs[{index}]")
+            _decidable(rule, f"instruction_id_list[{index}]")
             bound.append(functools.partial(rule.check, **arguments))
     except InputError as error:
         raise error.at(f"task {task.id}") from None
     return bound
+
+
+def undecided(task: Task, *, fixed: bool = False) -> str:
+    """Why a task cannot be judged by its rules here: what one of them needs and is not there; else empty.
+
+    Raises:
+        InputError: a check that no rule knows.
+    """
+    for rule in _rules(task, fixed):
+        if missing := rule.needs():
+            return f"{rule.id} needs {missing}"
+    return ""
+
+
+def _rules(task: Task, fixed: bool) -> list[Rule]:
+    return [
+        find_rule(asked.id, fixed=fixed, field=f"instruction_id_list[{index}]")
+        for index, asked in enumerate(task.checks)
+    ]
+
+
+def _decidable(rule: Rule, field: str) -> Rule:
+    """The rule. Raises InputError: what it needs is not there."""
+    if missing := rule.needs():
+        raise InputError(field, rule.id, missing)
+    return rule
 
 
 def _given(task: Task, rules: Sequence[Rule]) -> list[Mapping[str, Any]]:

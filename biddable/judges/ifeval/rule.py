@@ -40,7 +40,8 @@ class Rule:
     """One verifiable instruction.
 
     ``description`` is a format string over the arguments. ``check`` is called with the text and the arguments
-    by name. ``at_most`` maps an argument to one that it must not exceed.
+    by name. ``at_most`` maps an argument to one that it must not exceed. ``needs`` says what is missing here,
+    without which the rule cannot be decided; it is empty where nothing is.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Rule:
     check: Callable[..., Finding]
     args: Mapping[str, Arg] = field(default_factory=dict)
     at_most: Mapping[str, str] = field(default_factory=dict)
+    needs: Callable[[], str] = str
 
 
 RULES: dict[str, Rule] = {}

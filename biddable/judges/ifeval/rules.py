@@ -49,12 +49,17 @@ Check = Callable[..., Finding]
 
 
 def rule(
-    id: str, description: str, *, at_most: dict[str, str] | None = None, **args: Arg
+    id: str,
+    description: str,
+    *,
+    at_most: dict[str, str] | None = None,
+    needs: Callable[[], str] = str,
+    **args: Arg,
 ) -> Callable[[Check], Check]:
     """Register the decorated function as a rule."""
 
     def registered(check: Check) -> Check:
-        register(Rule(id, description, check, args, at_most or {}))
+        register(Rule(id, description, check, args, at_most or {}, needs))
         return check
 
     return registered

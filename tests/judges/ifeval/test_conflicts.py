@@ -2,7 +2,8 @@
 
 from itertools import product
 
-from biddable.judges.ifeval import RULES, conflicts
+from biddable.judges.ifeval import conflicts
+from judges.ifeval.test_rules import OBEYED as RULES
 
 
 def test_symmetric_and_reflexive():

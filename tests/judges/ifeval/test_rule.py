@@ -136,7 +136,7 @@ def test_a_response_must_be_a_string(response):
         check("punctuation:no_comma", {}, response)
 
 
-@pytest.mark.parametrize("id", sorted(RULES))
+@pytest.mark.parametrize("id", sorted(OBEYED))
 def test_a_description_mentions_every_argument(id):
     for kwargs, _ in OBEYED[id]:
         sentence = describe(id, kwargs)
