@@ -15,7 +15,7 @@ from typing import Literal
 from biddable.errors import InputError, ModelError
 from biddable.models.base import LanguageModel, NoScoresError, Sampling, TokenScores
 from biddable.models.chat import require_prompt, require_text
-from biddable.types import Prompt
+from biddable.types import Prompt, Response
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,14 @@ class Ranking:
             for; empty where the model gives none.
         probabilities: of each choice, the softmax of ``scores``; empty likewise.
         how: "log-probability" with what was done to it, or how the generated answer was matched.
+        written: that answer, where the model gives no log-probabilities.
     """
 
     best: int | None
     scores: tuple[float, ...]
     probabilities: tuple[float, ...]
     how: str
+    written: Response | None = None
 
 
 def rank_choices(
@@ -153,9 +155,9 @@ def _by_answers(
     longest = max(len(choice.encode()) for row in offered for choice in row)  # a token is a byte or more
     answers = model.generate(prompts, sampling=Sampling(max_tokens=longest, temperature=0.0))
     return [
-        Ranking(None, (), (), f"no answer: {answer.error}")
+        Ranking(None, (), (), f"no answer: {answer.error}", answer)
         if answer.error
-        else Ranking(*_matched(answer.text, row))
+        else Ranking(*_matched(answer.text, row), answer)
         for [answer], row in zip(answers, offered, strict=True)
     ]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from biddable.errors import InputError
 from biddable.models.base import LanguageModel, Sampling
-from biddable.models.choices import rank_choices
+from biddable.models.choices import Ranking, rank_choices
 from biddable.models.lazy import LazyModel
 from biddable.suites.base import Ask
 from biddable.tasks.fewshot import Shots, few_shot_prompt
@@ -132,11 +132,7 @@ class Asking:
                 return [self._chosen(model, [query], [prompt], chat)[0] for query, prompt in pairs]
             return [Answer((_refused(error),))]
         return [
-            Answer(
-                (Response("" if ranking.best is None else query.choices[ranking.best]),),
-                ranking.scores,
-                prior,
-            )
+            Answer((_choice(query, ranking),), ranking.scores, prior)
             for query, ranking, prior in zip(batch, rankings, priors, strict=True)
         ]
 
@@ -178,6 +174,13 @@ def _perplexities(model: LanguageModel, batch: Sequence[Query]) -> list[Answer]:
 
 def _as_text(prompt: Prompt) -> str:
     return "\n\n".join(turn.content for turn in as_chat(prompt))
+
+
+def _choice(query: Query, ranking: Ranking) -> Response:
+    """The choice that was taken; else what the model wrote instead, or why it wrote nothing."""
+    if ranking.best is not None:
+        return Response(query.choices[ranking.best])
+    return ranking.written or Response("")
 
 
 def _refused(error: InputError) -> Response:

@@ -134,6 +134,7 @@ def evaluate_cell(
         max_tokens=limit,
         judge=suite.version,
         seconds=max(seconds, before),
+        strip_thinking=settings.strip_thinking,
         source=suite.source,
         license=suite.license,
         notes=suite.notes,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biddable.config import configure
-from biddable.errors import InputError
+from biddable.errors import EndpointError, InputError
 from biddable.models.load import model_identity
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.figures import save_figures
@@ -19,7 +19,7 @@ from biddable.suites.cells import EvaluateSettings, as_asked, evaluate_cell
 from biddable.suites.figures import figures
 from biddable.suites.leaderboard import Leaderboard, leaderboard
 from biddable.suites.load import load_suite
-from biddable.suites.store import CELLS, Cell, read_cells
+from biddable.suites.store import CELLS, Cell, is_evaluation, read_cells
 from biddable.types import last_turn
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def evaluate(
             or a baseline that is none of the models.
         FileError: a file of a suite cannot be read.
         RunError: the folder holds something else.
-        EndpointError: a model answered no task of a suite.
+        EndpointError: a model answered no task of a suite. What others answered is kept and reported first.
     """
     names = [models] if isinstance(models, str) else list(models)
     listed = [suites] if isinstance(suites, str | Suite) else list(suites)
@@ -73,17 +73,25 @@ def evaluate(
     _require_distinct("models", names)
     _require_distinct("suites", [suite.name for suite in asked])
     identities = {name: model_identity(name) for name in names}
-    known = {cell.model for cell in read_cells(out)} if Path(out, CELLS).is_dir() else set()
+    known = {cell.model for cell in read_cells(out)} if is_evaluation(out) else set()
     if baseline is not None and baseline not in {*names, *known}:
         raise InputError("baseline", baseline, f"one of the models: {', '.join([*names, *sorted(known)])}")
+    failed: list[EndpointError] = []
     with Run.open(out, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
         for name, identity in identities.items():
             for suite in asked:
-                cell = evaluate_cell(run, name, suite, how, identity=identity, served=served)
+                try:
+                    cell = evaluate_cell(run, name, suite, how, identity=identity, served=served)
+                except EndpointError as error:
+                    failed.append(error)
+                    continue
                 write_atomic(run.folder / CELLS / cell.name / "responses.jsonl", _responses(cell))
+        if failed and not is_evaluation(run.folder):
+            raise failed[0]
         cells = read_cells(run.folder)
-        several = len({cell.model for cell in cells}) > 1
-        board = leaderboard(cells, baseline or (cells[0].model if several else None))
+        answered = list(dict.fromkeys(cell.model for cell in cells))
+        first = baseline or (answered[0] if len(answered) > 1 else None)
+        board = leaderboard(cells, first if first in answered else None)
         save_figures(run.folder / "figures.json", figures(board))
         seconds = {row.cell.name: row.cell.seconds for row in board.rows}
         run.finish(
@@ -93,6 +101,8 @@ def evaluate(
             notes=board.notes,
             next_steps=("biddable compare {run}", "biddable report {run}"),
         )
+    if failed:
+        raise failed[0]
     return board
 
 
@@ -120,8 +130,10 @@ def _numbers(board: Leaderboard, cell: Cell) -> dict[str, Any]:
             "template": cell.template,
             "shots": cell.shots,
             "max_tokens": cell.max_tokens,
+            "strip_thinking": cell.strip_thinking,
         },
         "refused": row.refused,
+        "refused_tasks": [{"task": id, "reason": reason} for id, reason in row.unanswered],
         "unparsable": row.unparsable,
         "degenerate": row.degenerate,
         "cut_off": row.cut_off,

@@ -47,7 +47,7 @@ def _asked(rows: Sequence[Row]) -> Table:
             (
                 row.cell.suite,
                 row.cell.model,
-                how[row.cell.ask],
+                "written choice" if row.by_text else how[row.cell.ask],
                 row.cell.template,
                 row.cell.shots,
                 row.refused,

@@ -6,17 +6,22 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from statistics import fmean
 
 import numpy as np
 
 from biddable.errors import InputError
 from biddable.judges.degenerate import degeneracy, task_degeneracy
-from biddable.judges.thinking import has_thinking
+from biddable.judges.thinking import has_thinking, without_thinking
 from biddable.runs.compare import compare
 from biddable.runs.statistics import Interval, interval_of, mean_interval, share_interval
+from biddable.suites.metrics import chosen
 from biddable.suites.store import Cell, Counted
-from biddable.types import Comparison, Record, Response, Task, as_chat
+from biddable.types import Comparison, Record, Task, as_chat
+
+NAMED = 3
+"""Tasks without an answer that a remark names; all are in the records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,8 @@ class Row:
         scores: of every metric, the headline first.
         groups: the headline by group.
         n: tasks.
-        refused: tasks that got no answer; they count as wrong.
-        unparsable: share of responses in which the judge found nothing to judge.
+        unanswered: tasks that got no answer, by id, with the reason; they count as wrong.
+        unparsable: share of responses in which the judge found nothing to judge, or that name no choice.
         degenerate: share that repeat themselves, copy the request or say nothing.
         cut_off, empty, thinking: responses that reached the limit of tokens, are blank, or hold a block of
             thinking.
@@ -60,7 +65,7 @@ class Row:
     scores: tuple[Score, ...]
     groups: tuple[Group, ...]
     n: int
-    refused: int
+    unanswered: tuple[tuple[str, str], ...]
     unparsable: float
     degenerate: float
     cut_off: int
@@ -68,6 +73,16 @@ class Row:
     thinking: int
     prompt_tokens: int
     tokens: int
+
+    @property
+    def refused(self) -> int:
+        """How many tasks got no answer."""
+        return len(self.unanswered)
+
+    @property
+    def by_text(self) -> bool:
+        """Whether choices were read from what the model wrote: it gives no log-probabilities."""
+        return self.cell.ask == "choose" and not any(record.scores for record in self.cell.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +121,40 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
         first = next((each for each in ordered if (each.model, each.suite) == (baseline, cell.suite)), None)
         if first is None or cell is first:
             continue
-        if cell.tasks != first.tasks:
-            notes.append(
-                f"{cell.model} and {first.model} answered other tasks of {cell.suite}: not compared."
-            )
+        if reason := _unlike(first, cell):
+            notes.append(f"{cell.model} and {first.model} {reason} on {cell.suite}: not compared.")
             continue
         if len(cell.records) > 1:
             comparisons.append(compared(first, cell))
-        if cell.template != first.template:
-            asked = f"{cell.model} by the template {cell.template}, {first.model} by {first.template}"
-            notes.append(f"{cell.suite}: {asked}.")
+        notes += _asked_otherwise(first, cell)
     notes += [note for row in rows for note in remarks(row)]
     return Leaderboard(rows, tuple(comparisons), tuple(notes))
+
+
+def _unlike(first: Cell, cell: Cell) -> str:
+    """Why two cells of a suite cannot be compared; empty where they can."""
+    if cell.tasks != first.tasks:
+        return "answered other tasks"
+    if (cell.ask, cell.metrics[0].name) != (first.ask, first.metrics[0].name):
+        return "were asked and scored in other ways"
+    if cell.judge != first.judge:
+        return "were judged by other judges"
+    return ""
+
+
+def _asked_otherwise(first: Cell, cell: Cell) -> list[str]:
+    """In what two cells that are compared were asked differently, a sentence each."""
+    asked = {
+        "the template": (cell.template, first.template),
+        "solved examples": (cell.shots, first.shots),
+        "a limit of tokens": (cell.max_tokens, first.max_tokens),
+        "blocks of thinking": tuple("taken off" if each.strip_thinking else "kept" for each in (cell, first)),
+    }
+    return [
+        f"{cell.suite}: {cell.model} was asked with {what} {ours}, {first.model} with {theirs}."
+        for what, (ours, theirs) in asked.items()
+        if ours != theirs and (what != "a limit of tokens" or cell.ask == "generate")
+    ]
 
 
 def compared(baseline: Cell, cell: Cell) -> Comparison:
@@ -140,33 +177,34 @@ def compared(baseline: Cell, cell: Cell) -> Comparison:
 def row_of(cell: Cell) -> Row:
     """The numbers of a cell."""
     records = cell.records
-    pairs = [(record.task, each) for record in records for each in record.responses if not each.error]
-    written = pairs if cell.ask == "generate" else []
-    verdicts = [verdict for record in records for verdict in record.verdicts]
-    answered = (
-        [
-            verdict
-            for record in records
-            for verdict, each in zip(record.verdicts, record.responses, strict=True)
-            if not each.error
-        ]
-        if verdicts
-        else []
-    )
-    silent = [
-        cell.ask == "choose" and not record.scores and not any(each.text for each in record.responses)
+    answered = [
+        (record, each, verdict)
         for record in records
+        for each, verdict in zip_longest(record.responses, record.verdicts)
+        if not each.error
     ]
+    written = [(record.task, each) for record, each, _ in answered] if cell.ask == "generate" else []
+    texts = [
+        (task, without_thinking(each.text) if cell.strip_thinking else each.text) for task, each in written
+    ]
+    if cell.ask == "choose":
+        unread = [chosen(record) is None for record, _, _ in answered]
+    else:
+        unread = [verdict is not None and verdict.score is None for _, _, verdict in answered]
     return Row(
         cell=cell,
         scores=tuple(_score(records, metric) for metric in cell.metrics),
         groups=_groups(records),
         n=len(records),
-        refused=sum(any(each.error for each in record.responses) for record in records),
-        unparsable=_share([verdict.score is None for verdict in answered] or silent),
-        degenerate=_share([_is_degenerate(task, each) for task, each in written]),
+        unanswered=tuple(
+            (record.task.id, reason)
+            for record in records
+            if (reason := next((each.error for each in record.responses if each.error), ""))
+        ),
+        unparsable=_share(unread),
+        degenerate=_share([_is_degenerate(task, text) for task, text in texts]),
         cut_off=sum(each.finish_reason == "length" for _, each in written),
-        empty=sum(not each.text.strip() for _, each in written),
+        empty=sum(not text.strip() for _, text in texts),
         thinking=sum(has_thinking(each.text) for _, each in written),
         prompt_tokens=sum(record.prompt_tokens for record in records),
         tokens=sum(len(each.token_ids) for _, each in written),
@@ -175,16 +213,27 @@ def row_of(cell: Cell) -> Row:
 
 def remarks(row: Row) -> list[str]:
     """What a reader of a row must know, a sentence each."""
-    cell, n = row.cell, row.n
-    said = [f"{row.refused} of {n} tasks have no answer and count as wrong."] if row.refused else []
+    cell, n, written = row.cell, row.n, sum(len(record.responses) for record in row.cell.records)
+    said = []
+    if row.refused:
+        named = ", ".join(f"{id} ({reason})" for id, reason in row.unanswered[:NAMED])
+        more = f" and {row.refused - NAMED} more" if row.refused > NAMED else ""
+        said.append(f"{row.refused} of {n} tasks have no answer and count as wrong: {named}{more}.")
+    if row.by_text:
+        said.append("it gives no log-probabilities, so choices are read from what it writes.")
     if row.cut_off:
         said.append(
-            f"{row.cut_off} of {n} responses were cut off at {cell.max_tokens} tokens (--max-tokens)."
+            f"{row.cut_off} of {written} responses were cut off at {cell.max_tokens} tokens (--max-tokens)."
         )
     if row.empty:
-        said.append(f"{row.empty} of {n} responses are empty.")
-    if row.thinking:
-        said.append(f"{row.thinking} of {n} responses hold a block of thinking (see --strip-thinking).")
+        said.append(f"{row.empty} of {written} responses are empty.")
+    if row.thinking and cell.strip_thinking:
+        said.append(f"{row.thinking} of {written} responses held a block of thinking, which was taken off.")
+    elif row.thinking:
+        said.append(
+            f"{row.thinking} of {written} responses hold a block of thinking as part of the answer; "
+            "--strip-thinking takes it off."
+        )
     kept = [record.shots for record in cell.records]
     if cell.shots and min(kept) < cell.shots:
         said.append(f"Of {cell.shots} solved examples {fmean(kept):.1f} fitted, on average.")
@@ -243,11 +292,11 @@ def _groups(records: Sequence[Record]) -> tuple[Group, ...]:
     return tuple(Group(name, fmean(values), len(values)) for name, values in sorted(numbers.items()))
 
 
-def _is_degenerate(task: Task, response: Response) -> bool:
+def _is_degenerate(task: Task, text: str) -> bool:
     if task.references:  # a word may be the whole answer
         request = "\n".join(turn.content for turn in as_chat(task.prompt) if turn.role == "user")
-        return bool(degeneracy(request, response.text, may_copy=True, brief=True))
-    return bool(task_degeneracy(task, response.text))
+        return bool(degeneracy(request, text, may_copy=True, brief=True))
+    return bool(task_degeneracy(task, text))
 
 
 def _share(of: Sequence[bool]) -> float:

@@ -51,6 +51,7 @@ class Cell:
         max_tokens: longest response.
         judge: who judged, and in which version of the suite.
         seconds: how long answering took.
+        strip_thinking: whether responses were judged without their blocks of thinking.
         source, license, notes: of the suite.
         records: one for each task.
     """
@@ -66,6 +67,7 @@ class Cell:
     max_tokens: int
     judge: str
     seconds: float
+    strip_thinking: bool = False
     source: str = ""
     license: str = ""
     notes: tuple[str, ...] = ()
