@@ -12,27 +12,23 @@ from __future__ import annotations
 import math
 import os
 import platform
-import selectors
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from biddable.errors import InputError, MissingDependency, SandboxError, one_line
 from biddable.runs.seccomp import seccomp_filter
+from biddable.runs.watching import Stopped, watched
 
 Program = str | Sequence[str]
 """Python source, or a program of the system with its arguments."""
-
-Stopped = Literal["time", "memory", "output"]
 
 SECONDS = 3.0
 MEMORY_MB = 512
@@ -47,9 +43,6 @@ OUTPUT_BYTES = 1_000_000
 """What a program may print, on stdout and on stderr each."""
 
 _NOBODY = 65534
-_CHUNK = 65536
-_PAUSE = 0.02
-"""Seconds between two looks at how much memory a program takes."""
 _PATIENCE = 30.0
 """Seconds that trying it out may take."""
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
@@ -212,7 +205,9 @@ def _run(program: Program, seconds: float, memory_mb: int, stdin: str, interpret
             )
         finally:
             os.close(status)
-        result = _watched(process, seconds, memory_mb)
+        seen = watched(process, seconds, memory_mb << 20, OUTPUT_BYTES)
+        out, err = (text.decode("utf-8", "replace") for text in (seen.stdout, seen.stderr))
+        result = SandboxResult(seen.code, out, err, seen.stopped, seen.seconds)
         if result.stopped is None and '"exit-code"' not in _read(said):
             # bwrap reports how a program ended; where there is no report there was no program.
             raise SandboxError(one_line(result.stderr) or "bwrap ended without a word")
@@ -299,89 +294,6 @@ def _has_nobody() -> bool:
             "this user namespace is root's and has no other user, whose processes have a limit"
         )
     return False
-
-
-def _watched(process: subprocess.Popen[bytes], seconds: float, memory_mb: int) -> SandboxResult:
-    """Read what a program prints until it has ended or passes a limit, at which it is killed."""
-    start = time.monotonic()
-    assert process.stdout is not None
-    assert process.stderr is not None
-    printed = {process.stdout: bytearray(), process.stderr: bytearray()}
-    stopped: Stopped | None = None
-    with process.stdout, process.stderr, selectors.DefaultSelector() as waiting:
-        for pipe in printed:
-            waiting.register(pipe, selectors.EVENT_READ)
-        try:
-            while process.poll() is None or waiting.get_map():
-                elapsed = time.monotonic() - start
-                if stopped := _passed(process.pid, elapsed, seconds, memory_mb, printed.values()):
-                    break
-                _read_waiting(waiting, printed)
-        finally:
-            _end(process)
-    if process.returncode == 128 + signal.SIGXCPU:
-        stopped = "time"
-    out, err = (bytes(each[:OUTPUT_BYTES]).decode("utf-8", "replace") for each in printed.values())
-    code = None if stopped else process.returncode
-    return SandboxResult(code, out, err, stopped, time.monotonic() - start)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program's first process: the kernel ends the others with it, and then bwrap ends."""
-    children = _children(process.pid)
-    for child in children:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-    if not children:
-        process.kill()
-    process.wait()
-
-
-def _passed(
-    pid: int, elapsed: float, seconds: float, memory_mb: int, printed: Iterable[bytearray]
-) -> Stopped | None:
-    """The limit that a program has passed."""
-    if elapsed > seconds:
-        return "time"
-    if any(len(each) > OUTPUT_BYTES for each in printed):
-        return "output"
-    if sum(map(_resident, _family(pid))) > memory_mb << 20:
-        return "memory"
-    return None
-
-
-def _read_waiting(waiting: selectors.BaseSelector, printed: dict[Any, bytearray]) -> None:
-    if not waiting.get_map():
-        time.sleep(_PAUSE)
-        return
-    for key, _ in waiting.select(_PAUSE):
-        if chunk := os.read(key.fd, _CHUNK):
-            printed[key.fileobj] += chunk
-        else:
-            waiting.unregister(key.fileobj)
-
-
-def _family(pid: int) -> Iterator[int]:
-    """A process and all that come from it."""
-    yield pid
-    for child in _children(pid):
-        yield from _family(child)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        threads = [Path(f"/proc/{pid}/task/{each}/children") for each in os.listdir(f"/proc/{pid}/task")]
-        return [int(child) for thread in threads for child in thread.read_text().split()]
-    except OSError:  # it has just ended
-        return []
-
-
-def _resident(pid: int) -> int:
-    """Bytes of memory a process takes."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
 
 
 def _in_memory(opened: ExitStack, content: bytes) -> int:
