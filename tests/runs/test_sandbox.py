@@ -96,7 +96,16 @@ def test_no_network_not_even_this_machines() -> None:
         assert refused(connect) == "ConnectionRefusedError"
     assert refused("socket.create_connection(('192.0.2.1', 80), 2)") == "OSError"
     assert refused("socket.getaddrinfo('example.org', 80)") == "gaierror"
-    assert tried("import socket; print([name for _, name in socket.if_nameindex()])") == "['lo']"
+    interfaces = tried("print(open('/proc/net/dev').read())").splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+
+
+@shut_in
+def test_no_socket_but_of_its_own_network() -> None:
+    for family in (socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK, 38):  # 38: the kernel's ciphers
+        assert refused(f"socket.socket({int(family)}, socket.SOCK_DGRAM)") == "PermissionError"
+    own = "server = socket.create_server(('127.0.0.1', 0))\nsocket.create_connection(server.getsockname(), 2)"
+    assert refused(f"{own}\nsocket.socketpair()\nsocket.socket(socket.AF_INET6)") == "done"
 
 
 @shut_in
@@ -317,6 +326,14 @@ def test_without_its_tools_nothing_is_run(monkeypatch: pytest.MonkeyPatch, comma
     monkeypatch.setattr(sandbox, "_start", lambda *_, **__: pytest.fail("something was run"))
     package = "bubblewrap" if command == "bwrap" else "util-linux"
     with pytest.raises(MissingDependency, match=f"^{package} .* install it with: apt-get install {package}$"):
+        run_sandboxed("print(1)")
+
+
+@pytest.mark.parametrize(("part", "found"), [("system", "Darwin"), ("machine", "riscv64")])
+def test_on_another_machine_nothing_is_run(monkeypatch: pytest.MonkeyPatch, part: str, found: str) -> None:
+    monkeypatch.setattr(sandbox, "require_sandbox", require_sandbox.__wrapped__)
+    monkeypatch.setattr(f"platform.{part}", lambda: found)
+    with pytest.raises(SandboxError, match=f"^untrusted programs run on.*not.*{found}$"):
         run_sandboxed("print(1)")
 
 
