@@ -159,7 +159,7 @@ def walk(cls: type, base: Any = None) -> Iterator[Setting]:
             yield Setting(name, field, default, cls)
         else:
             values = default if is_settings(default) else None
-            yield from (one._replace(name=f"{name}.{one.name}") for one in walk(inner, values))
+            yield from (setting._replace(name=f"{name}.{setting.name}") for setting in walk(inner, values))
 
 
 def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,15 +199,15 @@ def _refusing(validate: Callable[..., None]) -> Callable[..., None]:
 def _resolved(cls: type, values: Mapping[str, Any], base: Any = None) -> dict[str, Any]:
     """``values`` over those of ``base``, mappings for inner settings made instances."""
     known = fields_of(cls)
-    found = {name: getattr(base, name) for name in known} if base is not None else {}
+    resolved = {name: getattr(base, name) for name in known} if base is not None else {}
     for name, value in _nested(values).items():
         if name not in known:
             raise _unknown(cls, name, value)
         inner = _inner_class(cls, name, base)
         if inner is not None and isinstance(value, Mapping):
             value = _configured(cls, name, inner, value, _current(cls, name, base))
-        found[name] = value
-    return found
+        resolved[name] = value
+    return resolved
 
 
 def _configured(cls: type, name: str, inner: type, values: Mapping[str, Any], current: Any) -> Any:

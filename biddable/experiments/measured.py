@@ -53,9 +53,9 @@ class Measured:
         for suite in self.suites:
             if suite.official and self.ifeval_arms and arm not in self.ifeval_arms:
                 continue
-            found = scored(self.run, stage, weights, suite)
-            self.answers[suite.name][arm].append(found)
-            for metric, values in _values(suite, found).items():
+            answers = scored(self.run, stage, weights, suite)
+            self.answers[suite.name][arm].append(answers)
+            for metric, values in _values(suite, answers).items():
                 self.scores.add(arm, values, metric=metric, seed=seed)
 
     def answered_by(self, arm: str) -> list[Suite]:
@@ -170,12 +170,12 @@ class Measured:
         )
 
 
-def _values(suite: Suite, found: Scored) -> dict[str, list[float]]:
+def _values(suite: Suite, answers: Scored) -> dict[str, list[float]]:
     """Per case, by metric."""
-    values = {suite.passing: found.passed, f"{suite.title}: degenerate texts": found.degenerate}
+    values = {suite.passing: answers.passed, f"{suite.title}: degenerate texts": answers.degenerate}
     if suite.official:
-        return {**values, f"{suite.title}: mean of the four accuracies": found.average}
-    return {**values, f"{suite.title}: all rules followed, in whatever text": found.strict}
+        return {**values, f"{suite.title}: mean of the four accuracies": answers.average}
+    return {**values, f"{suite.title}: all rules followed, in whatever text": answers.strict}
 
 
 def _by_type(suite: Suite, rows: Sequence[Scored]) -> Mapping[str, float]:

@@ -82,10 +82,10 @@ def require_packages(method: type[Method]) -> None:
     """
     for name in method.packages:
         try:
-            found = find_spec(name)
+            spec = find_spec(name)
         except ModuleNotFoundError:
-            found = None
-        if found is None:
+            spec = None
+        if spec is None:
             raise MissingDependency(name, 'pip install "biddable[envs]"')
 
 

@@ -83,17 +83,17 @@ def base_spec(folder: Path) -> str:
     require_weights(folder)
     expected = recorded.get("weights", "")
     places = _places(folder, name)
-    found = [str(path) for path in places if os.path.exists(path) and not path.samefile(folder)]
-    if not found:
+    present = [str(path) for path in places if os.path.exists(path) and not path.samefile(folder)]
+    if not present:
         if Path(name).is_absolute() or name.startswith("."):
             raise ModelError(f"{folder}: its base model is not there: {name}")
         return name  # packaged, served, or of a hub: load_model says what is wrong with it
     if not expected:
-        return found[0]
-    for path in found:
+        return present[0]
+    for path in present:
         if weights_digest(path) == expected:
             return path
-    raise ModelError(f"{folder}: was trained on other weights than those now in {found[0]}")
+    raise ModelError(f"{folder}: was trained on other weights than those now in {present[0]}")
 
 
 def weights_digest(spec: str) -> str:

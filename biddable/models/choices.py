@@ -124,8 +124,8 @@ def _scores(
     ]
     distinct = list(dict.fromkeys(choice for row in offered for choice in row)) if prior is not None else []
     pairs += [(prior, choice) for choice in distinct]  # type: ignore[misc]
-    found = model.score([prompt for prompt, _ in pairs], [choice for _, choice in pairs], end=False)
-    scored = iter(found)
+    scores_of_pairs = model.score([prompt for prompt, _ in pairs], [choice for _, choice in pairs], end=False)
+    scored = iter(scores_of_pairs)
     by_prompt = [{choice: next(scored) for choice in dict.fromkeys(row)} for row in offered]
     after_prior = {choice: next(scored).total for choice in distinct}
     return [

@@ -50,8 +50,8 @@ def sequence_scores(
     with torch.inference_mode(), evaluating(network.module):
         for indices in passes(rows, max_tokens):
             batch = pack([(rows[index][:-1], rows[index][-1:]) for index in indices]).to(device)
-            found = network(batch)["scores"].tolist()
-            for index, score in zip(indices, found, strict=True):
+            of_batch = network(batch)["scores"].tolist()
+            for index, score in zip(indices, of_batch, strict=True):
                 scores[index] = score
             on_done(len(indices))
     return scores

@@ -57,8 +57,8 @@ def identifying(body: bytes) -> tuple[str, str, str]:
     Raises:
         ValueError: it is no chat completion.
     """
-    found, text = _completion(body), parse_completion(body).text
-    return str(found.get("model")), str(found.get("system_fingerprint")), text
+    completion, text = _completion(body), parse_completion(body).text
+    return str(completion.get("model")), str(completion.get("system_fingerprint")), text
 
 
 def _completion(body: bytes) -> Mapping[str, Any]:
@@ -66,13 +66,13 @@ def _completion(body: bytes) -> Mapping[str, Any]:
     text = body.removeprefix(codecs.BOM_UTF8).decode().strip()
     if text.startswith(("data:", "event:", "id:", "retry:", ":")):
         return _put_together(text)
-    found, end = json.JSONDecoder().raw_decode(text)
+    completion, end = json.JSONDecoder().raw_decode(text)
     rest = text[end:].strip().removeprefix("data:").strip()
     if rest not in ("", "[DONE]"):
         raise ValueError("more than one JSON value")
-    if not isinstance(found, dict):
-        raise TypeError(f"expected an object, not {type(found).__name__}")
-    return found
+    if not isinstance(completion, dict):
+        raise TypeError(f"expected an object, not {type(completion).__name__}")
+    return completion
 
 
 def _put_together(text: str) -> dict[str, Any]:
@@ -144,10 +144,10 @@ def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
     try:
         told = choice["logprobs"]
         listed = told.get("token_logprobs")  # of raw text, in most servers
-        found = tuple(map(float, listed or [token["logprob"] for token in told["content"]]))
+        logprobs = tuple(map(float, listed or [token["logprob"] for token in told["content"]]))
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         return ()
-    return found if all(-math.inf < value <= 0 for value in found) else ()
+    return logprobs if all(-math.inf < value <= 0 for value in logprobs) else ()
 
 
 def _whole_characters(text: str) -> str:

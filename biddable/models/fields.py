@@ -84,8 +84,8 @@ def changes(answer: bytes, sent: Mapping[str, Any], asked: Mapping[str, Any]) ->
     told = _OTHERS.split(said)[0]  # without the list of what would be right
     for text in (" ".join(places), told, said):
         named = [name for name in sent if name in asked and _word(name, text)]
-        found = [_change(name, sent[name], asked[name], said) for name in named]
-        if known := {change.field: change for change in found if change is not None}:
+        of_text = [_change(name, sent[name], asked[name], said) for name in named]
+        if known := {change.field: change for change in of_text if change is not None}:
             return known
     return {}
 
@@ -116,14 +116,14 @@ def _named(answer: bytes) -> tuple[list[str], list[str]]:
     return places, words
 
 
-def _walk(found: Any, place: Callable[[str], None], word: Callable[[str], None]) -> None:
-    if isinstance(found, str):
-        word(found)
-    elif isinstance(found, list):
-        for inner in found:
+def _walk(answer: Any, place: Callable[[str], None], word: Callable[[str], None]) -> None:
+    if isinstance(answer, str):
+        word(answer)
+    elif isinstance(answer, list):
+        for inner in answer:
             _walk(inner, place, word)
-    elif isinstance(found, dict):
-        for key, inner in found.items():
+    elif isinstance(answer, dict):
+        for key, inner in answer.items():
             if key in _NAMING:
                 for name in _strings(inner):
                     place(name)
@@ -132,11 +132,11 @@ def _walk(found: Any, place: Callable[[str], None], word: Callable[[str], None])
                 _walk(inner, place, word)
 
 
-def _strings(found: Any) -> Iterator[str]:
-    if isinstance(found, str):
-        yield found
-    elif isinstance(found, list):
-        for inner in found:
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
             yield from _strings(inner)
 
 

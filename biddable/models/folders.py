@@ -66,9 +66,9 @@ def _digest(path: Path) -> str:
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
     kept = cache_folder() / "digests" / key[:2] / key[2:]
     try:
-        found = json.loads(kept.read_bytes())
-        if found["known"] == known:
-            return str(found["sha256"])
+        entry = json.loads(kept.read_bytes())
+        if entry["known"] == known:
+            return str(entry["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not kept, or damaged: computed again
     with path.open("rb") as file:
@@ -218,12 +218,12 @@ def _require_generation_config(folder: Path, module: Any) -> None:
 
 def _configuration(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        config = None
+    if not isinstance(config, dict):
         raise ModelError(f"{path}: cannot be read as a configuration")
-    return found
+    return config
 
 
 @contextmanager

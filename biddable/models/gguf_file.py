@@ -98,8 +98,8 @@ def join(files: Sequence[Path], target: Path) -> None:
     for place, (file, reader) in enumerate(zip(files, readers, strict=True)):
         number, count = _field(reader, "split.no"), _field(reader, "split.count")
         if (number, count) != (place, len(files)):
-            found = "no shard" if number is None else f"shard {number + 1} of {count}"
-            raise ModelError(f"{file}: says it is {found}, expected shard {place + 1} of {len(files)}")
+            claimed = "no shard" if number is None else f"shard {number + 1} of {count}"
+            raise ModelError(f"{file}: says it is {claimed}, expected shard {place + 1} of {len(files)}")
     first = readers[0]
     writer = GGUFWriter(target, _field(first, "general.architecture") or "")
     for name, field in first.fields.items():
@@ -216,13 +216,13 @@ def _require_same_tensors(reader: Reader, module: Any, info: dict[str, Any], nam
     aside = {ROPE_FACTORS}
     if module.config.get_text_config().tie_word_embeddings:
         aside.add("output.weight")  # a copy of the input's embedding, in files of Falcon and Bloom
-    sizes = {one.name: int(one.n_elements) for one in reader.tensors if one.name not in aside}
+    sizes = {stored.name: int(stored.n_elements) for stored in reader.tensors if stored.name not in aside}
     state = {tensor.data_ptr(): tensor.numel() for tensor in module.state_dict().values()}
-    if (found := sum(sizes.values())) != (expected := sum(state.values())):
+    if (total := sum(sizes.values())) != (expected := sum(state.values())):
         left_over = set(sizes) - _known_names(reader, module)
         names = f" ({listed(left_over)} among them)" if left_over else ""
         raise ModelError(
-            f"{name} is no {kind}, as it is read here: it holds {found:,} numbers{names}, which has "
+            f"{name} is no {kind}, as it is read here: it holds {total:,} numbers{names}, which has "
             f"{expected:,}"
         )
 
@@ -236,8 +236,8 @@ def _known_names(reader: Reader, module: Any) -> set[str]:
     if not kinds:
         return set()
     names = get_tensor_name_map(kinds[0], module.config.get_text_config().num_hidden_layers)
-    found = (names.get_name(key, (".weight", ".bias")) for key in module.state_dict())
-    return {gguf_name for gguf_name in found if gguf_name}
+    gguf_names = (names.get_name(key, (".weight", ".bias")) for key in module.state_dict())
+    return {gguf_name for gguf_name in gguf_names if gguf_name}
 
 
 def _require_same_settings(reader: Reader, text: Any, name: str) -> None:
@@ -269,7 +269,9 @@ def _require_same_settings(reader: Reader, text: Any, name: str) -> None:
         value = _field(reader, f"{architecture}.{key}")
         if value is None or (key == "attention.sliding_window" and value >= context):
             continue
-        if not any(one is not None and math.isclose(one, value, rel_tol=1e-3) for one in expected):
+        if not any(
+            allowed is not None and math.isclose(allowed, value, rel_tol=1e-3) for allowed in expected
+        ):
             said = f"it says {architecture}.{key} {value}, which is read here as {expected[0]}"
             raise ModelError(f"{name} cannot be read as it is meant: {said}")
 
@@ -284,7 +286,7 @@ def _read_rope_scaling(reader: Reader, config: Any, name: str) -> None:
     kind = _field(reader, f"{_field(reader, 'general.architecture')}.rope.scaling.type") or "none"
     if kind != "none" and rope.get("rope_type", "default") == "default":
         raise ModelError(f"{name} scales its positions ({kind!r}) in a way that is not read here")
-    tensor = next((one for one in reader.tensors if one.name == ROPE_FACTORS), None)
+    tensor = next((entry for entry in reader.tensors if entry.name == ROPE_FACTORS), None)
     factors = None if tensor is None else torch.from_numpy(tensor.data.astype("float32"))
     if factors is None or bool((factors == 1).all()):
         return
@@ -292,8 +294,8 @@ def _read_rope_scaling(reader: Reader, config: Any, name: str) -> None:
     dims = torch.arange(0, 2 * len(factors), 2) / (2 * len(factors))
     expected = rope.get("rope_theta", 10_000.0) ** -dims.float() / factors
     text.rope_parameters = scaled
-    found, _ = ROPE_INIT_FUNCTIONS["llama3"](text, torch.device("cpu"))
-    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-3):
+    computed, _ = ROPE_INIT_FUNCTIONS["llama3"](text, torch.device("cpu"))
+    if computed.shape != expected.shape or not torch.allclose(computed, expected, rtol=1e-3):
         raise ModelError(f"{name} scales its positions ({ROPE_FACTORS}) in a way that is not read here")
 
 

@@ -72,17 +72,17 @@ async def identity(
         except NoAnswerError:
             break
         facts = await _facts(endpoint, client, name)
-        found = _digest([facts, *answer, messages])
-        if noted and noted["identity"] != found:
+        digest = _digest([facts, *answer, messages])
+        if noted and noted["identity"] != digest:
             logger.warning(
                 "%s at %s is another model than when answers were kept, or answers otherwise: none of those "
                 "is used",
                 name,
                 endpoint.shown_url,
             )
-        if not noted or noted["identity"] != found:
-            _note(noted_in, {"messages": messages, "identity": found})
-        return found
+        if not noted or noted["identity"] != digest:
+            _note(noted_in, {"messages": messages, "identity": digest})
+        return digest
     if noted:
         logger.warning("%s does not answer what it answered before: no kept answer is used", name)
     return secrets.token_hex(16)
@@ -105,15 +105,15 @@ async def _facts(endpoint: Endpoint, client: httpx.AsyncClient, name: str) -> li
 
 def _noted(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_bytes())
-        asked = found["messages"]
-        whole = isinstance(found["identity"], str) and (
+        noted = json.loads(path.read_bytes())
+        asked = noted["messages"]
+        whole = isinstance(noted["identity"], str) and (
             isinstance(asked, str)
             or all(isinstance(turn["role"], str) and isinstance(turn["content"], str) for turn in asked)
         )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return found if whole and found["messages"] else None
+    return noted if whole and noted["messages"] else None
 
 
 def _note(path: Path, content: dict[str, Any]) -> None:
@@ -121,5 +121,5 @@ def _note(path: Path, content: dict[str, Any]) -> None:
         write_atomic(path, json.dumps(content))
 
 
-def _digest(found: Any) -> str:
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

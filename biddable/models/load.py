@@ -147,9 +147,9 @@ def locate(name: str) -> tuple[Path, str]:
         return _from_hub(name), f"hub:{name}"
     if near := difflib.get_close_matches(name, PACKAGED, n=1):
         raise InputError("model", name, f"{near[0]}?")
-    found = " (it is a file)" if os.path.isfile(name) else ""
+    is_file = " (it is a file)" if os.path.isfile(name) else ""
     missing = " (there is no such folder)" if os.sep in name or name.startswith(".") else ""
-    raise InputError("model", name, FORMS + (found or missing))
+    raise InputError("model", name, FORMS + (is_file or missing))
 
 
 def _is_hub_name(name: str) -> bool:

@@ -123,8 +123,8 @@ class Template:
             text = _in_time(lambda: self._text(way.turns(_probe(roles)), asking=False))
         except TemplateRefusal:
             return
-        _, found, after = text.rpartition(marks[answer][1])
-        if found:
+        _, mark, after = text.rpartition(marks[answer][1])
+        if mark:
             opening = text.partition(marks[0][0])[0] if followed else ""
             yield (after.partition(marks[answer + 1][0])[0] if followed else after), opening
 
@@ -173,9 +173,9 @@ class Template:
             answered = self._text(way.turns(_probe((*roles, "assistant"))), asking=False)
         except TemplateRefusal:
             return ""
-        header, found, _ = answered.removeprefix(without).partition(start)
+        header, mark, _ = answered.removeprefix(without).partition(start)
         # A blank before the answer ("[/INST] Yes") belongs to the answer's first token.
-        return header if found and answered.startswith(without) and header.strip() else ""
+        return header if mark and answered.startswith(without) and header.strip() else ""
 
     def _text(self, turns: Turns, *, asking: bool) -> str:
         """What the template renders. Raises TemplateRefusal whatever it raised."""

@@ -53,8 +53,8 @@ def _read(auto: Any, folder: Path, files: list[Path]) -> Any:
 
 def processor_template(path: Path) -> Any:
     """The chat template, or the named ones, in a ``chat_template.json``. Raises ModelError without one."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    template = found.get("chat_template") if isinstance(found, dict) else None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    template = content.get("chat_template") if isinstance(content, dict) else None
     if isinstance(template, list):  # named ones
         template = {entry["name"]: entry["template"] for entry in template}
     if not isinstance(template, str | dict):

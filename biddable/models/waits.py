@@ -41,10 +41,10 @@ def retry_after(header: str) -> float:
 
 
 def _told(message: str) -> float:
-    found = _TOLD.search(message.lower())
-    if found is None:
+    match = _TOLD.search(message.lower())
+    if match is None:
         return 0.0
-    seconds = sum(float(number) * _unit(unit) for number, unit in re.findall(_PART, found[1]))
+    seconds = sum(float(number) * _unit(unit) for number, unit in re.findall(_PART, match[1]))
     return min(seconds, MAX_WAIT_S)
 
 

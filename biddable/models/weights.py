@@ -112,8 +112,8 @@ def _part(model: Packaged, module: str, pattern: str) -> Path:
     spec = find_spec(module)
     folders = (spec.submodule_search_locations or []) if spec else []
     for folder in folders:
-        if found := sorted(Path(folder).glob(pattern)):
-            return found[0]
+        if files := sorted(Path(folder).glob(pattern)):
+            return files[0]
     raise MissingDependency(f"model {model.name}", model.install)
 
 
@@ -130,9 +130,9 @@ def _converted(
         try:
             gguf = work / "model.gguf"
             write_gguf(gguf)
-            if expected and (found := _sha256(gguf)) != expected:
+            if expected and (checksum := _sha256(gguf)) != expected:
                 raise ModelError(
-                    f"{key}: checksum is {found[:12]}…, expected {expected[:12]}…; reinstall the package"
+                    f"{key}: checksum is {checksum[:12]}…, expected {expected[:12]}…; reinstall the package"
                 )
             with storing_weights(final):
                 convert(gguf, work / "folder", name=name)

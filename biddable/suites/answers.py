@@ -107,17 +107,17 @@ def not_plain(
         thinking: those that hold a block of thinking, or did before it was removed.
         thinking_removed: whether it was.
     """
-    found = []
+    notes = []
     if cut_off:
         limit = f"{max_tokens} tokens (--max-tokens)" if max_tokens else "the limit of tokens"
-        found.append(f"{cut_off} of {n} answers ({cut_off / n:.1%}) were cut off at {limit}.")
+        notes.append(f"{cut_off} of {n} answers ({cut_off / n:.1%}) were cut off at {limit}.")
     if empty:
-        found.append(f"{empty} of {n} answers are empty.")
+        notes.append(f"{empty} of {n} answers are empty.")
     if thinking and thinking_removed:
-        found.append(f"{thinking} of {n} answers held a block of thinking, which was taken off.")
+        notes.append(f"{thinking} of {n} answers held a block of thinking, which was taken off.")
     elif thinking:
-        found.append(
+        notes.append(
             f"{thinking} of {n} answers hold a block of thinking as part of the answer; "
             "--strip-thinking takes it off."
         )
-    return found
+    return notes

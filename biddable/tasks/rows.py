@@ -46,11 +46,11 @@ _SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", *_DELIMITERS)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
         raise ValueError(f"an object has the field {shown(twice)} twice")
-    return found
+    return fields
 
 
 def _no_number(name: str) -> float | None:

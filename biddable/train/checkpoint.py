@@ -75,9 +75,9 @@ def load_checkpoint(
         RunError: it belongs to another training: its state disagrees with ``expected``, or to another model.
         FileError: it cannot be read.
     """
-    if not (found := _checkpoints(folder)):
+    if not (checkpoints := _checkpoints(folder)):
         return None
-    newest = found[-1]
+    newest = checkpoints[-1]
     state = read_json(newest / "state.json")
     for name, value in expected.items():
         if state.get(name) != value:
