@@ -30,6 +30,7 @@ def humaneval(
         tuple(map(_pass_at, dict.fromkeys((1, k)))),
         judge=CodeJudge(reading, seconds),
         sampling=Sampling(max_tokens=512, temperature=0.0, stop=_STOPS),
+        version=f"1 {reading}",
         source="openai/human-eval on GitHub",
         license="MIT",
     )

@@ -47,6 +47,7 @@ def test_what_passes_counts(file):
     suite = load_suite(f"humaneval:{file}?seconds=20")
     [task] = suite.tasks
     assert (task.id, task.prompt, suite.sampling.temperature) == ("Own/0", STUB, 0.0)
+    assert suite.version == "1 code"
     assert "\ndef" not in suite.sampling.stop
     assert measured(suite, *task.references) == {"pass@1": 1.0}
     assert measured(suite, "    return 4\n") == {"pass@1": 0.0}
