@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from biddable.methods.act.compatible_demos.compatibility import (
 )
 from biddable.methods.act.compatible_demos.demonstrators import demonstrate
 from biddable.methods.act.compatible_demos.elicitation import ElicitationSession
-from biddable.methods.act.compatible_demos.method import auc
+from biddable.methods.act.compatible_demos.method import CompatibleDemos, auc
 
 BOUNDS = Thresholds(max_error=0.4, min_novelty=0.15)
 
@@ -214,8 +215,18 @@ TINY = {
 }  # fmt: skip
 
 
-def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
-    whole = biddable.run("compatible-demos", out=tmp_path / "whole", **TINY)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """The results of a run in ``folder``."""
+    return biddable.run("compatible-demos", out=folder, **TINY)
+
+
+def test_the_same_run_ends_the_same_after_a_kill(whole, killed_run) -> None:
     killed = killed_run("compatible-demos", TINY, "reach2dpillar-seeds", 1)
     again = biddable.run("compatible-demos", out=killed, **TINY)
     assert again.metrics == whole.metrics
@@ -223,20 +234,37 @@ def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
     assert again.timing["opened"] == 2
 
 
-def test_what_a_run_leaves(tmp_path) -> None:
-    results = biddable.run("compatible-demos", out=tmp_path / "run", **TINY)
-    metrics_of_task = results.metrics["Reach2DPillar"]
+def test_seeds_in_worker_processes_end_the_same(whole, folder, tmp_path, monkeypatch) -> None:
+    def enough(*_) -> None:
+        raise InputError("clips", "not drawn", "the seeds alone")
+
+    monkeypatch.setattr(CompatibleDemos, "_clips", enough)
+    with pytest.raises(InputError, match="clips"):
+        biddable.run("compatible-demos", out=tmp_path / "run", executor="processes:2", **TINY)
+
+    def kept(run: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in (run / "artifacts" / "model").iterdir()}
+
+    def outcomes(run: Path) -> list[str]:
+        return sorted((run / "stages" / "reach2dpillar-seeds.jsonl").read_text().splitlines())
+
+    assert outcomes(tmp_path / "run") == outcomes(folder)
+    assert kept(tmp_path / "run") == kept(folder) != {}
+
+
+def test_what_a_run_leaves(whole, folder) -> None:
+    metrics_of_task = whole.metrics["Reach2DPillar"]
     assert set(metrics_of_task["success"]) == {
         "base", "naive", "filtered", "error alone", "dropped at random", "elicited",
     }  # fmt: skip
     assert all(0 <= share <= 1 for arm in metrics_of_task["success"].values() for share in arm["per_seed"])
-    metrics = [comparison.metric for comparison in results.comparisons]
+    metrics = [comparison.metric for comparison in whole.comparisons]
     assert metrics.count("Reach2DPillar: success") == 7
-    [auc] = [comparison for comparison in results.comparisons if "AUC" in comparison.metric]
+    [auc] = [comparison for comparison in whole.comparisons if "AUC" in comparison.metric]
     assert (auc.n, auc.seeds, auc.interval_kind) == (1, (0, 1, 2), "t over 3 seeds")
-    controls = [comparison.metric for comparison in results.comparisons if comparison.role == "control"]
+    controls = [comparison.metric for comparison in whole.comparisons if comparison.role == "control"]
     assert controls == ["Reach2DPillar: success on the way back"]
-    assert json.loads((tmp_path / "run" / "figures.json").read_text())
+    assert json.loads((folder / "figures.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +30,8 @@ TEST_REGION: Regions = (Region(0.1, 0.9), Region(2.1, 2.9))
 """Starts and goals of the new demonstrators, and of the test."""
 REVERSE: Regions = (Region(2.1, 2.9), Region(0.1, 0.9))
 """The reverse task, which the base operator never did; its demonstrations are in the base style."""
+
+ARMS = ("base", "naive", "filtered", "error alone", "dropped at random", "elicited")
 
 NUM_ENVS = 25
 TEST_SEED = 1_000_000
@@ -154,6 +157,25 @@ class Experiment:
         """Success in each test case, 0 or 1; the cases are the same for every arm and seed."""
         envs = [self.env(regions) for _ in range(min(NUM_ENVS, self.sizes.cases))]
         return successes(rollouts(envs, ensemble, range(TEST_SEED, TEST_SEED + self.sizes.cases))).tolist()
+
+
+def outcomes_of(
+    experiments: Mapping[int, Experiment], kept: Mapping[int, Mapping[str, Path]], seeds: Sequence[int]
+) -> list[Outcome]:
+    """What came of some seeds; a function by name, which can be sent to other processes.
+
+    Args:
+        experiments: by seed.
+        kept: of the seeds whose policies are kept, the file of each arm's.
+        seeds: which to run.
+    """
+    outcomes = []
+    for seed in seeds:
+        outcome, trained = experiments[seed].run()
+        outcomes.append(outcome)
+        for arm, file in kept.get(seed, {}).items():
+            trained[arm].save(file)
+    return outcomes
 
 
 def _share_kept(report: Sequence[Filtered]) -> float:

@@ -153,18 +153,13 @@ class CompatibleDemos(Method):
         return run.finish(scores.compare(claims), metrics=metrics, notes=NOTES)
 
     def _outcomes(self, run: Run, task: str, seeds: Sequence[int]) -> list[Outcome]:
-        from biddable.methods.act.compatible_demos.experiment import Outcome
+        """What came of each seed; the policies of the first one are kept."""
+        from biddable.methods.act.compatible_demos.experiment import ARMS, Outcome, outcomes_of
 
-        def one_seed(batch: list[int]) -> list[Outcome]:
-            outcomes = []
-            for seed in batch:
-                outcome, trained = self._experiment(run, task, seed).run()
-                outcomes.append(outcome)
-                for arm, ensemble in trained.items() if seed == seeds[0] else ():
-                    ensemble.save(_weights(run, task, arm))
-            return outcomes
-
-        return run.map(f"{task.lower()}-seeds", list(seeds), one_seed, Outcome, batch_size=1)
+        experiments = {seed: self._experiment(run, task, seed) for seed in seeds}
+        files = {arm: _weights(run, task, arm) for arm in ARMS}
+        train = partial(outcomes_of, experiments, {seeds[0]: files})
+        return run.map(f"{task.lower()}-seeds", list(seeds), train, Outcome, batch_size=1)
 
     def _clips(self, run: Run, task: str, seed: int, outcome: Outcome) -> list[Clip]:
         """Clips of a seed's policies on the case where the elicited and naive arms differ most."""
