@@ -8,7 +8,12 @@ known defects.
 True
 """
 
-from biddable.judges.ifeval import ifbench, repaired, rules  # noqa: F401 - importing them registers the rules
+from biddable.judges.ifeval import (  # noqa: F401 - importing them registers the rules
+    ifbench,
+    multilingual,
+    repaired,
+    rules,
+)
 from biddable.judges.ifeval.conflicts import conflicts
 from biddable.judges.ifeval.judge import RuleJudge, check
 from biddable.judges.ifeval.loose import loose_variants

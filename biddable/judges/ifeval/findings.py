@@ -14,13 +14,18 @@ from biddable.judges.patterns import EndlessPattern
 
 
 def counted(count: int, noun: str, relation: str, asked: int) -> Finding:
-    """``count`` things are there, where ``less than``, ``at least`` or ``exactly`` so many should be."""
+    """``count`` things are there, where ``less than`` (or another relation) so many should be."""
     return compared(count, f"The response has {plural(count, noun)}", relation, asked)
 
 
 def compared(count: int, statement: str, relation: str, asked: int) -> Finding:
     """The same with a statement of what was found."""
-    passed = {"less than": count < asked, "at least": count >= asked, "exactly": count == asked}[relation]
+    passed = {
+        "less than": count < asked,
+        "at most": count <= asked,
+        "at least": count >= asked,
+        "exactly": count == asked,
+    }[relation]
     were = "was" if asked == 1 else "were"
     return Finding(passed, f"{statement}, where {relation} {asked} {were} asked for.")
 

@@ -107,11 +107,16 @@ _COMMON_WORDS = """
 """
 
 
-@functools.cache
 def english() -> PunktParameters:
     """NLTK's English parameters if they are installed, else the built-in ones."""
+    return installed("english")
+
+
+@functools.cache
+def installed(language: str) -> PunktParameters:
+    """NLTK's parameters for a language (its English name), else the built-in ones for English."""
     for root in data_roots():
-        folder = root / "tokenizers" / "punkt_tab" / "english"
+        folder = root / "tokenizers" / "punkt_tab" / language
         if (folder / "ortho_context.tab").is_file():
             return PunktParameters.read(folder)
     return PunktParameters.builtin()

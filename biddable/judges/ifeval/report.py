@@ -46,8 +46,8 @@ class IFEvalReport:
 
     ``prompt_*`` counts prompts all of whose instructions were followed, ``inst_*`` instructions; the latter
     is the larger unless prompts with many instructions go much worse than those with few. ``per_type`` is by
-    instruction id, ``per_group`` by its part before the colon. ``degenerate``, the share of responses that
-    are no answers, is ours and changes none of the other numbers. ``sentence_splitter`` says which Punkt
+    instruction id, ``per_group`` by its part before the last colon. ``degenerate``, the share of responses
+    that are no answers, is ours and changes none of the other numbers. ``sentence_splitter`` says which Punkt
     parameters counted the sentences.
 
     The rest tells of answers that are not plain ones. ``unanswered`` holds the id of each task whose answer
@@ -127,7 +127,7 @@ def evaluate(
         inst_strict=_mean(strict),
         prompt_loose=_mean(all(outcome.loose) for outcome in outcomes),
         inst_loose=_mean(loose),
-        per_group=_by_name([id.partition(":")[0] for id in ids], strict, loose),
+        per_group=_by_name([id.rpartition(":")[0] for id in ids], strict, loose),
         per_type=_by_name(ids, strict, loose),
         n_prompts=len(tasks),
         n_instructions=len(ids),

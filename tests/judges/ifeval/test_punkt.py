@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from benchmarks._ifeval_responses import SENTENCES, made_responses, made_tasks
 from biddable.judges.ifeval import punkt
-from biddable.judges.ifeval.punkt import PunktParameters, english, sentence_splitter_name, sentences
+from biddable.judges.ifeval.punkt import (
+    PunktParameters,
+    english,
+    installed,
+    sentence_splitter_name,
+    sentences,
+)
 
 OFFICIAL = Path(__file__).parents[4] / "shared/data/ifeval/input_data.jsonl"
 BUILTIN = PunktParameters.builtin()
@@ -101,9 +107,9 @@ def test_sentences_are_the_text_without_blanks_between(text):
 def nowhere(monkeypatch):
     """No installed parameters are found, and none that were found are remembered."""
     monkeypatch.setattr(punkt, "data_roots", lambda: iter(()))
-    english.cache_clear()
+    installed.cache_clear()
     yield monkeypatch
-    english.cache_clear()
+    installed.cache_clear()
 
 
 def test_without_data_the_built_in_parameters_are_used(nowhere):
@@ -120,7 +126,7 @@ def test_data_is_found_in_nltk_folders(nowhere, tmp_path):
     (folder / "ortho_context.tab").write_text("he\t46\n")
     nowhere.undo()
     nowhere.setenv("NLTK_DATA", str(tmp_path))
-    english.cache_clear()
+    installed.cache_clear()
     assert sentence_splitter_name() == "punkt_tab"
     assert sentences("Dr. Lee saw foo. bars. Foo. Then 12. Men.") == [
         "Dr.",
