@@ -41,9 +41,11 @@ BUILTIN: dict[str, dict[str, str]] = {
     "suites": {
         "bbh": "biddable.suites.benchmarks:bbh",
         "composed": "biddable.suites.instructions:composed",
+        "followbench": "biddable.suites.judged:followbench",
         "gsm8k": "biddable.suites.benchmarks:gsm8k",
         "humaneval": "biddable.suites.code:humaneval",
         "ifeval": "biddable.suites.instructions:ifeval",
+        "llmbar": "biddable.suites.judged:llmbar",
         "mmlu": "biddable.suites.benchmarks:mmlu",
         "text": "biddable.suites.benchmarks:text",
         "truthfulqa": "biddable.suites.benchmarks:truthfulqa",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +21,18 @@ from biddable.cli.output import (
     tell,
 )
 from biddable.cli.served import served_options
+from biddable.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from biddable.models.openai import ServedOptions
     from biddable.runs.executors import Executor
+    from biddable.suites.base import Suite
     from biddable.suites.leaderboard import Leaderboard, Row
 
+_WORDS = {"held": "better", "contradicted": "worse", "not shown": "not shown", None: ""}
+"""What came of the claim that a model is better than the baseline."""
 NOTES = 12
 """Remarks that are printed; the page has all."""
 
@@ -116,7 +121,7 @@ def evaluate(
     with written_as_flags(("suite", "baseline", *settings)):
         board = measure(
             _separated(models),
-            _separated(suites),
+            _suites(suites),
             out=out,
             baseline=baseline,
             served=served,
@@ -140,6 +145,19 @@ def evaluate(
 
 def _separated(names: Sequence[str]) -> list[str]:
     return [name.strip() for each in names for name in each.split(",") if name.strip()]
+
+
+def _suites(names: Sequence[str]) -> list[str]:
+    """Suites as commas separate them, which may also stand within an option: ``bbh:DIR?tasks=a,b``."""
+    from biddable import registry
+
+    known, suites = registry.names("suites"), list[str]()
+    for name in _separated(names):
+        if "?" in "".join(suites[-1:]) and not re.search(r"[:?]|\.toml$", name) and name not in known:
+            suites[-1] += f"+{name}"
+        else:
+            suites.append(name)
+    return suites
 
 
 def _comparison(each: Any) -> dict[str, Any]:
@@ -166,7 +184,7 @@ def leaderboard_table(board: Leaderboard) -> Table:
             difference = ""
             if each and index == 0:
                 low, high = each.interval
-                difference = f"{each.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+                difference = f"{each.difference:+.3f} [{low:+.3f}, {high:+.3f}] {_WORDS[each.verdict]}"
             table.add_row(
                 *map(Text, named),
                 Text(score.metric),
@@ -178,6 +196,8 @@ def leaderboard_table(board: Leaderboard) -> Table:
                 f"{row.cell.seconds:.0f}" if index == 0 else "",
                 style="bold" if index == 0 else "",
             )
+        for name, value in row.cell.totals.items():
+            table.add_row("", "", Text(name), f"{value:.3f}", "", "", "", "", "")
     table.caption = Text("\n".join(_asked(row) for row in board.rows))
     table.caption_justify = "left"
     return table
@@ -212,23 +232,9 @@ def suites(name: str | None, validate: str | None, as_json: bool) -> None:
     from biddable.suites.load import load_suite
 
     if validate:
-        suite = load_suite(validate)
-        example = suite.tasks[0]
-        facts = {
-            "name": suite.name,
-            "tasks": len(suite.tasks),
-            "ask": suite.ask,
-            "metrics": [metric.name for metric in suite.metrics],
-            "first": {"prompt": example.prompt, "choices": example.choices, "references": example.references},
-        }
-        if as_json:
-            print_json(facts)
-            return
-        say(
-            f"{validate}: a suite of {len(suite.tasks)} tasks, asked to {suite.ask}, counting {suite.metrics[0].name}"
-        )
-        say(f"The first task is\n{example.prompt}")
-        say(f"Next: biddable eval smollm2 --suite {validate}")
+        if not validate.endswith(".toml"):
+            raise InputError("--validate", validate, "a TOML file (FILE.toml)")
+        _tell_of(validate, load_suite(validate), as_json)
         return
     names = [name] if name else registry.names("suites")
     rows = {each: registry.find("suites", each) for each in names}
@@ -247,6 +253,35 @@ def suites(name: str | None, validate: str | None, as_json: bool) -> None:
         for each, make in rows.items():
             table.add_row(Text(_needs(make, each), style="bold"), Text(described[each].split("\n")[0]))
         print_table(table)
+
+
+def _tell_of(file: str, suite: Suite, as_json: bool) -> None:
+    """What a file describes, and its first task as a model is shown it."""
+    from biddable.tasks.fewshot import few_shot_prompt
+
+    task = suite.tasks[0]
+    prompt, shots = str(task.prompt), 0
+    if suite.ask != "perplexity":
+        prompt, shots = few_shot_prompt(prompt, suite.shots_of(task), suite.k, separator=suite.separator)
+    metrics = [metric.name for metric in suite.metrics]
+    if as_json:
+        first = {"prompt": prompt, "choices": task.choices, "references": task.references, "meta": task.meta}
+        facts = {"name": suite.name, "tasks": len(suite.tasks), "ask": suite.ask, "shots": suite.k}
+        print_json({**facts, "metrics": metrics, "first": first})
+        return
+    how = {
+        "generate": "a model writes an answer",
+        "choose": "the likeliest choice is taken",
+        "perplexity": "how likely each text is",
+    }
+    counted = f"{how[suite.ask]}; counted: {', '.join(metrics)}"
+    say(f"{file}: the suite {suite.name}, {len(suite.tasks)} tasks, {shots} solved examples; {counted}")
+    say(f"\nThe first task, as a model is shown it:\n\n{prompt}\n")
+    if task.choices:
+        say(f"To choose among: {', '.join(map(repr, task.choices))}")
+    if task.references:
+        say(f"Right: {', '.join(map(repr, task.references))}")
+    say(f"Next: biddable eval smollm2 --suite {file}")
 
 
 def _needs(make: Any, name: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,6 +64,7 @@ class Suite:
         sampling: how responses are written, and where they end.
         prior: the prompt of a task without its content, after which its choices are scored as well.
         groups: the groups that a record counts in, each with a number, from the record and its headline.
+        totals: numbers of all records together, such as one of groups that count as wholes.
         version: another one where scores are not comparable any more.
         source, license: where the tasks come from.
         notes: what a reader of the scores must know.
@@ -80,6 +81,7 @@ class Suite:
     sampling: Sampling = ANSWER
     prior: Callable[[Task], Prompt] | None = None
     groups: Callable[[Record, float], Iterable[tuple[str, float]]] = by_meta
+    totals: Callable[[Sequence[Record]], dict[str, float]] = lambda records: {}
     version: str = "1"
     source: str = ""
     license: str = ""

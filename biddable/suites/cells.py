@@ -135,6 +135,7 @@ def evaluate_cell(
         judge=suite.version,
         seconds=max(seconds, before),
         strip_thinking=settings.strip_thinking,
+        totals=suite.totals(records),
         source=suite.source,
         license=suite.license,
         notes=suite.notes,

@@ -66,12 +66,12 @@ def evaluate(
     names = [models] if isinstance(models, str) else list(models)
     listed = [suites] if isinstance(suites, str | Suite) else list(suites)
     how = configure(EvaluateSettings, settings)
-    for field, named in (("models", names), ("suites", listed)):
+    for field, named in (("models", names), ("suite", listed)):
         if not named:
             raise InputError(field, named, "at least one")
     asked = [as_asked(load_suite(each) if isinstance(each, str) else each, how) for each in listed]
     _require_distinct("models", names)
-    _require_distinct("suites", [suite.name for suite in asked])
+    _require_distinct("suite", [suite.name for suite in asked])
     identities = {name: model_identity(name) for name in names}
     known = {cell.model for cell in read_cells(out)} if is_evaluation(out) else set()
     if baseline is not None and baseline not in {*names, *known}:
@@ -121,6 +121,7 @@ def _numbers(board: Leaderboard, cell: Cell) -> dict[str, Any]:
     chance = {score.metric: score.chance for score in row.scores if score.chance is not None}
     return {
         **scores,
+        **cell.totals,
         "intervals": intervals,
         "chance": chance,
         "groups": {group.name: {"value": group.value, "n": group.n} for group in row.groups},

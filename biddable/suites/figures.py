@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from biddable.runs.figures import Answer, Bars, Cell, Figure, Item, Items, Table
 from biddable.suites.instructions import LOOSE
-from biddable.suites.leaderboard import Leaderboard, Row
+from biddable.suites.leaderboard import Leaderboard, Row, Score
 from biddable.suites.metrics import chosen
 from biddable.types import Record, as_chat
 
@@ -32,6 +32,8 @@ def _scores(rows: Sequence[Row]) -> Table:
                 score.metric + ("" if score.higher_is_better else " (lower is better)"),
             )
             cells.append((*named, score.value, low, high, score.chance, row.n))
+        for name, value in row.cell.totals.items():
+            cells.append((row.cell.suite, row.cell.model, name, value, None, None, None, row.n))
     note = "From and to: the 95 % interval. Chance: what choosing blindly scores."
     return Table("Leaderboard", columns, tuple(cells), note=note)
 
@@ -89,7 +91,7 @@ def items(board: Leaderboard) -> Items:
             )
             group = str(task.meta.get("group", ""))
             item = answered.setdefault(key, Item(key[1], row.cell.suite, group, text, task.references, {}))
-            item.answers[row.cell.model] = _answer(record, metric.metric)
+            item.answers[row.cell.model] = _answer(record, metric)
     return Items("Every task and what came of it", models, tuple(answered.values()))
 
 
@@ -97,10 +99,12 @@ def _tasks(board: Leaderboard, row: Row) -> str:
     return next(each.cell.tasks for each in board.rows if each.cell.suite == row.cell.suite)
 
 
-def _answer(record: Record, metric: str) -> Answer:
-    value = record.metrics[metric]
+def _answer(record: Record, metric: Score) -> Answer:
+    value = record.metrics[metric.metric]
     if reason := next((each.error for each in record.responses if each.error), ""):
         return Answer(f"(no answer: {reason})", False, value)
+    if record.scores and not record.task.choices:  # a text whose likelihood was measured
+        return Answer("", None, value if metric.higher_is_better else -value)
     if record.task.choices and record.scores:
         rows = zip(record.task.choices, record.scores, strict=True)
         notes = tuple(f"{choice}: {score:.2f} nats" for choice, score in rows)
@@ -112,5 +116,8 @@ def _answer(record: Record, metric: str) -> Answer:
         for check in verdict.checks
         if not check.passed and not check.id.startswith(LOOSE)
     )
-    decided = record.verdicts and any(verdict.passed is not None for verdict in record.verdicts)
-    return Answer(text, value == 1.0 if decided or record.task.choices else None, value, notes)
+    if record.verdicts:
+        read = any(verdict.score is not None and verdict.passed is not None for verdict in record.verdicts)
+    else:
+        read = chosen(record) is not None
+    return Answer(text, value == 1.0 if read else None, value, notes)

@@ -23,7 +23,7 @@ from biddable.types import Record
 
 CELLS = "cells"
 ORDER = "cells.json"
-"""The names of all cells, in the order in which they were last asked for."""
+"""The names of all cells as they were asked for: each at its first time, and at its last where that is later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Cell:
         judge: who judged, and in which version of the suite.
         seconds: how long answering took.
         strip_thinking: whether responses were judged without their blocks of thinking.
+        totals: numbers of all records together (see ``Suite``).
         source, license, notes: of the suite.
         records: one for each task.
     """
@@ -68,6 +69,7 @@ class Cell:
     judge: str
     seconds: float
     strip_thinking: bool = False
+    totals: dict[str, float] = field(default_factory=dict)
     source: str = ""
     license: str = ""
     notes: tuple[str, ...] = ()
@@ -89,15 +91,16 @@ def cell_name(suite: str, model: str, asked: dict[str, Any]) -> str:
 
 
 def write_cell(folder: Path, cell: Cell) -> None:
-    """Write a cell, and put it last in the order. Raises StorageError."""
+    """Write a cell, which is the newest of its model and suite from then on. Raises StorageError."""
     place = folder / CELLS / cell.name
     lines = [encode(record, Record)[0] + b"\n" for record in cell.records]
     write_atomic(place / "records.jsonl", b"".join(lines))
     facts = asdict(cell)
     del facts["records"]
     write_json(place / "cell.json", facts)
-    order = [name for name in _order(folder) if name != cell.name]
-    write_json(folder / ORDER, [*order, cell.name])
+    order = _order(folder)
+    again = [i for i, name in enumerate(order) if name == cell.name][1:]
+    write_json(folder / ORDER, [*(name for i, name in enumerate(order) if i not in again), cell.name])
 
 
 def is_evaluation(folder: str | Path) -> bool:
@@ -108,14 +111,17 @@ def is_evaluation(folder: str | Path) -> bool:
 def read_cells(folder: str | Path) -> list[Cell]:
     """The cells of an evaluation: of each model and suite the one that was asked for last.
 
+    They stand in the order in which their models and suites were first asked for.
+
     Raises:
         RunError: the folder is no evaluation.
         FileError: a file of it is missing or damaged.
     """
     if not is_evaluation(folder):
         raise RunError(f"{folder}: no evaluation (a folder that biddable eval wrote)")
-    cells = [read_cell(Path(folder, CELLS, name)) for name in _order(Path(folder))]
-    return list({(cell.model, cell.suite): cell for cell in cells}.values())
+    order = _order(Path(folder))
+    read = {name: read_cell(Path(folder, CELLS, name)) for name in dict.fromkeys(order)}
+    return list({(read[name].model, read[name].suite): read[name] for name in order}.values())
 
 
 def read_cell(place: Path) -> Cell:
