@@ -55,7 +55,9 @@ NOTES = 12
     "--shots", type=click.IntRange(0), metavar="K", help="Solved examples.  [default: as the suite says]"
 )
 @click.option(
-    "--samples", type=click.IntRange(1), default=1, show_default=True, help="Responses to each task."
+    "--samples",
+    type=click.IntRange(1),
+    help="Responses to each task.  [default: as the suite needs, mostly 1]",
 )
 @click.option(
     "--temperature", type=click.FloatRange(0), metavar="T", help="[default: 0, the likeliest token]"

@@ -62,6 +62,7 @@ class Suite:
         k: how many solved examples of them are shown.
         separator: between the description, the examples and the task.
         sampling: how responses are written, and where they end.
+        samples: responses to each task, at least.
         prior: the prompt of a task without its content, after which its choices are scored as well.
         groups: the groups that a record counts in, each with a number, from the record and its headline.
         totals: numbers of all records together, such as one of groups that count as wholes.
@@ -79,6 +80,7 @@ class Suite:
     k: int = 0
     separator: str = "\n\n"
     sampling: Sampling = ANSWER
+    samples: int = 1
     prior: Callable[[Task], Prompt] | None = None
     groups: Callable[[Record, float], Iterable[tuple[str, float]]] = by_meta
     totals: Callable[[Sequence[Record]], dict[str, float]] = lambda records: {}

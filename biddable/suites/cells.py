@@ -36,8 +36,8 @@ class EvaluateSettings:
     """Only the first so many tasks of each suite."""
     shots: int | None = None
     """Solved examples before each task, at most."""
-    samples: Count = 1
-    """Responses to each task; its numbers are their means."""
+    samples: Count | None = None
+    """Responses to each task; its numbers are their means. By default as many as the suite needs, mostly 1."""
     temperature: float | None = None
     """0: the likeliest token. Above 0 responses are drawn."""
     max_tokens: Count | None = None
@@ -62,10 +62,13 @@ def as_asked(suite: Suite, settings: EvaluateSettings) -> Suite:
         sampling = replace(sampling, temperature=settings.temperature)
     if settings.max_tokens is not None:
         sampling = replace(sampling, max_tokens=settings.max_tokens)
-    if settings.samples > 1 and sampling.temperature == 0 and suite.ask == "generate":
-        raise InputError("samples", settings.samples, "1 at temperature 0, where all are the same")
+    samples = suite.samples if settings.samples is None else settings.samples
+    if samples < suite.samples:
+        raise InputError("samples", samples, f"at least {suite.samples}, which {suite.name} counts over")
+    if samples > 1 and sampling.temperature == 0 and suite.ask == "generate":
+        raise InputError("samples", samples, "1 at temperature 0, where all are the same")
     k = suite.k if settings.shots is None else settings.shots
-    suite = replace(suite, tasks=suite.tasks[: settings.limit], sampling=sampling, k=k)
+    suite = replace(suite, tasks=suite.tasks[: settings.limit], sampling=sampling, samples=samples, k=k)
     check_suite(suite)
     return suite
 
@@ -99,7 +102,7 @@ def evaluate_cell(
         lazy,
         suite.ask,
         suite.sampling,
-        settings.samples,
+        suite.samples,
         settings.template,
         suite.k,
         suite.separator,
@@ -154,7 +157,7 @@ def _identity(suite: Suite, settings: EvaluateSettings, weights: str) -> dict[st
         "ask": suite.ask,
         "shots": [suite.k, shots, suite.separator],
         "sampling": suite.sampling if suite.ask == "generate" else None,
-        "samples": settings.samples,
+        "samples": suite.samples,
         "template": settings.template,
         "priors": digest(map(suite.prior, suite.tasks)) if suite.prior else "",
     }

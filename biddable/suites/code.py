@@ -18,7 +18,7 @@ def humaneval(
 ) -> Suite:
     """HumanEval (Chen et al. 2021, arXiv 2107.03374): functions to write; their tests run in a sandbox.
 
-    With ``k`` above 1 pass@k is counted too, of at least k samples. ``instructed`` puts a sentence before the
+    With ``k`` above 1 pass@k is counted too, of at least k samples at temperature 0.8. ``instructed`` puts a sentence before the
     prompt that asks a chat model to complete it.
     """
     if k < 1:
@@ -29,7 +29,8 @@ def humaneval(
         tuple(tasks),
         tuple(map(_pass_at, dict.fromkeys((1, k)))),
         judge=CodeJudge(reading, seconds),
-        sampling=Sampling(max_tokens=512, temperature=0.0, stop=_STOPS),
+        sampling=Sampling(max_tokens=512, temperature=0.8 if k > 1 else 0.0, stop=_STOPS),
+        samples=k,
         version=f"1 {reading}",
         source="openai/human-eval on GitHub",
         license="MIT",

@@ -16,7 +16,9 @@ def figures(board: Leaderboard) -> list[Figure]:
     suites = dict.fromkeys(row.cell.suite for row in board.rows)
     by_suite = {suite: [row for row in board.rows if row.cell.suite == suite] for suite in suites}
     drawn: list[Figure] = [_scores(board.rows), _asked(board.rows)]
-    drawn += [_groups(suite, rows) for suite, rows in by_suite.items() if any(row.groups for row in rows)]
+    drawn += [
+        _groups(suite, rows) for suite, rows in by_suite.items() if any(len(row.groups) > 1 for row in rows)
+    ]
     return [*drawn, items(board)]
 
 
