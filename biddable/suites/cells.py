@@ -37,7 +37,7 @@ class EvaluateSettings:
     shots: int | None = None
     """Solved examples before each task, at most."""
     samples: Count | None = None
-    """Responses to each task; its numbers are their means. By default as many as the suite needs, mostly 1."""
+    """Responses to each task; its numbers are their means. Default: as the suite needs, mostly 1."""
     temperature: float | None = None
     """0: the likeliest token. Above 0 responses are drawn."""
     max_tokens: Count | None = None

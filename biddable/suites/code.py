@@ -18,8 +18,8 @@ def humaneval(
 ) -> Suite:
     """HumanEval (Chen et al. 2021, arXiv 2107.03374): functions to write; their tests run in a sandbox.
 
-    With ``k`` above 1 pass@k is counted too, of at least k samples at temperature 0.8. ``instructed`` puts a sentence before the
-    prompt that asks a chat model to complete it.
+    With ``k`` above 1 pass@k is counted too, of at least k samples at temperature 0.8. ``instructed`` puts
+    a sentence before the prompt that asks a chat model to complete it.
     """
     if k < 1:
         raise InputError("k", k, "an integer of at least 1")

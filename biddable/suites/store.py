@@ -23,7 +23,7 @@ from biddable.types import Record
 
 CELLS = "cells"
 ORDER = "cells.json"
-"""The names of all cells as they were asked for: each at its first time, and at its last where that is later."""
+"""The names of all cells as asked for: each at its first time, and at its last where that is later."""
 
 
 @dataclass(frozen=True, slots=True)
