@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
+from biddable.errors import shown
 from biddable.report.formats import decimals, number, signed
 from biddable.report.html import render
 from biddable.report.page import Block, block_of
+from biddable.runs.codec import jsonable
 from biddable.runs.figures import Answer, Bars, Cell, Figure, Item, Items, Table
 from biddable.runs.files import write_atomic
 from biddable.suites.comparison import LogComparison, Paired
@@ -76,7 +79,7 @@ def as_json(compared: Sequence[LogComparison]) -> list[dict[str, Any]]:
                     "suite": log.suite,
                     "items": len(log.items),
                 }
-                | {"settings": log.settings}
+                | {"settings": {name: _plain(value) for name, value in log.settings.items()}}
                 for log in part.logs
             ],
             "joined": [
@@ -91,6 +94,13 @@ def as_json(compared: Sequence[LogComparison]) -> list[dict[str, Any]]:
         }
         for part in compared
     ]
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON holds it; a log may say infinity."""
+    if isinstance(value, str | bool | int | None):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else shown(jsonable(value))
 
 
 def write_log_page(compared: Sequence[LogComparison], page: str | Path) -> Path:

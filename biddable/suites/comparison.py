@@ -130,11 +130,11 @@ def compare_logs(
         raise InputError("logs", [log.path for log in logs], "at least two")
     if not points > 0:
         raise InputError("points", points, "a number above 0")
-    logs = _told_apart(logs)
-    if baseline is not None and not any(baseline in (log.name, log.path) for log in logs):
-        names = ", ".join(dict.fromkeys(log.name for log in logs))
+    parts = [_told_apart(part) for part in _by_suite(logs)]
+    named = [log for part in parts for log in part]
+    if baseline is not None and not any(baseline in (log.name, log.path) for log in named):
+        names = ", ".join(dict.fromkeys(log.name for log in named))
         raise InputError("baseline", baseline, f"one of the logs: {names}")
-    parts = _by_suite(logs)
     left = [log for part in parts for log in part if len(part) == 1]
     compared = [_compare(part, baseline, by, points) for part in parts if len(part) > 1]
     if left:
@@ -215,12 +215,12 @@ def _same_prompt(first: Logged, second: Logged) -> bool:
 
 
 def _told_apart(logs: Sequence[Log]) -> list[Log]:
-    """Logs with names that tell those of a suite apart: with their files where models are the same."""
+    """Logs with names that tell them apart: with their files where models are the same."""
 
     def distinct(logs: Sequence[Log], more: Callable[[Log, int], str]) -> list[Log]:
-        times = Counter((log.name, log.suite) for log in logs)
+        times = Counter(log.name for log in logs)
         return [
-            replace(log, name=f"{log.name} ({more(log, place)})") if times[log.name, log.suite] > 1 else log
+            replace(log, name=f"{log.name} ({more(log, place)})") if times[log.name] > 1 else log
             for place, log in enumerate(logs, 1)
         ]
 

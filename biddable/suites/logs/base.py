@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 _IDS = ("key", "id", "task_id", "question_id", "qid")
 _GROUPS = ("group", "subject", "category", "subset")
+_LARGEST = 1e100
 _PROMPTS = ("prompt", "question", "instruction", "query", "input")
 
 
@@ -121,8 +121,8 @@ def prompt_of(values: Mapping[str, Any]) -> str:
 
 
 def as_number(value: Any) -> float | None:
-    """A finite number or truth value as a number; None for anything else."""
-    if isinstance(value, bool | int | float) and abs(value) < 1e300 and math.isfinite(value):
+    """A number that can be squared, or a truth value, as a number; None for anything else."""
+    if isinstance(value, bool | int | float) and abs(value) < _LARGEST:
         return float(value)
     return None
 

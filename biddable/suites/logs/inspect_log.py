@@ -141,9 +141,8 @@ def _log(path: Path, header: Mapping[str, Any], samples: Iterable[tuple[str, Any
         failed += sample.get("error") is not None
         items.append(_item(place, sample))
     whole, repeated = merged(items, [item.id for item in items])
-    order = {
-        str(name): place for place, name in enumerate(_dictionary(facts, "dataset").get("sample_ids") or [])
-    }
+    ids = _list(_dictionary(facts, "dataset"), "sample_ids")
+    order = {str(name): place for place, name in enumerate(ids)}
     whole.sort(key=lambda item: (order.get(item.id, len(order)), item.position))
     notes = []
     if repeated:
@@ -154,7 +153,7 @@ def _log(path: Path, header: Mapping[str, Any], samples: Iterable[tuple[str, Any
         notes.append(f"The evaluation ended with the status {shown(status)}.")
     plan = _dictionary(header, "plan")
     config = _dictionary(plan, "config") | _dictionary(facts, "model_generate_config")
-    solvers = [step.get("solver") for step in plan.get("steps") or [] if isinstance(step, dict)]
+    solvers = [step.get("solver") for step in _list(plan, "steps") if isinstance(step, dict)]
     settings = {
         "task version": facts.get("task_version"),
         "task arguments": facts.get("task_args") or None,
@@ -241,6 +240,11 @@ def _whole(text: str, attached: Mapping[str, Any]) -> str:
         if text.startswith(start):
             return str(attached.get(text.removeprefix(start), text))
     return text
+
+
+def _list(value: Mapping[str, Any], name: str) -> list[Any]:
+    inner = value.get(name)
+    return inner if isinstance(inner, list) else []
 
 
 def _dictionary(value: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def read(path: Path, rows: Sequence[Row]) -> Log:
     results = _results(path.parent, task, date)
     settings = _settings(results, task)
     notes = [f"{name} is of all items together: left out." for name in sorted(left_out)]
-    if repeats := sum(_repeated(row.value) for row in rows):
+    if repeats := len({row.value["doc_id"] for row in rows if _repeated(row.value)}):
         notes.append(f"{counted(repeats, 'item')} answered several times; the first response is shown.")
     name = results.get("model_name") if isinstance(results.get("model_name"), str) else ""
     return Log(
@@ -80,7 +80,8 @@ def _item(row: Row, filters: bool, left_out: set[str]) -> Logged:
     doc = value["doc"] if isinstance(value["doc"], dict) else {"text": value["doc"]}
     metrics: dict[str, float] = {}
     weights: dict[str, float] = {}
-    names = value.get("metrics") or [name for name in value if name not in _PLAIN]
+    listed = value.get("metrics")
+    names = listed if isinstance(listed, list) and listed else [name for name in value if name not in _PLAIN]
     for name in map(str, names):
         number, weight = _number(name, value.get(name))
         if number is None:
@@ -111,7 +112,8 @@ def _number(name: str, value: Any) -> tuple[float | None, float]:
         return number, 1.0
     if not isinstance(value, list) or not value:
         return None, 1.0
-    if name in _PERPLEXITIES and len(value) == 2 and all(as_number(each) is not None for each in value):
+    numbers = [as_number(each) for each in value]
+    if name in _PERPLEXITIES and len(value) == 2 and None not in numbers and value[1] > 0:
         # Nats (of bits_per_byte, bits) with the words or bytes that they are of.
         unit = math.log(2) if name == "bits_per_byte" else 1.0
         return -value[0] / value[1] / unit, float(value[1])
@@ -158,7 +160,7 @@ def _float(value: Any) -> Any:
     """Newer samples hold log-probabilities as texts."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -179,7 +181,7 @@ def _results(folder: Path, task: str, date: str) -> dict[str, Any]:
             found = read_json(file)
         except BiddableError:
             continue
-        if isinstance(found, dict) and task in (found.get("results") or {}):
+        if isinstance(found, dict) and isinstance(found.get("results"), dict) and task in found["results"]:
             return found
     return {}
 

@@ -59,12 +59,16 @@ def joined(logs: Sequence[Log], folder: Path) -> Log:
 
 def _item(place: int, row: Row, reading: str) -> Logged:
     value = row.value
+    if not isinstance(value, dict) or not recognises(value):
+        raise FileError(row.where, "expected a verdict of IFEval's code, with follow_instruction_list")
     followed, ids = value["follow_instruction_list"], value.get("instruction_id_list") or []
     sound = isinstance(followed, list) and followed and all(isinstance(each, bool) for each in followed)
     if not sound:
         problem = f"follow_instruction_list is {shown(followed)}, expected a list of true and false"
         raise FileError(row.where, problem)
-    if ids and (not isinstance(ids, list) or len(ids) != len(followed)):
+    if not isinstance(ids, list):
+        raise FileError(row.where, f"instruction_id_list is {shown(ids)}, expected a list")
+    if ids and len(ids) != len(followed):
         raise FileError(row.where, f"{len(followed)} verdicts for {len(ids)} instructions")
     prompts, instructions = f"prompt_level_{reading}acc", f"inst_level_{reading}acc"
     return Logged(
