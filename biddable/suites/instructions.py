@@ -9,6 +9,7 @@ from typing import Any
 
 from biddable.errors import InputError
 from biddable.judges.ifeval.judge import as_text, bind, loose_finding, strict_finding
+from biddable.judges.ifeval.punkt import sentence_splitter_name
 from biddable.judges.ifeval.report import IFEvalReport
 from biddable.models.base import Sampling
 from biddable.suites.answers import not_plain
@@ -100,7 +101,7 @@ def verifiable(name: str, tasks: Sequence[Task], *, fixed: bool = False, **facts
         judge=BothReadings(fixed),
         sampling=Sampling(max_tokens=MAX_TOKENS, temperature=0.0),
         groups=by_rule,
-        version="fixed rules" if fixed else "1",
+        version=f"{'fixed' if fixed else 'official'} rules, sentences by {sentence_splitter_name()}",
         **facts,  # type: ignore[arg-type]  # source, license
     )
 

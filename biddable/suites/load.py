@@ -34,8 +34,10 @@ def load_suite(spec: str | Path) -> Suite:
         expected = f"{' or '.join(near)}?" if near else ", ".join([*known, "or a TOML file"])
         raise InputError("suite", str(spec), expected)
     try:
-        suite: Suite = registry.made(registry.find("suites", name), [argument] if colon else [], options)
+        suite = registry.made(registry.find("suites", name), [argument] if colon else [], options)
     except InputError as error:
-        raise error.at(f"suite {name}") from None
+        raise error.at(f"suite {name}: {error.where}" if error.where else f"suite {name}") from None
+    if not isinstance(suite, Suite):
+        raise InputError(f"suite {name}", suite, "a Suite (biddable.suites.base), as its function returns")
     check_suite(suite)
     return suite

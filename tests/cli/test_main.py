@@ -62,7 +62,7 @@ def test_version(biddable: Command) -> None:
         (("--nope",), "--nope"),
         (("eval",), "MODEL"),
         (("eval", "parrot", "--suit", "ifeval"), "--suite"),
-        (("eval", "parrot", "--suite", "glue"), "'glue' is not one of 'ifeval', 'composed'"),
+        (("eval", "parrot", "--suite", "glue"), "suite is 'glue', expected"),
         (("eval", "parrot", "--limit", "none"), "--limit"),
         (("eval", "parrot", "--limit", "0"), "--limit"),
         (("compare",), "LOG"),
@@ -190,25 +190,19 @@ def test_libraries_are_quiet_unless_the_user_wants_to_hear_them(
 @pytest.mark.usefixtures("smollm2")
 def test_the_real_model_killed_and_resumed(biddable: Command, tmp_path: Path) -> None:
     """The one test here with real weights: quiet, killed in the middle, and the same in the end."""
-    command = (
-        "eval",
-        "smollm2",
-        "--suite",
-        "composed",
-        "--limit",
-        "33",
-        "--max-tokens",
-        "3",
-        "--json",
-        "--out",
+    (tmp_path / "mine.toml").write_text(
+        'data = "d.csv"\ntemplate = "{{ text }} is"\n'
+        'labels = {1 = "up", 0 = "down"}\ncolumns = {answer = "up"}'
     )
+    (tmp_path / "d.csv").write_text("text,up\n" + "The sky,1\nThe sea,0\n" * 8)
+    suites = f"composed?tasks=17,{tmp_path / 'mine.toml'}"
+    command = ("eval", "smollm2", "--suite", suites, "--max-tokens", "3", "--json", "--out")
     folder, log = tmp_path / "killed", tmp_path / "log"
     with log.open("w") as said:
         process = subprocess.Popen([*PROGRAM, *command, str(folder)], stdout=said, stderr=said, cwd=ROOT)
     try:
-        journal = folder / "stages" / "responses.jsonl"
         deadline = time.monotonic() + 120
-        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):  # the header and a batch
+        while not any(folder.glob("cells/composed-*/cell.json")):  # the first suite is answered
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.005)
@@ -216,13 +210,14 @@ def test_the_real_model_killed_and_resumed(biddable: Command, tmp_path: Path) ->
         process.kill()
         process.wait()
     for line in log.read_text().splitlines():  # on a slow machine it tells how far it is
-        assert re.fullmatch(r"(smollm2 answers|model|responses): \d+/\d+", line)
+        assert re.fullmatch(r"(smollm2 (answers|scores)|(composed|mine)-smollm2-\w+(-model)?): \d+/\d+", line)
     assert not (folder / "results.json").exists()
 
     resumed, undisturbed = biddable(*command, str(folder)), biddable(*command, "undisturbed")
     found, expected = json.loads(resumed.stdout), json.loads(undisturbed.stdout)
-    assert expected["n_prompts"] == 33
+    assert expected["suites"]["composed"]["smollm2"]["n"] == 17
     for key in expected.keys() - {"folder", "report", "next_steps"}:
         assert found[key] == expected[key]
-    answers = [path / "artifacts" / "data" / "responses.jsonl" for path in (folder, Path("undisturbed"))]
-    assert answers[0].read_bytes() == answers[1].read_bytes()
+    records = [sorted(path.glob("cells/*/records.jsonl")) for path in (folder, Path("undisturbed"))]
+    assert len(records[0]) == 2
+    assert [path.read_bytes() for path in records[0]] == [path.read_bytes() for path in records[1]]
