@@ -131,7 +131,7 @@ def _means(name: str, cell: Cell) -> dict[str, Any]:
         mean, error = _mean(cell, metric.name)
         row[f"{metric.name},none"] = math.exp(mean) if metric.scale == "exp" else mean
         row[f"{metric.name}_stderr,none"] = "N/A" if error is None else error
-    return row
+    return row | {f"{name},none": value for name, value in cell.totals.items()}
 
 
 def _mean(cell: Cell, metric: str) -> tuple[float, float | None]:
@@ -251,7 +251,8 @@ def inspect_log(cell: Cell, now: datetime) -> dict[str, Any]:
         "model": cell.model,
         "config": {"epochs": 1},
         "scorers": [{"name": metric.name} for metric in cell.metrics],
-        "metadata": {"license": cell.license, "notes": list(cell.notes), "ask": cell.ask},
+        "metadata": {"license": cell.license, "notes": list(cell.notes), "ask": cell.ask}
+        | {"totals": cell.totals},
     }
     return {
         "version": 2,

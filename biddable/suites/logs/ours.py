@@ -23,7 +23,7 @@ def cell_log(cell: Cell, folder: str | Path) -> Log:
     items = tuple(_item(place, record, perplexities) for place, record in enumerate(cell.records))
     asked = {name: value for name, value in cell.asked.items() if name != "weights"}
     settings = {**asked, "template": cell.template, "shots": cell.shots, "judge": cell.judge}
-    settings["max_tokens"] = cell.max_tokens
+    settings |= {"max_tokens": cell.max_tokens, "strip_thinking": cell.strip_thinking}
     return Log(cell.model, str(folder), cell.suite, KIND, items, settings, cell.notes)
 
 
