@@ -146,7 +146,7 @@ def compare_logs(
 def join(first: Log, second: Log, by: By | None = None) -> Join:
     """Find the items of one log in another (see ``compare_logs``).
 
-    Ids, documents and prompts must tell items apart. Ids whose prompts all differ belong to other items.
+    Ids, documents and prompts must tell items apart. Ids most of whose prompts differ belong to other items.
 
     Raises:
         FileError: the two have no item in common.
@@ -160,7 +160,7 @@ def join(first: Log, second: Log, by: By | None = None) -> Join:
         theirs = dict(zip(keys[1], second.items, strict=True))
         pairs = [(mine, theirs[key]) for key, mine in zip(keys[0], first.items, strict=True) if key in theirs]
         reworded = sum(not _same_prompt(*pair) for pair in pairs)
-        if not pairs or (by is None and way == "id" and reworded == len(pairs)):
+        if not pairs or (by is None and way == "id" and 2 * reworded > len(pairs)):
             continue
         if way == "position" and by is None and len(first.items) != len(second.items):
             continue
@@ -277,8 +277,8 @@ def _remarks(first: Log, second: Log, joined: Join) -> list[str]:
     if joined.by == "position":
         notes.append(f"{second.name} is joined by place: a log does not say what was asked.")
     if joined.reworded:
-        words = f"{counted(joined.reworded, 'item')} with one {joined.by} have another prompt"
-        notes.append(f"{words} in {first.name} and in {second.name}.")
+        words = f"{counted(joined.reworded, 'item')} joined by {joined.by}, whose prompt differs between"
+        notes.append(f"{words} {first.name} and {second.name}.")
     for _, log in alone:
         unread = sum(item.unparsable for item in log.items)
         if unread:

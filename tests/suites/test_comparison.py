@@ -154,7 +154,7 @@ def test_a_reworded_item_and_items_of_one_log_are_told() -> None:
     [part] = compare_logs([first, log("b", items[1:])])
     assert part.joins[0].by == "id"
     assert "5 items in both logs, 1 only in a: left out." in part.notes
-    assert "1 item with one id have another prompt in a and in b." in part.notes
+    assert "1 item joined by id, whose prompt differs between a and b." in part.notes
 
 
 def test_a_prompt_within_a_template_or_after_examples_is_the_same() -> None:
@@ -212,3 +212,13 @@ def test_logs_of_one_name_are_told_apart() -> None:
     first, second = scored("m", FIRST), replace(scored("m", SECOND), path="other.jsonl")
     assert [each.name for each in compare_logs([first, second])[0].logs] == ["m (m.jsonl)", "m (other.jsonl)"]
     assert only_row(first, first).difference == 0.0
+
+
+def test_ids_that_count_from_one_are_not_those_of_another_file() -> None:
+    first = scored("a", FIRST[:9])
+    items = [
+        replace(item, prompt=item.prompt if item.id == "4" else f"quite another {item.id}")
+        for item in first.items
+    ]
+    [only] = join(first, log("b", items)).pairs
+    assert only[0].id == "4"

@@ -75,7 +75,7 @@ def _run(place: Path, own: Own | None) -> Log:
     results = read_results(place)
     if results.method != "eval":
         raise FileError(
-            place, f"results of the method {results.method}, which are compared with a run's alone"
+            place, f"results of the method {results.method}, no log: compared only with another run's"
         )
     tasks = plain.read_asked(own.tasks, plain.RULES) if own else ours.composed_tasks(results)
     return ours.run_log(place, results, tasks)
