@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from biddable.report.compare import Difference
-    from biddable.suites.comparison import By
     from biddable.suites.export import Format
+    from biddable.suites.joining import By
 
 
 @click.command(cls=Command)

@@ -12,7 +12,8 @@ import pytest
 from biddable.errors import FileError, InputError
 from biddable.runs.significance import mcnemar
 from biddable.runs.statistics import mean_interval
-from biddable.suites.comparison import Paired, compare_logs, join
+from biddable.suites.comparison import Paired, compare_logs
+from biddable.suites.joining import join
 from biddable.suites.logs import Log, Logged
 
 
