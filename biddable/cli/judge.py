@@ -58,17 +58,18 @@ def judge() -> None:
 def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: bool, as_json: bool) -> None:
     """Score responses to IFEval prompts as the official checkers do.
 
-    A response belongs to the task with its prompt, else with its key. A task without one counts as not
-    followed. The samples that lm-eval logs are read as well. With --judge the verdicts of another judge are
-    counted, and --json lists each; a judge that is a model needs prompts only, without rules.
+    The rules of IFEval, IFBench and M-IFEval are known. A response belongs to the task with its prompt, else
+    with its key. A task without one counts as not followed; a task with a rule that cannot be decided here is
+    left out, and named. The samples that lm-eval logs are read as well. With --judge the verdicts of another
+    judge are counted, and --json lists each; a judge that is a model needs prompts only, without rules.
 
     \b
     Examples:
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl
       biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --judge 'lm:smollm2?votes=3'
-      biddable judge ifeval --tasks input_data.jsonl --responses responses.jsonl --json
+      biddable judge ifeval --tasks IFBench_test.jsonl --responses responses.jsonl --json
     """
-    from biddable.judges.ifeval import evaluate
+    from biddable.judges.ifeval import evaluate, prompts
     from biddable.suites.instructions import remarks, summarize
     from biddable.tasks.data import read_tasks
     from biddable.tasks.ifeval import load_ifeval
@@ -81,14 +82,29 @@ def ifeval(tasks: str, responses: str, spec: str, fixed: bool, strip_thinking: b
             raise InputError("--fixed", True, f"no --judge beside it: {spec} is no rules?fixed=true")
         _by_judge(spec, asked, matched, strip_thinking, as_json)
         return
-    report = evaluate(asked, matched.responses, fixed=fixed, strip_thinking=strip_thinking)
-    notes = remarks(report)
-    if matched.left_over:
-        notes.append(f"{matched.left_over} responses belong to none of the tasks.")
+    ready = prompts.decidable(asked, fixed=fixed)
+    if not ready.tasks:
+        expected = f"a task whose rules can be decided here: {ready.left_out[0][1]}"
+        raise InputError("--tasks", tasks, expected)
+    left_out = dict(ready.left_out)
+    answers = [each for task, each in zip(asked, matched.responses, strict=True) if task.id not in left_out]
+    report = evaluate(ready.tasks, answers, fixed=fixed, strip_thinking=strip_thinking)
+    notes = [*remarks(report), *prompts.remarks(ready.tasks, ready.left_out), *matched.notes]
     warn("task", report.unanswered, notes)
     if as_json:
-        counts = {"cut_off": report.cut_off, "empty": report.empty, "thinking": report.thinking}
-        print_json({**summarize(report), **missing("missing", report), **counts})
+        print_json(
+            {
+                **summarize(report),
+                **missing("missing", report),
+                "cut_off": report.cut_off,
+                "empty": report.empty,
+                "thinking": report.thinking,
+                "max_tokens": matched.max_tokens,
+                "left_out": left_out,
+                "edited": dict(matched.edited),
+                "at_odds": prompts.all_at_odds(ready.tasks),
+            }
+        )
     else:
         print_table(accuracy_table("IFEval", report, notes))
 
@@ -108,8 +124,7 @@ def _by_judge(
     summary = summarize_verdicts(verdicts)
     missing = [(task.id, each.error) for task, each in zip(tasks, responses, strict=True) if each.error]
     notes = [f"{len(missing)} of {summary.n} tasks have no answer and do not pass."] if missing else []
-    if matched.left_over:
-        notes.append(f"{matched.left_over} responses belong to none of the tasks.")
+    notes += matched.notes
     if summary.unscored > len(missing):
         notes.append(f"{summary.unscored - len(missing)} of {summary.n} answers got no score.")
     warn("task", missing, notes)

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from biddable.errors import InputError
+from biddable.judges.ifeval import prompts
 from biddable.judges.ifeval.judge import as_text, bind, loose_finding, strict_finding
 from biddable.judges.ifeval.punkt import sentence_splitter_name
 from biddable.judges.ifeval.report import IFEvalReport
@@ -26,6 +27,11 @@ IFEVAL_FILE = (
     "the benchmark's input_data.jsonl (folder instruction_following_eval/data of the GitHub repository "
     "google-research/google-research), or the suite composed, which needs no file"
 )
+
+M_IFEVAL_FILE = (
+    "fr_input_data.jsonl and the like (folder data of the GitHub repository lightblue-tech/M-IFEval)"
+)
+IFBENCH_FILE = "IFBench_test.jsonl (folder data of the GitHub repository allenai/IFBench)"
 
 
 @dataclass(frozen=True)
@@ -83,25 +89,34 @@ METRICS = (
 
 
 def by_rule(record: Record, headline: float) -> Iterable[tuple[str, float]]:
-    """A record counts in the group of each of its rules, read strictly."""
+    """A record counts in the group of each of its rules, read strictly; without an answer, as not followed."""
     for verdict in record.verdicts:
+        yield from () if verdict.checks else ((check.id, 0.0) for check in record.task.checks)
         for check in verdict.checks:
             if not check.id.startswith(LOOSE):
                 yield check.id, float(check.passed)
 
 
 def verifiable(name: str, tasks: Sequence[Task], *, fixed: bool = False, **facts: str) -> Suite:
-    """A suite of tasks with checks. Raises InputError: a check that no rule knows, or wrong arguments."""
-    for task in tasks:  # before a model answers for an hour
+    """A suite of tasks with checks; those whose rules cannot be decided here are left out, and named.
+
+    Raises:
+        InputError: a check that no rule knows, wrong arguments, or no task that can be decided.
+    """
+    ready = prompts.decidable(tasks, fixed=fixed)
+    if tasks and not ready.tasks:
+        raise InputError("tasks", len(tasks), f"one whose rules can be decided here: {ready.left_out[0][1]}")
+    for task in ready.tasks:  # before a model answers for an hour
         bind(task, fixed=fixed)
     return Suite(
         name,
-        tuple(tasks),
+        ready.tasks,
         METRICS,
         judge=BothReadings(fixed),
         sampling=Sampling(max_tokens=MAX_TOKENS, temperature=0.0),
         groups=by_rule,
         version=f"{'fixed' if fixed else 'official'} rules, sentences by {sentence_splitter_name()}",
+        notes=tuple(prompts.remarks(ready.tasks, ready.left_out)),
         **facts,  # type: ignore[arg-type]  # source, license
     )
 
@@ -111,6 +126,25 @@ def ifeval(path: str, fixed: bool = False) -> Suite:
     from biddable.tasks.ifeval import load_ifeval
 
     return verifiable("ifeval", load_ifeval(path), fixed=fixed, source=IFEVAL_FILE, license="Apache-2.0")
+
+
+def ifbench(path: str, fixed: bool = False) -> Suite:
+    """IFBench (Pyatkin et al. 2025, arXiv 2507.02833): 58 constraints that models were not trained on."""
+    from biddable.tasks.ifeval import load_ifeval
+
+    return verifiable(
+        "ifbench", load_ifeval(path), fixed=fixed, source=IFBENCH_FILE, license="ODC-BY-1.0, rules Apache-2.0"
+    )
+
+
+def m_ifeval(path: str, fixed: bool = False) -> Suite:
+    """M-IFEval (Dussolle et al. 2025, arXiv 2502.04688) in one language or several, which its name tells."""
+    from biddable.tasks.ifeval import load_ifeval
+
+    tasks = load_ifeval(path)
+    languages = sorted({check.id.partition(":")[0] for task in tasks for check in task.checks})
+    name = "-".join(["m-ifeval", *languages])
+    return verifiable(name, tasks, fixed=fixed, source=M_IFEVAL_FILE, license="Apache-2.0")
 
 
 def composed(tasks: int = COMPOSED_TASKS) -> Suite:

@@ -62,7 +62,9 @@ def test_judge_prints_one_object_with_these_keys(biddable: Command, files: tuple
     result = biddable("judge", "ifeval", *files, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     found = json.loads(result.stdout)
-    assert found.keys() == KEYS | COUNTED | {"missing", "missing_tasks"}
+    matching = {"missing", "missing_tasks", "max_tokens", "left_out", "edited", "at_odds"}
+    assert found.keys() == KEYS | COUNTED | matching
+    assert (found["max_tokens"], found["left_out"], found["edited"], found["at_odds"]) == (None, {}, {}, {})
     assert (found["missing"], found["missing_tasks"], found["cut_off"], found["thinking"]) == (0, [], 0, 0)
     assert (found["n_prompts"], found["n_instructions"]) == (2, 3)
     assert found["prompt_strict"] == 0.5
@@ -194,7 +196,7 @@ def test_missing_responses_are_counted_and_those_to_other_tasks_too(biddable: Co
     found = json.loads(result.stdout)
     assert (found["prompt_strict"], found["missing"], len(found["missing_tasks"])) == (0.2, 12, 12)
     assert "12 of 15 tasks have no answer" in result.stderr
-    assert "1 responses belong to none of the tasks." in result.stderr
+    assert "1 response belongs to none of the tasks." in result.stderr
     assert result.stderr.count("has no answer") == 10
     table = " ".join(biddable("judge", "ifeval", *files).stdout.split())
     assert "12 of 15 tasks have no answer and count as not followed." in table

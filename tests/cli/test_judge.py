@@ -94,3 +94,39 @@ def test_no_such_judge(biddable: Command, files: tuple[str, ...]) -> None:
         biddable("judge", "ifeval", *files, "--judge", "rubric"), "judge is 'rubric', expected rules"
     )
     assert_one_line(biddable("judge", "ifeval", *files, "--judge", "answer", "--fixed"), "--fixed is True")
+
+
+def test_what_is_left_out_joined_otherwise_and_at_odds_is_said(biddable: Command) -> None:
+    rules = ["length_constraints:number_words", "ja:detectable_format:nominal_ending"]
+    asked = [
+        {
+            "key": 1,
+            "prompt": "Write at least 9 words on the sea.",
+            "instruction_id_list": rules[:1],
+            "kwargs": [{"num_words": 2, "relation": "at least"}],
+        },
+        {"key": 2, "prompt": "Write.", "instruction_id_list": rules[1:], "kwargs": [{"count": 1}]},
+    ]
+    answers = [
+        {"key": 1, "prompt": "Write at least 8 words on the sea.", "response": "The sea.", "max_tokens": 64},
+        {"key": 2, "prompt": "Write.", "response": "No.", "max_tokens": 64},
+    ]
+    for name, rows in (("odd.jsonl", asked), ("a.jsonl", answers)):
+        Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = biddable("judge", "ifeval", "--tasks", "odd.jsonl", "--responses", "a.jsonl", "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["n_prompts"], found["prompt_strict"], found["max_tokens"]) == (1, 1.0, 64)
+    assert found["left_out"]["2"].startswith("ja:detectable_format:nominal_ending needs a dictionary")
+    assert found["edited"] == {"1": "key"}
+    assert found["at_odds"] == {"1": "the text has 9 words, num_words is 2"}
+    for said in (
+        "Left out of the scores: 1 prompt",
+        "Joined by key",
+        "limit of the answers was 64 tokens",
+        "disagree",
+    ):
+        assert said in result.stderr
+    Path("odd.jsonl").write_text(json.dumps(asked[1]) + "\n")
+    result = biddable("judge", "ifeval", "--tasks", "odd.jsonl", "--responses", "a.jsonl")
+    assert_one_line(result, "--tasks is 'odd.jsonl', expected a task whose rules can be decided here: ja:")

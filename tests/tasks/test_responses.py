@@ -142,3 +142,64 @@ def test_a_row_that_cannot_be_read_is_named(file, row, problem):
     with pytest.raises(FileError) as caught:
         matched(file, {"prompt": "b", "response": "y"}, row)
     assert str(caught.value).startswith(f"{file}{problem}")
+
+
+EDITED = [
+    Task("1", user("Write about the sea in at least 3 sentences, please, with a title.")),
+    Task("2", user("Name a tree.")),
+]
+OLDER = "Write about the sea in at least one sentences, please, with a title."
+
+
+def test_an_edited_prompt_is_joined_by_its_key(file):
+    rows = {"key": 2, "prompt": "Name a tree.", "response": "y"}, {"key": 1, "prompt": OLDER, "response": "x"}
+    found = matched(file, *rows, tasks=EDITED)
+    assert [each.text for each in found.responses] == ["x", "y"]
+    assert (found.edited, found.left_over) == ((("1", "key"),), 0)
+    assert found.notes == ["Joined by key, because the file has another wording of the prompt: 1."]
+
+
+def test_an_edited_prompt_is_joined_by_its_place_in_a_file_in_order(file):
+    rows = [{"prompt": OLDER, "response": "x"}, {"prompt": "Name a tree.", "response": "y"}]
+    found = matched(file, *rows, tasks=EDITED)
+    assert [each.text for each in found.responses] == ["x", "y"]
+    assert found.edited == (("1", "place"),)
+    found = matched(file, *rows[::-1], tasks=EDITED)  # in another order, the place tells nothing
+    assert (found.responses[0].error or "").startswith("no response to it")
+    assert (found.edited, found.left_over) == ((), 1)
+
+
+@pytest.mark.parametrize("named", [{"key": 1}, {}])
+def test_another_prompt_is_no_edited_one(file, named):
+    rows = (
+        {**named, "prompt": "Count to ten, then stop.", "response": "x"},
+        {"prompt": "Name a tree.", "response": "y"},
+    )
+    found = matched(file, *rows, tasks=EDITED)
+    assert found.responses[0].error
+    assert found.edited == ()
+
+
+def test_two_edited_prompts_with_one_key_are_no_answer(file):
+    rows = [{"key": 1, "prompt": OLDER + mark, "response": mark} for mark in "!?"]
+    found = matched(file, *rows, {"key": 2, "response": "y"}, tasks=EDITED)
+    assert found.responses[0].error
+
+
+@pytest.mark.parametrize(
+    ("row", "limit"),
+    [
+        ({"max_tokens": 64}, 64),
+        ({"max_new_tokens": 64}, 64),
+        ({"arguments": {"gen_args_0": {"arg_0": "a", "arg_1": {"max_gen_toks": 1280}}}}, 1280),
+        ({"arguments": [["a", {"until": []}]]}, None),
+        ({"max_tokens": True}, None),
+        ({}, None),
+    ],
+)
+def test_the_limit_of_tokens(file, row, limit):
+    rows = [{"prompt": prompt, "response": "x", **row} for prompt in "ab"]
+    found = matched(file, *rows)
+    assert found.max_tokens == limit
+    assert found.notes == ([f"The limit of the answers was {limit} tokens."] if limit else [])
+    assert matched(file, rows[0], {**rows[1], "max_tokens": 3}).max_tokens is None  # not one limit

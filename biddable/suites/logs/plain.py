@@ -52,13 +52,19 @@ def read(path: Path, tasks: Sequence[Task], judge: str) -> Log:
 def judged_by_rules(path: Path, tasks: Sequence[Task]) -> Log:
     """The log of a file of responses to tasks with rules: IFEval's four accuracies.
 
-    A task without a response counts as not followed.
+    A task without a response counts as not followed; one whose rules cannot be decided here is left out.
     """
+    from biddable.judges.ifeval import prompts
     from biddable.judges.ifeval.report import evaluate
 
     responses, notes = _matched(path, tasks)
+    ready = prompts.decidable(tasks)
+    notes += tuple(prompts.remarks(ready.tasks, ready.left_out))
+    left_out = dict(ready.left_out)
+    places = [place for place, task in enumerate(tasks) if task.id not in left_out]
+    report = evaluate(ready.tasks, [responses[place] for place in places])
     items = []
-    for place, outcome in enumerate(evaluate(tasks, responses).outcomes):
+    for place, outcome in zip(places, report.outcomes, strict=True):
         n = len(outcome.strict)
         found = {"strict": outcome.strict, "loose": outcome.loose}
         metrics = {f"prompt_level_{name}_acc": float(all(each)) for name, each in found.items()}
@@ -73,9 +79,7 @@ def _matched(path: Path, tasks: Sequence[Task]) -> tuple[tuple[Response, ...], t
     notes = []
     if missing := sum(bool(response.error) for response in matched.responses):
         notes.append(f"{counted(missing, 'task')} of {len(tasks):,} without a response, counted as failed.")
-    if matched.left_over:
-        notes.append(f"{counted(matched.left_over, 'response')} to none of the tasks.")
-    return matched.responses, tuple(notes)
+    return matched.responses, (*notes, *matched.notes)
 
 
 def _item(place: int, task: Task, response: Response) -> Logged:
