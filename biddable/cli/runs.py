@@ -19,6 +19,7 @@ from biddable.cli.output import (
     say_ending,
     tell,
 )
+from biddable.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from biddable.report.compare import Difference
     from biddable.suites.export import Format
     from biddable.suites.joining import By
+
+RULES = "rules"
 
 
 @click.command(cls=Command)
@@ -81,7 +84,7 @@ def report(run: str, to: Format | None, as_json: bool) -> None:
 @click.option(
     "--judge",
     metavar="JUDGE",
-    default="rules",
+    default=RULES,
     show_default=True,
     help="Who judges them (see `biddable judge`).",
 )
@@ -123,7 +126,13 @@ def compare(
       biddable compare runs/spar runs/again
     """
     page = None if out is None else replaceable("--out", out)
+    named = {"--baseline": baseline, "--by": by, "--tasks": tasks}
+    if tasks is None and judge != RULES:
+        raise InputError("--judge", judge, "--tasks FILE beside it: logs with scores are not judged again")
     if len(logs) == 2 and all(map(_is_method_run, logs)):
+        for option, value in named.items():
+            if value is not None:
+                raise InputError(option, value, "nothing: two runs of methods are put side by side")
         _compare_runs(*logs, page=page, as_json=as_json)
     else:
         _compare_logs(logs, (tasks, judge), baseline, by, points / 100, page=page, as_json=as_json)
@@ -159,6 +168,8 @@ def _compare_logs(
     with written_as_flags(("baseline", "points")):
         found = [log for path in logs for log in read_logs(path, own)]
         compared = compare_logs(found, baseline=baseline, by=by, points=points)
+    if tasks is not None and not any("judged by" in log.kind for log in found):
+        tell(f"note: --tasks {tasks} was not needed: every log has scores.")
     if as_json:
         print_json(shown.as_json(compared))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -109,7 +110,7 @@ def compare_logs(
     """
     if len(logs) < 2:
         raise InputError("logs", [log.path for log in logs], "at least two")
-    if not points > 0:
+    if not 0 < points < math.inf:
         raise InputError("points", points, "a number above 0")
     parts = [_told_apart(part) for part in _by_suite(logs)]
     named = [log for part in parts for log in part]

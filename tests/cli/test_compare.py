@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from biddable.runs.results import write_results
 from tests.suites.logs.made import inspect_log, lines, sample, verdicts
 
 from .conftest import Command
@@ -72,10 +73,27 @@ def test_responses_are_judged_by_their_tasks(biddable: Command) -> None:
     assert found[0]["comparisons"][0]["difference"] == 1.0
 
 
+def test_no_option_is_left_aside_in_silence(biddable: Command) -> None:
+    write_two()
+    assert_one_line(biddable("compare", "a", "b", "--judge", "answer"), "--judge is 'answer'", "--tasks FILE")
+    plain: dict[str, Any] = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    lines(Path("t.jsonl"), [plain | {"key": 1, "prompt": "say"}])
+    result = biddable("compare", "a", "b", "--tasks", "t.jsonl")
+    assert "note: --tasks t.jsonl was not needed: every log has scores." in result.stderr
+    for name in ("one", "two"):
+        facts: dict[str, Any] = {"schema_version": 1, "method": "spar", "comparisons": [], "config": {}}
+        write_results(Path(name, "results.json"), facts | {"environment": {}, "timing": {}})
+    assert biddable("compare", "one", "two").exit_code == 0
+    refused = biddable("compare", "one", "two", "--baseline", "one")
+    assert_one_line(refused, "--baseline is 'one'", "two runs of methods")
+    assert_one_line(biddable("compare", "one", "a"), "results of the method spar")
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
         (("a",), ("logs is ['a/samples_t.jsonl']", "at least two")),
+        (("a", "b", "--points", "inf"), ("--points is inf", "a number above 0")),
         (("a", "b", "--baseline", "c"), ("--baseline is 'c'", "one of the logs: a, b")),
         (("a", "gone"), ("gone: no such file",)),
         (("a", "empty"), ("empty: holds no log",)),
@@ -93,3 +111,25 @@ def test_what_cannot_be_compared_is_one_line(
     lines(Path("v/eval_results_strict.jsonl"), rows)
     assert_one_line(biddable("compare", *arguments, "--out", "page.html"), *parts)
     assert not Path("page.html").exists()
+
+
+@pytest.mark.usefixtures("parrot")
+@pytest.mark.parametrize(("tool", "files"), [("lm-eval", 2), ("inspect", 1)])
+def test_an_evaluation_is_reported_exported_and_compared(biddable: Command, tool: str, files: int) -> None:
+    for name in ("one", "two"):
+        biddable("eval", "parrot", "--suite", "composed", "--limit", "3", "--out", name)
+    result = biddable("report", "one", "--export", tool)
+    assert result.exit_code == 0, result.output
+    assert "prompt_level_strict_acc" in result.stdout
+    assert "No claim" not in result.stdout
+    written = [line.removeprefix("written: ") for line in result.stderr.splitlines() if "written: " in line]
+    assert len(written) == files
+    assert all(Path(path).is_file() for path in written)
+    both = json.loads(biddable("compare", "two", f"one/exports/{tool}", "--json").stdout)
+    assert both[0]["joined"][0]["by"] == "id"
+    assert {row["difference"] for row in both[0]["comparisons"]} == {0.0}
+
+
+def test_only_an_evaluation_is_exported(biddable: Command) -> None:
+    Path("run").mkdir()
+    assert_one_line(biddable("report", "run", "--export", "inspect"), "run: no evaluation")

@@ -9,8 +9,8 @@ from biddable.errors import FileError
 from biddable.runs.codec import digest
 from biddable.runs.results import Results
 from biddable.suites.instructions import COMPOSED_TASKS, composed
+from biddable.suites.logs import plain
 from biddable.suites.logs.base import Log, Logged
-from biddable.suites.logs.plain import judged_by_rules
 from biddable.suites.store import Cell
 from biddable.types import Record, Task, last_turn
 
@@ -27,7 +27,7 @@ def cell_log(cell: Cell, folder: str | Path) -> Log:
     return Log(cell.model, str(folder), cell.suite, KIND, items, settings, cell.notes)
 
 
-def run_log(folder: Path, results: Results, tasks: list[Task] | None) -> Log:
+def run_log(folder: Path, results: Results, tasks: list[Task] | None, judge: str = plain.RULES) -> Log:
     """The log of a run of IFEval's kind, which keeps responses but not what came of each.
 
     Raises:
@@ -38,13 +38,13 @@ def run_log(folder: Path, results: Results, tasks: list[Task] | None) -> Log:
         hint = "name its tasks (--tasks FILE), or evaluate again into a folder of suites"
         raise FileError(folder, f"an evaluation that keeps no verdict on each task: {hint}")
     tasks = tasks[: config.get("limit") or None]
-    log = judged_by_rules(folder / "artifacts" / "data" / "responses.jsonl", tasks)
+    log = plain.read(folder / "artifacts" / "data" / "responses.jsonl", tasks, judge)
     notes = [*log.notes]
     if config.get("tasks") != digest(tasks):
         notes.append("The tasks named with --tasks may not be the ones that it was measured on.")
     settings: dict[str, Any] = {name: config.get(name) for name in ("tasks", "limit", "max_tokens")}
     name, suite = str(config.get("model") or folder.name), str(config.get("suite") or "")
-    return Log(name, str(folder), suite, KIND, log.items, settings, tuple(notes))
+    return Log(name, str(folder), suite, f"{KIND}, judged by {judge}", log.items, settings, tuple(notes))
 
 
 def composed_tasks(results: Results) -> list[Task] | None:

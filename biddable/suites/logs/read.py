@@ -77,8 +77,9 @@ def _run(place: Path, own: Own | None) -> Log:
         raise FileError(
             place, f"results of the method {results.method}, no log: compared only with another run's"
         )
-    tasks = plain.read_asked(own.tasks, plain.RULES) if own else ours.composed_tasks(results)
-    return ours.run_log(place, results, tasks)
+    if own is None:
+        return ours.run_log(place, results, ours.composed_tasks(results))
+    return ours.run_log(place, results, plain.read_asked(own.tasks, own.judge), own.judge)
 
 
 def _file(path: Path, own: Own | None) -> Log:
