@@ -136,6 +136,16 @@ def read_split_tasks(
     return [replace(each, category=each.category or names[group]) for each, group in found], notes
 
 
+def is_instructed(path: Path) -> bool:
+    """Whether a path holds tasks with instructions, by the names that their files have."""
+    if path.is_dir():
+        tasks = path / "tasks" if (path / "tasks").is_dir() else path
+        return any(any(tasks.glob(name)) for name in ("task*.json", "task*/test.csv")) or (
+            path.name.startswith("task") and (path / "test.csv").is_file()
+        )
+    return path.name.startswith("task") and path.suffix == ".json"
+
+
 def split_composed(tasks: Sequence[Instructed]) -> list[SplitTask]:
     """Composed tasks with their rows divided by position."""
     return [split_task(task, *positional_split(task.instances))[0] for task in tasks]
@@ -320,14 +330,13 @@ def values(cell: Cell, metric: str) -> list[float]:
     return [record.metrics[metric] for record in cell.records]
 
 
-def task_table(cells: dict[str, Cell]) -> Table:
+def task_table(cells: Mapping[str, Sequence[Cell]]) -> Table:
     """Mean scores of each task under each arm."""
     rows: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
-    for arm, cell in cells.items():
-        for record in cell.records:
-            key = (str(record.task.meta["category"]), str(record.task.meta["group"]))
-            found = (record.metrics["rouge_l"], record.metrics["exact_match"])
-            rows.setdefault(key, {}).setdefault(arm, []).append(found)
+    for arm, record in ((arm, record) for arm, of in cells.items() for cell in of for record in cell.records):
+        key = (str(record.task.meta["category"]), str(record.task.meta["group"]))
+        found = (record.metrics["rouge_l"], record.metrics["exact_match"])
+        rows.setdefault(key, {}).setdefault(arm, []).append(found)
     columns = ("category", "task", *(f"{arm}: {what}" for arm in cells for what in ("ROUGE-L", "exact")))
     lines: list[tuple[TableCell, ...]] = []
     for key, by_arm in sorted(rows.items()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -10,10 +10,21 @@ from biddable.errors import InputError
 from biddable.judges.reference import ReferenceJudge
 from biddable.models.base import Sampling
 from biddable.suites.base import Ask, Suite
-from biddable.suites.metrics import ACC, ACC_NORM, BITS_PER_BYTE, MC2, WORD_PERPLEXITY, met, passed
-from biddable.types import Task
+from biddable.suites.metrics import ACC, ACC_NORM, BITS_PER_BYTE, MC2, WORD_PERPLEXITY, met, passed, score
+from biddable.tasks.fewshot import Shots
+from biddable.types import Record, Task
 
 _STOPS = ("</s>", "<|im_end|>")
+
+BY_EXACT_MATCH = {
+    "textual_entailment",
+    "cause_effect_classification",
+    "coreference_resolution",
+    "dialogue_act_recognition",
+    "answerability_classification",
+    "word_analogy",
+}
+"""Categories that Super-NaturalInstructions reports by exact match; the others go by ROUGE-L."""
 
 
 def mmlu(
@@ -87,6 +98,116 @@ def truthfulqa(path: str, form: Literal["mc1", "mc2"] = "mc1") -> Suite:
     source = "sylinrl/TruthfulQA on GitHub"
     return Suite(
         "truthfulqa", tuple(tasks), (metric,), "choose", shots=shots, k=6, source=source, license="Apache-2.0"
+    )
+
+
+def superni(
+    path: str,
+    tasks: tuple[str, ...] = (),
+    definition: bool = True,
+    positive: int = 2,
+    split: str = "test",
+    items: int = 100,
+    max_tokens: int = 128,
+) -> Suite:
+    """Super-NaturalInstructions (Wang et al. 2022, arXiv 2204.07705): tasks by their written instructions.
+
+    Options: ``tasks`` (some of them), ``definition`` and ``positive`` (what is shown of the instruction: the
+    definition, and so many right examples), ``split`` (of CSV files), ``items`` (of each task, from the
+    first), ``max_tokens``. ROUGE-L and exact match; categories by the one that the paper reports them by.
+    """
+    from biddable.tasks.superni import instructed_shots, read_instructed
+
+    for name, value, least in (("positive", positive, 0), ("items", items, 1), ("max_tokens", max_tokens, 1)):
+        if value < least:
+            raise InputError(name, value, f"an integer of at least {least}")
+    read = read_instructed(path, tasks=tasks, split=split)
+    shots = {
+        each.name: instructed_shots(each, definition=definition, positive=min(positive, len(each.positive)))
+        for each in read
+    }
+    few = [each.name for each in read if len(each.positive) < positive]
+    return instructed_suite(
+        "superni",
+        [task for each in read for task in each.instances[:items]],
+        sampling=Sampling(max_tokens=max_tokens, temperature=0.0, stop=(*_STOPS, "\n\n")),
+        shots=shots,
+        k=positive,
+        notes=(f"Fewer than {positive} examples are shown of {', '.join(few)}.",) if few else (),
+        source="allenai/natural-instructions on GitHub",
+        license="Apache-2.0; each task's instances as their source",
+    )
+
+
+def ni(
+    path: str, fields: tuple[str, ...] = (), positive: int = 2, items: int = 100, max_tokens: int = 128
+) -> Suite:
+    """Natural Instructions, first version (Mishra et al. 2022, arXiv 2104.08773), by ROUGE-L.
+
+    Options: ``fields`` (of the instruction, underscores for blanks: Definition, Things_to_Avoid …),
+    ``positive`` (solved examples), ``items`` (of each task), ``max_tokens``.
+    """
+    from biddable.tasks.natural_instructions import DEFAULT_FIELDS, SEPARATOR, read_natural_instructions
+
+    for name, value, least in (("positive", positive, 0), ("max_tokens", max_tokens, 1)):
+        if value < least:
+            raise InputError(name, value, f"an integer of at least {least}")
+    named = tuple(field.replace("_", " ") for field in fields) or DEFAULT_FIELDS
+    read, shots = read_natural_instructions(path, fields=named, count=items)
+    return instructed_suite(
+        "ni",
+        read,
+        sampling=Sampling(max_tokens=max_tokens, temperature=0.0, stop=(*_STOPS, "\ninput:", "\n\n")),
+        shots=shots,
+        k=positive,
+        separator=SEPARATOR,
+        source="allenai/natural-instructions-v1 on GitHub",
+        license="Apache-2.0",
+    )
+
+
+def instructed_suite(
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    sampling: Sampling,
+    shots: Mapping[str, Shots] | None = None,
+    k: int = 0,
+    separator: str = "\n\n",
+    notes: tuple[str, ...] = (),
+    source: str = "",
+    license: str = "",
+) -> Suite:
+    """Written answers by ROUGE-L and exact match, as Super-NaturalInstructions scores them.
+
+    A record counts in its task (``meta["group"]``), and in its category (``meta["category"]``) by the metric
+    that the paper reports the category by.
+    """
+    exact = met("exact_match", "reference:superni_exact_match")
+
+    def groups(record: Record, headline: float) -> Iterable[tuple[str, float]]:
+        meta = record.task.meta
+        category = "_".join(str(meta.get("category", "")).lower().split())
+        if category in BY_EXACT_MATCH:
+            refused = any(each.error for each in record.responses)
+            yield f"{category} (exact_match)", 0.0 if refused else exact.measure(record)
+        elif category:
+            yield f"{category} (rouge_l)", headline
+        yield str(meta["group"]), headline
+
+    return Suite(
+        name,
+        tuple(tasks),
+        (score("rouge_l"), exact),
+        judge=ReferenceJudge(("rouge_l", "superni_exact_match")),
+        shots=shots or {},
+        k=k,
+        separator=separator,
+        sampling=sampling,
+        groups=groups,
+        notes=notes,
+        source=source,
+        license=license,
     )
 
 

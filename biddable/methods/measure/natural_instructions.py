@@ -157,7 +157,7 @@ class NaturalInstructions(Method):
     )
     Config = NaturalInstructionsConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"rows": 2, "test_rows": 3, "max_tokens": 8, "encodings": ("none", "examples")},
+        "smoke": {"rows": 1, "test_rows": 2, "max_tokens": 8, "encodings": ("none", "examples")},
         "full": {
             "rows": 20,
             "test_rows": 40,
@@ -225,7 +225,7 @@ class NaturalInstructions(Method):
             run,
             [
                 scores.bars("Unseen tasks", METRICS, arms=arms, group_by="metric", note="0 to 1."),
-                cross_task.task_table(shown),
+                cross_task.task_table({arm: [cell] for arm, cell in shown.items()}),
                 *losses(run, stages),
                 items(leaderboard(list(shown.values()))),
             ],

@@ -34,8 +34,8 @@ _CAPITALS = (
     "France Paris,Spain Madrid,Italy Rome,Germany Berlin,Japan Tokyo,China Beijing,Russia Moscow,Egypt Cairo,"
     "Greece Athens,Portugal Lisbon,Austria Vienna,Norway Oslo,Sweden Stockholm,Finland Helsinki,"
     "Poland Warsaw,Hungary Budapest,Ireland Dublin,Cuba Havana,Peru Lima,Chile Santiago,Canada Ottawa,"
-    "Kenya Nairobi,Iran Tehran,Iraq Baghdad,Thailand Bangkok,Denmark Copenhagen,Belgium Brussels,Vietnam Hanoi,"
-    "Argentina Buenos Aires,Turkey Ankara,England London,Scotland Edinburgh,Syria Damascus,Lebanon Beirut"
+    "Kenya Nairobi,Iran Tehran,Iraq Baghdad,Thailand Bangkok,Denmark Copenhagen,Belgium Brussels,"
+    "Vietnam Hanoi,Argentina Buenos Aires,Turkey Ankara,England London,Syria Damascus,Lebanon Beirut"
 )
 _PEOPLE = "Anna,Peter,Maria,David,Laura,Simon,Helen,Oscar,Julia,Thomas,Nora,Victor"
 _PLACES = "the market,the park,the station,the museum,the harbour,the library,the school,the beach"
