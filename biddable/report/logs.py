@@ -22,6 +22,7 @@ from biddable.suites.logs.base import Log, Logged, counted
 if TYPE_CHECKING:
     from rich.table import Table as Printed
 
+LONGEST_TITLE = 120
 SURE = 0.05
 """Corrected p-values below this are called differences."""
 
@@ -106,7 +107,8 @@ def _plain(value: Any) -> Any:
 def write_log_page(compared: Sequence[LogComparison], page: str | Path) -> Path:
     """Write compared logs as one HTML file and return its path. Raises StorageError."""
     names = list(dict.fromkeys(log.name for part in compared for log in part.logs))
-    title = f"{', '.join(names[1:3])}{' …' if len(names) > 3 else ''} against {names[0]}"
+    title = f"{', '.join(names[1:])} against {names[0]}"
+    title = title if len(title) <= LONGEST_TITLE else f"{counted(len(names), 'log')} compared"
     figures = [(part, [*_figures(part)]) for part in compared]
     shown = [
         _Part(part.suite, part.notes, tuple(block_of(f, f"suite-{i}-{j}") for j, f in enumerate(drawn, 1)))

@@ -184,7 +184,8 @@ def _remarks(first: Log, second: Log, joined: Join) -> list[str]:
     alone = [(joined.only_first, first), (joined.only_second, second)]
     if any(n for n, _ in alone):
         parts = " and ".join(f"{n:,} only in {log.name}" for n, log in alone if n)
-        notes.append(f"{counted(len(joined.pairs), 'item')} in both logs, {parts}: left out.")
+        shared = f"{counted(len(joined.pairs), 'item')} shared with {first.name}"
+        notes.append(f"{second.name}: {shared}; {parts}: left out.")
     if joined.by == "position":
         notes.append(f"{second.name} is joined by place: a log does not say what was asked.")
     if joined.reworded:

@@ -154,7 +154,7 @@ def test_a_reworded_item_and_items_of_one_log_are_told() -> None:
     ]
     [part] = compare_logs([first, log("b", items[1:])])
     assert part.joins[0].by == "id"
-    assert "5 items in both logs, 1 only in a: left out." in part.notes
+    assert "b: 5 items shared with a; 1 only in a: left out." in part.notes
     assert "1 item joined by id, whose prompt differs between a and b." in part.notes
 
 

@@ -60,7 +60,7 @@ def test_cells_of_other_task_files_are_told(tmp_path: Path) -> None:
     write_cell(tmp_path / "b", cell("n", [True, False], tasks="2c"))
     [part] = compare_logs([*read_logs(tmp_path / "a"), *read_logs(tmp_path / "b")])
     assert part.notes[0] == "Their task files differ: only items that both have are compared."
-    assert "2 items in both logs, 1 only in m: left out." in part.notes
+    assert "n: 2 items shared with m; 1 only in m: left out." in part.notes
 
 
 def test_a_folder_above_evaluations_holds_their_logs(tmp_path: Path) -> None:
