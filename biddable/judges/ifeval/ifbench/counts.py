@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from biddable.judges.ifeval.arguments import COUNT, ORDINAL, TEXT
 from biddable.judges.ifeval.findings import counted, times
@@ -119,14 +119,13 @@ def punctuation(text: Text) -> Finding:
 )
 def keywords_multiple(text: Text, **keywords: str) -> Finding:
     """How often each keyword is found, in any case and inside words, too: 1, 2, 3, 5 and 7 times."""
-    return as_often(
-        {word.strip(): text.lower.count(word.strip().lower()) for _, word in sorted(keywords.items())}
-    )
+    words = [keywords[name].strip() for name in sorted(keywords)]
+    return as_often(words, [text.lower.count(word.lower()) for word in words])
 
 
-def as_often(found: Mapping[str, int]) -> Finding:
+def as_often(keywords: Sequence[str], found: Sequence[int]) -> Finding:
     """Five keywords were found so many times, where 1, 2, 3, 5 and 7 times were asked for."""
-    for (keyword, count), asked in zip(found.items(), TIMES, strict=False):
+    for keyword, count, asked in zip(keywords, found, TIMES, strict=True):
         if count != asked:
             return times(count, keyword, "exactly", asked)
     return Finding(True, "The response has every keyword as often as asked for.")

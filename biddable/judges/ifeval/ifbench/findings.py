@@ -9,6 +9,9 @@ from typing import Any
 from biddable.judges.ifeval.rule import Arg, Finding, Rule, register
 from biddable.judges.ifeval.text import Text
 
+SHOWN = 60
+"""Characters of the response that a finding shows."""
+
 
 def plain(
     id: str,
@@ -32,7 +35,7 @@ def each(things: Sequence[Any], obeys: Callable[[Any], bool], noun: str, what: s
     """Every thing should obey; the first that does not is named, as the ``noun`` that is not ``what``."""
     for number, thing in enumerate(things, start=1):
         if not obeys(thing):
-            return Finding(False, f'The {noun} "{thing}" (number {number}) {what}.')
+            return Finding(False, f'The {noun} "{_short(thing)}" (number {number}) {what}.')
     return Finding(True, f"All of the {len(things)} {noun}s are as they should be.")
 
 
@@ -41,6 +44,13 @@ def pairs(things: Sequence[Any], obeys: Callable[[Any, Any], bool], noun: str, w
     for number, (first, second) in enumerate(pairwise(things), start=1):
         if not obeys(first, second):
             return Finding(
-                False, f'The {noun}s "{first}" and "{second}" (numbers {number} and {number + 1}) {what}.'
+                False,
+                f'The {noun}s "{_short(first)}" and "{_short(second)}" (from number {number} on) {what}.',
             )
     return Finding(True, f"All of the {len(things)} {noun}s are as they should be.")
+
+
+def _short(thing: object) -> str:
+    """Enough of it to find it by."""
+    text = str(thing)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

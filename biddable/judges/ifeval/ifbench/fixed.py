@@ -26,9 +26,8 @@ from biddable.judges.ifeval.text import Text
 def keywords_as_words(text: Text, **keywords: str) -> Finding:
     """Keywords are whole words: "art" is not found in "start"."""
     words = [keywords[name].strip() for name in sorted(keywords)]
-    return as_often(
-        {word: len(re.findall(rf"\b{re.escape(word)}\b", text.raw, re.IGNORECASE)) for word in words}
-    )
+    wholes = [rf"\b{re.escape(word)}\b" for word in words]
+    return as_often(words, [len(re.findall(whole, text.raw, re.IGNORECASE)) for whole in wholes])
 
 
 @repaired("ratio:overlap")

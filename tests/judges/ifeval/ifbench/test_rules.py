@@ -33,6 +33,10 @@ OBEYED = {
     ],
     "count:keywords_multiple": [
         (KEYWORDS, "ant bee bee cat cat cat" + " dog" * 5 + " Elk" * 7),
+        (
+            {**KEYWORDS, "keyword3": "bee", "keyword2": "cow"},
+            "ant cow cow bee bee bee" + " dog" * 5 + " elk" * 7,
+        ),
         (KEYWORDS, "plant bee bee cat cat cat" + " dog" * 5 + " elk" * 7),  # inside a word
     ],
     "count:numbers": [({"N": 2}, "From 1,000.5 to 7."), ({"N": 0.0}, "None.")],
@@ -101,6 +105,7 @@ OBEYED = {
 VIOLATED = {
     "count:conjunctions": [({"small_n": 2}, "Norway or orchids, butter.")],
     "count:keywords_multiple": [
+        ({**KEYWORDS, "keyword3": "bee"}, "ant bee bee bee" + " dog" * 5 + " elk" * 7),  # twice and thrice
         (KEYWORDS, "ant bee cat cat cat" + " dog" * 5 + " elk" * 7),
         (KEYWORDS, "ant bee bee cat cat cat" + " dog" * 5 + " elk" * 8),
     ],
