@@ -29,7 +29,7 @@ IFEVAL_FILE = (
 )
 
 M_IFEVAL_FILE = (
-    "fr_input_data.jsonl and the like (folder data of the GitHub repository lightblue-tech/M-IFEval)"
+    "fr_input_data.jsonl and the like (folder data of the GitHub repository shisa-ai/M-IFEval)"
 )
 IFBENCH_FILE = "IFBench_test.jsonl (folder data of the GitHub repository allenai/IFBench)"
 
