@@ -89,7 +89,7 @@ METRICS = (
 
 
 def by_rule(record: Record, headline: float) -> Iterable[tuple[str, float]]:
-    """A record counts in the group of each of its rules, read strictly; without an answer, as not followed."""
+    """A record counts in the group of each of its rules, read strictly; without an answer as not followed."""
     for verdict in record.verdicts:
         yield from () if verdict.checks else ((check.id, 0.0) for check in record.task.checks)
         for check in verdict.checks:
