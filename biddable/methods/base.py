@@ -156,7 +156,7 @@ def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
     A setting that names a model is called ``model``, or its name ends in ``_model``; so with ``judge``, and
-    with ``models`` for several.
+    with ``models`` or ``starts`` for several.
     """
     digests = {name: (value, identity(value)) for name, value, identity in _weighty(config)}
     local = {name: digest for name, (value, digest) in digests.items() if digest != value}
@@ -167,7 +167,7 @@ def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
     """The name and value of each setting that may name weights, and what tells those from others."""
     for name, value in ((each.name, each.default) for each in configs.walk(type(config), config)):
         kind = name.rpartition(".")[2].rpartition("_")[2]
-        if kind == "models" and isinstance(value, tuple | list):
+        if kind in ("models", "starts") and isinstance(value, tuple | list):
             yield from ((f"{name}[{at}]", str(part), model_identity) for at, part in enumerate(value))
         elif value and kind in ("model", "judge"):
             yield name, str(value), model_identity if kind == "model" else judge_identity
