@@ -31,13 +31,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a query (the fields of a ``Record``)."""
+    """What came of a query (fields of a ``Record``), and how the model was asked (fields of a ``Cell``)."""
 
     responses: tuple[Response, ...] = ()
     scores: tuple[float, ...] = ()
     priors: tuple[float, ...] = ()
     shots: int = 0
     prompt_tokens: int = 0
+    template: str = "none"
+    limit: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,13 @@ class Asking:
         model = self.model()
         if self.ask == "perplexity":
             return _perplexities(model, batch)
-        chat = uses_chat(model, self.template)
+        chat, limit = uses_chat(model, self.template), self.longest(model)
+        template = "chat" if chat else "none"
         shown = [self._shown(model, query, chat) for query in batch]
         prompts, kept = [prompt for prompt, _ in shown], [shots for _, shots in shown]
         answers = (self._chosen if self.ask == "choose" else self._written)(model, batch, prompts, chat)
         return [
-            replace(answer, shots=shots, prompt_tokens=_length(model, prompt))
+            replace(answer, shots=shots, prompt_tokens=_length(model, prompt), template=template, limit=limit)
             for answer, shots, prompt in zip(answers, kept, prompts, strict=True)
         ]
 

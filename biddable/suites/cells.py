@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from biddable.models.load import model_identity
 from biddable.runs.codec import digest
 from biddable.runs.run import Run
 from biddable.suites.answers import map_again
-from biddable.suites.asking import Answer, Asking, Query, Template, uses_chat
+from biddable.suites.asking import Answer, Asking, Query, Template
 from biddable.suites.base import Metric, Suite, check_suite
 from biddable.suites.metrics import passed, score
 from biddable.suites.store import Cell, Counted, cell_name, read_cell, write_cell
@@ -109,7 +109,6 @@ def evaluate_cell(
     )
     # 1. Answers, [tasks], from the journal or the model.
     started = time.perf_counter()
-    [(template, limit)] = run.map(f"{cell}-model", [name], Facts(asking), tuple[str, int], 1)
     answers = _answers(run, cell, asking, suite)
     seconds = time.perf_counter() - started
     reasons = [each.error for answer in answers for each in answer.responses]
@@ -132,9 +131,9 @@ def evaluate_cell(
         asked=asked,
         metrics=tuple(_counted(metric, suite.tasks) for metric in suite.metrics),
         ask=suite.ask,
-        template=template,
+        template=answers[0].template,
         shots=suite.k,
-        max_tokens=limit,
+        max_tokens=answers[0].limit,
         judge=suite.version,
         seconds=max(seconds, before),
         strip_thinking=settings.strip_thinking,
@@ -227,16 +226,3 @@ def _seconds_before(folder: Path, cell: str) -> float:
     """What answering took when the cell was computed, if it was."""
     place = folder / "cells" / cell
     return read_cell(place).seconds if (place / "cell.json").exists() else 0.0
-
-
-@dataclass(frozen=True)
-class Facts:
-    """How a model is prompted, and how long its responses may be; said by the process that has it."""
-
-    asking: Asking
-
-    def __call__(self, batch: Sequence[str]) -> list[tuple[str, int]]:
-        """The same for each name of a batch."""
-        model = self.asking.model()
-        template = "chat" if uses_chat(model, self.asking.template) else "none"
-        return [(template, self.asking.longest(model)) for _ in batch]

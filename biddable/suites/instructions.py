@@ -28,9 +28,7 @@ IFEVAL_FILE = (
     "google-research/google-research), or the suite composed, which needs no file"
 )
 
-M_IFEVAL_FILE = (
-    "fr_input_data.jsonl and the like (folder data of the GitHub repository shisa-ai/M-IFEval)"
-)
+M_IFEVAL_FILE = "fr_input_data.jsonl and the like (folder data of the GitHub repository shisa-ai/M-IFEval)"
 IFBENCH_FILE = "IFBench_test.jsonl (folder data of the GitHub repository allenai/IFBench)"
 
 

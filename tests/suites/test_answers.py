@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from biddable.errors import ModelError
-from biddable.suites import answers as module
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.executors import processes, ray_tasks
 from biddable.runs.run import Run
+from biddable.suites import answers as module
 from biddable.suites.answers import Ask, answers
 from biddable.types import user
 
