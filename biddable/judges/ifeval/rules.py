@@ -38,7 +38,7 @@ from biddable.judges.ifeval.findings import (
     within_time,
 )
 from biddable.judges.ifeval.language import meant
-from biddable.judges.ifeval.rule import RULES, Arg, Finding, Rule, register
+from biddable.judges.ifeval.rule import Arg, Finding, Rule, register
 from biddable.judges.ifeval.text import Text
 from biddable.judges.patterns import Pattern
 from biddable.judges.patterns import pattern as searched
@@ -396,7 +396,3 @@ def no_comma(text: Text) -> Finding:
     """There is no comma."""
     count = text.raw.count(",")
     return Finding(not count, f"The response has {plural(count, 'comma')}, where none is allowed.")
-
-
-PUBLISHED = tuple(RULES)
-"""The ids of the 25 rules."""

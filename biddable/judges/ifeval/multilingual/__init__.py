@@ -29,7 +29,7 @@ from biddable.judges.ifeval.multilingual import (  # noqa: F401 - importing them
     spanish,
 )
 from biddable.judges.ifeval.multilingual.shared import as_in_english
-from biddable.judges.ifeval.rules import PUBLISHED
+from biddable.tasks.compose.conflicts import CONFLICTS
 
-for _id in PUBLISHED:
+for _id in CONFLICTS:  # its rows are the 25 published rules
     as_in_english("en", _id)
