@@ -25,6 +25,8 @@ from biddable.types import last_turn
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
 
+AGAIN = "biddable eval OTHER_MODEL --suite SUITE"
+"""What to type next where there is but one model."""
 DEFAULT_FOLDER = Path("evals", "first")
 
 
@@ -70,6 +72,7 @@ def evaluate(
         if not named:
             raise InputError(field, named, "at least one")
     asked = [as_asked(load_suite(each) if isinstance(each, str) else each, how) for each in listed]
+    _require_written(asked, how)
     _require_distinct("models", names)
     _require_distinct("suite", [suite.name for suite in asked])
     identities = {name: model_identity(name) for name in names}
@@ -81,7 +84,8 @@ def evaluate(
         for name, identity in identities.items():
             for suite in asked:
                 try:
-                    cell = evaluate_cell(run, name, suite, how, identity=identity, served=served)
+                    options = served if name.startswith("openai:") else None
+                    cell = evaluate_cell(run, name, suite, how, identity=identity, served=options)
                 except EndpointError as error:
                     failed.append(error)
                     continue
@@ -99,7 +103,7 @@ def evaluate(
             metrics=measured(board),
             timing={"answering": seconds},
             notes=board.notes,
-            next_steps=("biddable compare {run}", "biddable report {run}"),
+            next_steps=("biddable compare {run}",) if len(answered) > 1 else (f"{AGAIN} --out {{run}}",),
         )
     if failed:
         raise failed[0]
@@ -155,6 +159,15 @@ def _responses(cell: Cell) -> str:
             row |= {"error": each.error} if each.error else {}
         lines.append(json.dumps(row) + "\n")
     return "".join(lines)
+
+
+def _require_written(suites: Sequence[Suite], how: EvaluateSettings) -> None:
+    """Refuse settings of written answers where none is written."""
+    if any(suite.ask == "generate" for suite in suites):
+        return
+    for field in ("judge", "samples", "temperature", "max_tokens"):
+        if (value := getattr(how, field)) is not None:
+            raise InputError(field, value, "a suite whose answers are written: these only rank choices or texts")
 
 
 def _require_distinct(field: str, names: Sequence[str]) -> None:
