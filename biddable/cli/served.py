@@ -51,7 +51,8 @@ def served_options(command: Callable[..., Any]) -> Callable[..., Any]:
         asked = {name: values.pop(name) for name in _FIELDS}
         given = {name: value for name, value in asked.items() if value is not None and value is not False}
         with _failures_left_to_the_command():
-            return command(*args, **values, served=_served(values["model"], given) if given else None)
+            models = ",".join(values["models"]) if "models" in values else values["model"]
+            return command(*args, **values, served=_served(models, given) if given else None)
 
     for option in reversed(_OPTIONS):
         with_served = option(with_served)
@@ -69,11 +70,12 @@ def _failures_left_to_the_command() -> Iterator[None]:
         log.disabled = before
 
 
-def _served(model: str, given: dict[str, Any]) -> Any:
+def _served(models: str, given: dict[str, Any]) -> Any:
+    """How served models are asked; at least one of ``models``, separated by commas, must be served."""
     from biddable.models.openai import ServedOptions
 
-    if not model.startswith("openai:"):
+    if not any(model.strip().startswith("openai:") for model in models.split(",")):
         name, value = next(iter(given.items()))
         flag = "--" + name.replace("_", "-")
-        raise InputError(flag, value, f"nothing: {model} is not served (openai:NAME@URL)")
+        raise InputError(flag, value, f"nothing: {models} is not served (openai:NAME@URL)")
     return ServedOptions(**{_FIELDS[name]: name != "no_cache" and value for name, value in given.items()})

@@ -489,6 +489,7 @@ def test_commas_within_options_do_not_part_suites(biddable: Command, parrot: Par
         (("--baseline", "other"), ("--baseline is 'other', expected one of the models: parrot",)),
         (("parrot",), ("is 'parrot', expected each once",)),
         (("--tasks", "t.jsonl"), ("--tasks",)),
+        (("--timeout", "3"), ("--timeout is 3.0, expected nothing: parrot is not served",)),
     ],
     ids=str,
 )
@@ -605,3 +606,19 @@ def test_a_model_that_is_not_there_is_one_line(biddable: Command) -> None:
 def test_the_published_prompts_are_read(biddable: Command, parrot: Parrot) -> None:
     result = biddable("eval", "parrot", "--suite", f"ifeval:{DATA}", "--limit", "10", "--json")
     assert measured(result, "parrot")["n"] == 10
+
+
+def test_how_servers_are_asked_is_told_to_served_models_alone(
+    biddable: Command, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {}
+
+    def loaded(name: str, *, served: Any = None) -> Parrot:
+        given[name] = served
+        return parrot
+
+    monkeypatch.setattr(load, "load_model", loaded)
+    options = ("--suite", f"ifeval:{followable('say it', 'say that')}", "--timeout", "3")
+    assert biddable("eval", "plain,openai:m@http://localhost:1", *options).exit_code == 0
+    assert given["plain"] is None
+    assert given["openai:m@http://localhost:1"].timeout_s == 3

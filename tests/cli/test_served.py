@@ -30,16 +30,21 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def test_a_new_model_behind_the_same_name_is_scored_anew(biddable: Command, server: Server) -> None:
-    evaluate = ("eval", f"openai:m@{server.url}", "--tasks", "t.jsonl", "--json", "--out")
+    evaluate = ("eval", f"openai:m@{server.url}", "--suite", "ifeval:t.jsonl", "--json", "--out")
+
+    def strict(folder: str) -> float:
+        [row] = json.loads(biddable(*evaluate, folder).stdout)["suites"]["ifeval"].values()
+        return row["prompt_level_strict_acc"]
+
     server.canary = server.behaviours[0] = ok("with, commas")
-    assert json.loads(biddable(*evaluate, "a").stdout)["prompt_strict"] == 0
+    assert strict("a") == 0
     asked = len(server.requests)
-    assert json.loads(biddable(*evaluate, "b").stdout)["prompt_strict"] == 0
+    assert strict("b") == 0
     assert len(server.requests) == asked
     server.canary = server.behaviours[0] = ok("without any of those")
-    assert json.loads(biddable(*evaluate, "c").stdout)["prompt_strict"] == 1
+    assert strict("c") == 1
     # A run goes on from its own answers, whatever is served by now.
-    assert json.loads(biddable(*evaluate, "a").stdout)["prompt_strict"] == 0
+    assert strict("a") == 0
 
 
 def test_a_prompt_that_is_refused_ends_no_evaluation_however_often(biddable: Command, server: Server) -> None:
@@ -49,10 +54,11 @@ def test_a_prompt_that_is_refused_ends_no_evaluation_however_often(biddable: Com
 
     server.behaviours = [not_1]
     for _ in range(2):
-        result = biddable("eval", f"openai:m@{server.url}", "--tasks", "t.jsonl", "--out", "r", "--json")
+        asked = ("--suite", "ifeval:t.jsonl", "--out", "r", "--json")
+        result = biddable("eval", f"openai:m@{server.url}", *asked)
         assert result.exit_code == 0, result.stderr
-        found = json.loads(result.stdout)
-        assert (found["refused"], found["n_prompts"]) == (1, 3)
+        [row] = json.loads(result.stdout)["suites"]["ifeval"].values()
+        assert (row["refused"], row["n"]) == (1, 3)
         assert result.stderr.count("400 Bad Request: filtered") == 1
 
 

@@ -157,7 +157,7 @@ def test_rules_are_counted_as_the_official_code_counts_them(tmp_path: Path, name
             texts = (
                 "one line, no more.",
                 '```json\n{"a": 1}\n```',
-                "## Title\n\n* point\n* point\n\nP.S. x",
+                "## Title\n\n* a\n* b\n\nP.S. x",
                 "",
             )
             if seed is not None and seed % 11 == 0:
@@ -240,6 +240,8 @@ def test_texts_have_a_perplexity(tmp_path: Path) -> None:
         ("m", writing(), {"limt": 3}, "limt is 3, expected one of the settings limit"),
         ("m", writing(), {"limit": 0}, "limit is 0"),
         ("m", "glue", {}, "suite is 'glue'"),
+        ("m", choosing(), {"judge": "rules"}, "judge is 'rules', expected a suite whose answers are written"),
+        ("m", choosing(), {"max_tokens": 9}, "max_tokens is 9, expected a suite whose answers are written"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_before_anything_is_made(
