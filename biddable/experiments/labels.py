@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biddable.errors import InputError
+from biddable.errors import FileError, InputError
 from biddable.experiments.cross_task import SplitTask, positional_split, split_task
 from biddable.tasks.groups import chosen
 from biddable.tasks.labelled import read_labelled
@@ -34,13 +34,12 @@ def labelled_task(
     """Labelled texts as a task; the first two training rows of different labels are its examples.
 
     Raises:
-        InputError: one label alone, or too few rows for all sides.
-        FileError: see ``read_labelled``.
+        FileError: one label alone, too few rows for all sides, or see ``read_labelled``.
     """
     rows = read_labelled(path, text=text, label=label, labels=tuple(labels) or None, encoding=encoding)
     names = sorted({row.label for row in rows})
     if len(names) < 2:
-        raise InputError("data", f"{path}: the label {names[0]} alone", "rows of at least two labels")
+        raise FileError(path, f"has the label {names[0]} alone, expected rows of at least two labels")
     said = f"Answer with one of: {', '.join(names)}." if len(names) <= LISTED else "Answer with its label."
     bare = Instructed(path.name.partition(".")[0], definition or f"Classify the text. {said}")
     texts = [row.text + (f"\nSecond text: {row.text_pair}" if row.text_pair else "") for row in rows]
@@ -59,7 +58,8 @@ def labelled_task(
     first = next(iter(made.train), None)
     other = next((row for row in made.train if first and row.references != first.references), None)
     if first is None or other is None or not made.test:
-        raise InputError("data", f"{path}: {len(distinct)} texts", "more: two labels to learn, rows to score")
+        problem = f"has {len(distinct)} texts, expected more: two labels to learn from, and rows to score"
+        raise FileError(path, problem)
     examples = tuple(Example(str(row.meta["input"]), row.references[0]) for row in (first, other))
     if len(distinct) < len(tasks):
         notes.append(f"{bare.name}: {len(tasks) - len(distinct)} repeated texts left out.")

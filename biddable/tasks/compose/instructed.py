@@ -68,7 +68,9 @@ def _task(kind: _Kind, rows: int, rng: np.random.Generator) -> Instructed:
     drawn: dict[str, str] = {}
     for tries, (given, answer) in enumerate(kind.rows(rng)):
         drawn.setdefault(given, answer)
-        if len(drawn) == rows + 3 or tries > 50 * (rows + 3):
+        # Three are the examples, for which two answers are needed, however few rows are.
+        enough = len(drawn) >= rows + 3 and len({*drawn.values()}) > 1
+        if enough or tries > 50 * (rows + 3):
             break
     (first, one), *later = drawn.items()
     second, other = next(((given, answer) for given, answer in later if answer != one), later[0])
@@ -81,7 +83,7 @@ def _task(kind: _Kind, rows: int, rng: np.random.Generator) -> Instructed:
             references=(answer,),
             meta={"group": kind.name, "input": given, "category": kind.category},
         )
-        for number, (given, answer) in enumerate(left[1:])
+        for number, (given, answer) in enumerate(left[1 : rows + 1])
     )
     right = (Example(first, one), Example(second, other))
     return Instructed(kind.name, kind.definition, right, (wrong,), (kind.category,), (), instances)
