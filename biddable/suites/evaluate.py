@@ -167,7 +167,7 @@ def _require_written(suites: Sequence[Suite], how: EvaluateSettings) -> None:
         return
     for field in ("judge", "samples", "temperature", "max_tokens"):
         if (value := getattr(how, field)) is not None:
-            raise InputError(field, value, "a suite whose answers are written: these only rank choices or texts")
+            raise InputError(field, value, "a suite whose answers are written: these are not")
 
 
 def _require_distinct(field: str, names: Sequence[str]) -> None:

@@ -18,12 +18,7 @@ from .conftest import Command
 from .fakes import write_lines
 
 PAGE = (Path(__file__).parents[2] / "docs" / "measuring.md").read_text("utf-8")
-COMMANDS = [
-    line
-    for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("biddable ")
-]
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith("biddable ")]
 
 
 @pytest.fixture
