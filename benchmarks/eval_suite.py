@@ -1,8 +1,9 @@
 """Suites answered by SmolLM2-135M beside lm-evaluation-harness's ``hf`` backend: same prompts, same weights.
 
-    python -m benchmarks.eval_suite SUITE [SUITE ...] [--limit N] [--shots K] [--rounds N] [--json]
+    python -m benchmarks.eval_suite [SUITE ...] [--limit N] [--shots K ...] [--rounds N] [--json]
 
-A suite is what ``biddable eval --suite`` takes, with its data: ``mmlu:DIR?subjects=anatomy``. Both sides are
+A suite is what ``biddable eval --suite`` takes, with its data: ``mmlu:DIR?subjects=anatomy``; without one, it
+is the composed tasks, which need none. Both sides are
 given the prompts that our suite renders as raw text (template none), which for the suites of ours that bear
 the name of a task of lm-evaluation-harness are that task's. Choices are scored; responses are written
 greedily to the same limits. On a CPU both compute in fp32 where the processor has no bf16; the peer always
@@ -30,6 +31,7 @@ from biddable.suites.asking import Answer, Asking, Query
 from biddable.suites.base import Suite
 from biddable.suites.load import load_suite
 from biddable.tasks.fewshot import few_shot_prompt
+from biddable.types import last_turn
 
 Ask = Callable[[], None]
 
@@ -38,11 +40,17 @@ def both_sides(suite: Suite, lazy: LazyModel, peer: Any) -> tuple[Ask, Ask, Call
     """Two functions that answer the suite, ours and the peer's, and one that compares the answers."""
     asking = Asking(lazy, suite.ask, suite.sampling, 1, "none", suite.k, suite.separator)
     queries = [
-        Query(task.prompt, task.choices if suite.ask == "choose" else (), suite.shots_of(task), None, seed)
+        Query(
+            last_turn(task.prompt),
+            task.choices if suite.ask == "choose" else (),
+            suite.shots_of(task),
+            None,
+            seed,
+        )
         for seed, task in enumerate(suite.tasks)
     ]
     prompts = [
-        few_shot_prompt(str(query.prompt), query.shots, suite.k, separator=suite.separator)[0]
+        few_shot_prompt(last_turn(query.prompt), query.shots, suite.k, separator=suite.separator)[0]
         for query in queries
     ]
     kept: dict[str, Any] = {}
@@ -97,9 +105,9 @@ def written_by_harness(peer: Any, prompts: list[str], suite: Suite) -> list[str]
 def main() -> None:
     """Run the comparison and print it."""
     arguments = parser(__doc__)
-    arguments.add_argument("suites", nargs="+")
+    arguments.add_argument("suites", nargs="*", default=["composed"])
     arguments.add_argument("--limit", type=int, default=40)
-    arguments.add_argument("--shots", type=int, nargs="+", default=[0, 5])
+    arguments.add_argument("--shots", type=int, nargs="+", default=[0])
     arguments.add_argument("--max-tokens", type=int)
     arguments.add_argument("--batch", type=int, default=16, help="the peer's batch size")
     arguments.add_argument("--rounds", type=int, default=2)
