@@ -244,7 +244,7 @@ def suites(name: str | None, validate: str | None, as_json: bool) -> None:
     if as_json:
         print_json({each: {"needs": _needs(make), "about": described[each]} for each, make in rows.items()})
     elif name:
-        say(f"{_needs(rows[name], name)}\n\n{described[name]}")
+        say(f"{_needs(rows[name], name)}\n\n{described[name]}{_options(rows[name])}")
     else:
         from rich.table import Table
         from rich.text import Text
@@ -284,6 +284,28 @@ def _tell_of(file: str, suite: Suite, as_json: bool) -> None:
     if task.references:
         say(f"Right: {', '.join(map(repr, task.references))}")
     say(f"Next: biddable eval smollm2 --suite {file}")
+
+
+def _options(make: Any) -> str:
+    """What a suite takes after the question mark, a line each."""
+    import inspect
+    from typing import Literal, get_args, get_origin, get_type_hints
+
+    hints, lines = get_type_hints(make), []
+    for each in inspect.signature(make).parameters.values():
+        if each.default is each.empty:
+            continue
+        hint = hints[each.name]
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(hint, "")
+        if get_origin(hint) is Literal:
+            kind = ", ".join(map(str, get_args(hint)))
+        elif get_origin(hint) is tuple:
+            kind = "one or several, separated by commas"
+        default = str(each.default).lower() if hint is bool else each.default
+        lines.append(
+            f"  {each.name}  {kind}" + ("" if default in ("", (), None) else f"  [default: {default}]")
+        )
+    return "\n\nOptions, as ?NAME=VALUE&NAME=VALUE:\n" + "\n".join(lines) if lines else ""
 
 
 def _needs(make: Any, name: str = "") -> str:

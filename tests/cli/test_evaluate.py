@@ -577,7 +577,9 @@ def test_suites_are_listed_described_and_checked(biddable: Command) -> None:
     listed = biddable("suites").stdout
     assert all(name in listed for name in ("bbh:PATH", "composed?tasks=…", "ifeval:PATH?fixed=…"))
     assert json.loads(biddable("suites", "--json").stdout)["mmlu"]["needs"].startswith(":PATH")
-    assert "arXiv 2210.09261" in biddable("suites", "bbh").stdout
+    described = biddable("suites", "bbh").stdout
+    assert "arXiv 2210.09261" in described
+    assert "ask  generate, choose  [default: generate]" in described
     assert_one_line(biddable("suites", "bbhh"), "suite is 'bbhh', expected one of", "bbh?")
 
     Path("mine.toml").write_text(

@@ -16,7 +16,7 @@ from tests.doubles import Parrot
 
 
 class Chooser(Parrot):
-    """Finds a choice as likely as ``likes`` says, in nats; it has a chat template where ``template`` is true."""
+    """Finds a choice as likely as ``likes`` says, in nats; ``template``: it has a chat template."""
 
     name = "chooser"
 

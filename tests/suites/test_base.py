@@ -21,7 +21,7 @@ from .models import choosing, writing
         (writing(), {"judge": None}, "no judge"),
         (choosing(), {"k": -1}, "shots is -1"),
         (choosing(), {"tasks": choosing().tasks * 2}, "2 tasks with the id 't0'"),
-        (choosing(), {"tasks": (Task("a", "p"),)}, r"suite even, task a is \[\], expected at least two choices"),
+        (choosing(), {"tasks": (Task("a", "p"),)}, r"task a is \[\], expected at least two choices"),
         (choosing(), {"tasks": (Task("a", "p", (), ("x",), {}, ("x", "x")),)}, "at least two choices"),
         (choosing(), {"tasks": (Task("a", "p", (), ("z",), {}, ("x", "y")),)}, r"\['z'\], expected right"),
         (choosing(), {"tasks": (Task("a", "p", (), (), {}, ("x", "y")),)}, r"\[\], expected right answers"),

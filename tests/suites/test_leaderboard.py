@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from biddable.errors import InputError
+from biddable.runs.figures import Items
+from biddable.suites.figures import figures
+from biddable.suites.leaderboard import leaderboard, row_of, sources
+from biddable.suites.store import Cell, Counted, cell_name
+from biddable.types import CheckResult, Record, Response, Task, Verdict
+
+RIGHT = [i % 4 != 0 for i in range(40)]
+
+
+def cell(model: str, right: list[bool] = RIGHT, source: Any = None, **changes: Any) -> Cell:
+    """Tasks in groups of ten; ``source`` gives what a task shares with others."""
+    records = []
+    for i, each in enumerate(right):
+        meta = {"group": f"g{i // 10}"} | ({} if source is None else {"source": source(i)})
+        verdict = Verdict(float(each), each, checks=(CheckResult("r", each, "" if each else "why"),))
+        value = float(each)
+        task = Task(f"t{i}", f"ask {i}", references=("x",), meta=meta)
+        said, groups = (Response("x" if each else "y", (1, 2)),), ((meta["group"], value),)
+        records.append(Record(task, said, (verdict,), metrics={"exact_match": value}, groups=groups))
+    facts: dict[str, Any] = {
+        "asked": {"tasks": "t", "weights": model}, "metrics": (Counted("exact_match"),), "ask": "generate",
+        "template": "none", "shots": 0, "max_tokens": 9, "judge": "1", "seconds": 1.0,
+        "records": tuple(records),
+    }  # fmt: skip
+    facts |= changes
+    return Cell(cell_name("s", model, facts["asked"]), model, "s", **facts)
+
+
+def test_scores_have_intervals_and_groups() -> None:
+    row = row_of(cell("m"))
+    [score] = row.scores
+    assert (score.value, score.interval, row.n, row.tokens) == (
+        0.75, (pytest.approx(0.598, abs=1e-3), pytest.approx(0.858, abs=1e-3)), 40, 80,
+    )  # Wilson's  # fmt: skip
+    assert [(group.name, group.n) for group in row.groups] == [(f"g{i}", 10) for i in range(4)]
+    assert row_of(cell("m", RIGHT[:1])).scores[0].interval is None
+
+
+def test_tasks_that_share_a_source_count_once() -> None:
+    alone = row_of(cell("m")).scores[0].interval
+    shared = row_of(cell("m", sorted(RIGHT), lambda i: i // 10)).scores[0].interval
+    assert alone is not None
+    assert shared is not None
+    assert shared[1] - shared[0] > 2 * (alone[1] - alone[0])
+    assert row_of(cell("m", RIGHT, lambda i: "one")).scores[0].interval is None
+    assert sources(cell("m").records) is None
+    some = cell("m", RIGHT, lambda i: i // 10 if i < 20 else None).records
+    assert len({*(sources(some) or ())}) == 22
+
+    worse = [each and i < 20 for i, each in enumerate(RIGHT)]
+    [paired] = leaderboard([cell("a"), cell("b", worse)], "a").comparisons
+    [clustered] = leaderboard(
+        [cell("a", RIGHT, lambda i: i // 10), cell("b", worse, lambda i: i // 10)], "a"
+    ).comparisons
+    assert paired.difference == clustered.difference < 0
+    assert clustered.interval[1] > paired.interval[1]
+
+
+def test_a_weighted_metric_is_the_mean_of_its_parts() -> None:
+    weighted = cell("m", [True, False, False])
+    records = [
+        Record(each.task, each.responses, each.verdicts, metrics=each.metrics, weights={"exact_match": w})
+        for each, w in zip(weighted.records, (3.0, 1.0, 2.0), strict=True)
+    ]
+    row = row_of(cell("m", records=tuple(records)))
+    assert row.scores[0].value == pytest.approx(0.5)
+    assert row.scores[0].interval is not None
+
+
+def test_a_baseline_is_one_of_the_models() -> None:
+    with pytest.raises(InputError, match="baseline is 'c', expected one of the models: a, b"):
+        leaderboard([cell("a"), cell("b")], "c")
+    with pytest.raises(KeyError):
+        leaderboard([cell("a")]).row("b", "s")
+
+
+def test_every_task_is_an_item_with_what_each_model_said() -> None:
+    board = leaderboard([cell("a"), cell("b", [True] * 40)], "a")
+    [shown] = [each for each in figures(board) if isinstance(each, Items)]
+    assert (shown.models, len(shown.items)) == (("a", "b"), 40)
+    first = shown.items[0]
+    assert (first.id, first.group, first.prompt, first.references) == ("t0", "g0", "ask 0", ("x",))
+    assert [first.answers[name].correct for name in "ab"] == [False, True]
+    assert first.answers["a"].notes == ("r: why",)
+
+
+def test_tasks_of_other_data_are_other_items() -> None:
+    board = leaderboard([cell("a"), cell("b", asked={"tasks": "u", "weights": "b"})], "a")
+    [shown] = [each for each in figures(board) if isinstance(each, Items)]
+    assert len(shown.items) == 80
+    assert board.comparisons == ()
+
+
+def test_what_cannot_be_read_is_neither_right_nor_wrong() -> None:
+    unread, refused = (
+        Record(Task(id, "p"), (said,), (Verdict(None, False),), metrics={"exact_match": 0.0})
+        for id, said in (("t", Response("?")), ("u", Response("", finish_reason="error", error="gone")))
+    )
+    board = leaderboard([cell("m", records=(unread, refused))])
+    assert (board.rows[0].unparsable, board.rows[0].unanswered) == (1.0, (("u", "gone"),))
+    [shown] = [each for each in figures(board) if isinstance(each, Items)]
+    assert [item.answers["m"].correct for item in shown.items] == [None, False]
+    assert "gone" in shown.items[1].answers["m"].text
