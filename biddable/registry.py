@@ -43,8 +43,11 @@ BUILTIN: dict[str, dict[str, str]] = {
     "suites": {
         "bbh": "biddable.suites.benchmarks:bbh",
         "composed": "biddable.suites.instructions:composed",
+        "crass": "biddable.suites.benchmarks:crass",
+        "drop": "biddable.suites.benchmarks:drop",
         "followbench": "biddable.suites.judged:followbench",
         "gsm8k": "biddable.suites.benchmarks:gsm8k",
+        "hhh": "biddable.suites.benchmarks:hhh",
         "humaneval": "biddable.suites.code:humaneval",
         "ifbench": "biddable.suites.instructions:ifbench",
         "ifeval": "biddable.suites.instructions:ifeval",
@@ -148,7 +151,15 @@ def made(make: Callable[..., Any], arguments: list[str], options: Mapping[str, s
         except ValidationError as error:
             expected = error.errors()[0]["msg"].removeprefix("Input should be ")
             raise InputError(name, value, expected) from None
-    return make(*arguments, **values)
+    try:
+        return make(*arguments, **values)
+    except InputError as error:
+        listed = values.get(error.field)
+        if isinstance(listed, tuple) and any("," in str(each) for each in listed):
+            given = options[error.field].replace(" ", "+")
+            expected = f"several with + between them: {given.replace(',', '+')}"
+            raise InputError(error.field, given, expected) from None
+        raise
 
 
 def _points(kind: Kind) -> Any:

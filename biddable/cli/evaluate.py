@@ -173,6 +173,8 @@ def leaderboard_table(board: Leaderboard) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from biddable.suites.aggregate import averages
+
     table = Table(box=None, pad_edge=False)
     for column in ("suite", "model", "metric"):
         table.add_column(column)
@@ -200,6 +202,10 @@ def leaderboard_table(board: Leaderboard) -> Table:
             )
         for name, value in row.cell.totals.items():
             table.add_row("", "", Text(name), f"{value:.3f}", "", "", "", "", "")
+    for each in averages(board):
+        between = f"[{each.interval[0]:.2f}, {each.interval[1]:.2f}]" if each.interval else ""
+        parts = str(len(each.parts))
+        table.add_row("average", Text(each.model), Text(each.name), f"{each.value:.2f}", between, "", "", parts)
     table.caption = Text("\n".join(_asked(row) for row in board.rows))
     table.caption_justify = "left"
     return table

@@ -32,7 +32,7 @@ _LAST_ANSWER = r"(?im)^.*answer is (.*?)\.?[ \t]*$"
 
 Style = Literal["lm-eval", "instructeval"]
 INSTRUCTEVAL = "instructeval"
-"""The version of suites that are asked and counted as in INSTRUCTEVAL (Chia et al. 2023, arXiv 2306.04757)."""
+"""The version of suites asked and counted as in INSTRUCTEVAL (Chia et al. 2023, arXiv 2306.04757)."""
 
 BY_EXACT_MATCH = {
     "textual_entailment",
@@ -46,14 +46,21 @@ BY_EXACT_MATCH = {
 
 
 def mmlu(
-    path: str, subjects: tuple[str, ...] = (), style: Literal["lm-eval", "official"] = "lm-eval"
+    path: str,
+    subjects: tuple[str, ...] = (),
+    style: Literal["lm-eval", "official", "instructeval"] = "lm-eval",
 ) -> Suite:
-    """MMLU (Hendrycks et al. 2021, arXiv 2009.03300): four options by letter; five solved examples."""
+    """MMLU (Hendrycks et al. 2021, arXiv 2009.03300): four options by letter; five solved examples.
+
+    In INSTRUCTEVAL's style the letter is written, in two tokens, not chosen.
+    """
     from biddable.tasks.mmlu import read_mmlu
 
-    tasks, shots = read_mmlu(path, subjects=subjects, style=style)
-    source = "hendrycks/test on GitHub"
-    return Suite("mmlu", tuple(tasks), (ACC,), "choose", shots=shots, k=5, source=source, license="MIT")
+    tasks, shots = read_mmlu(path, subjects=subjects, style="official" if style == INSTRUCTEVAL else style)
+    facts: dict[str, Any] = {"source": "hendrycks/test on GitHub", "license": "MIT"}
+    if style == INSTRUCTEVAL:
+        return _by_prefix("mmlu", tasks, shots, 5, 2, facts)
+    return Suite("mmlu", tuple(tasks), (ACC,), "choose", shots=shots, k=5, **facts)
 
 
 def bbh(
@@ -61,20 +68,28 @@ def bbh(
     tasks: tuple[str, ...] = (),
     ask: Literal["generate", "choose"] = "generate",
     reasoning: bool = False,
+    style: Style = "lm-eval",
 ) -> Suite:
     """BIG-Bench Hard (Suzgun et al. 2022, arXiv 2210.09261): three solved examples, answers written.
 
     With ``ask=choose`` the likeliest option is taken, of the tasks that list options or have fixed ones. With
-    ``reasoning`` the examples reason, and what follows "the answer is" counts, with or without a full stop.
+    ``reasoning`` the examples reason, and what follows the last "answer is" counts, with or without a full
+    stop. In INSTRUCTEVAL's style the solved examples are the first three questions, an answer is right if it
+    begins with the reference, and all tasks weigh the same.
     """
     from biddable.tasks.bbh import read_bbh
 
-    read, shots = read_bbh(path, tasks=tasks, reasoning=reasoning)
-    facts = {"source": "suzgunmirac/BIG-Bench-Hard on GitHub", "license": "MIT"}
+    read, shots = read_bbh(path, tasks=tasks, reasoning=reasoning, style=style)
+    facts: dict[str, Any] = {"source": "suzgunmirac/BIG-Bench-Hard on GitHub", "license": "MIT"}
+    if style == INSTRUCTEVAL:
+        if ask != "generate":
+            raise InputError("ask", ask, "generate: in INSTRUCTEVAL's style answers are written")
+        made = _by_prefix("bbh", read, shots, 3, 32, facts)
+        return replace(made, totals=mean_of_groups("prefix_match", "mean of tasks"))
     if ask == "choose":
         some = _with_choices("bbh", read)
-        return Suite("bbh", some, (ACC, ACC_NORM), "choose", shots=shots, k=3, **facts)  # type: ignore[arg-type]
-    judge = ReferenceJudge("exact_match", extract=r"(?m)the answer is (.*?)\.?\s*$" if reasoning else "")
+        return Suite("bbh", some, (ACC, ACC_NORM), "choose", shots=shots, k=3, **facts)
+    judge = ReferenceJudge("exact_match", extract=_LAST_ANSWER if reasoning else "", last=reasoning)
     return Suite(
         "bbh",
         tuple(read),
@@ -83,7 +98,7 @@ def bbh(
         shots=shots,
         k=3,
         sampling=Sampling(max_tokens=512 if reasoning else 32, temperature=0.0, stop=(*_STOPS, "Q:", "\n\n")),
-        **facts,  # type: ignore[arg-type]
+        **facts,
     )
 
 
@@ -91,8 +106,8 @@ def hhh(path: str, style: Style = "instructeval") -> Suite:
     """HHH alignment (Askell et al. 2021, arXiv 2112.00861): which of two responses is the better one?
 
     In INSTRUCTEVAL's style by letter, in both orders: the better one is chosen if it has the larger sum of
-    log-probabilities as A and as B (acc_debiased; acc has one order, by turns). ``style=lm-eval``: the likelier
-    response, whole or per character.
+    log-probabilities as A and as B (acc_debiased; acc has one order, by turns). ``style=lm-eval``: the
+    likelier response, whole or per character.
     """
     from biddable.tasks.hhh import read_hhh
 
@@ -138,10 +153,10 @@ def crass(path: str, style: Style = "lm-eval") -> Suite:
     from biddable.tasks.crass import read_crass
 
     tasks, shots = read_crass(path)
-    facts = {"source": "apergo-ai/CRASS-data-set on GitHub"}
+    facts: dict[str, Any] = {"source": "apergo-ai/CRASS-data-set on GitHub"}
     if style == INSTRUCTEVAL:
         return _by_prefix("crass", tasks, shots, 3, 8, facts)
-    return Suite("crass", tuple(tasks), (ACC,), "choose", shots=shots, k=3, **facts)  # type: ignore[arg-type]
+    return Suite("crass", tuple(tasks), (ACC,), "choose", shots=shots, k=3, **facts)
 
 
 def drop(path: str, style: Style = "lm-eval") -> Suite:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from biddable.runs.figures import Answer, Bars, Cell, Figure, Item, Items, Table
+from biddable.suites.aggregate import averages
 from biddable.suites.instructions import LOOSE
 from biddable.suites.leaderboard import Leaderboard, Row, Score
 from biddable.suites.metrics import chosen
@@ -15,17 +16,17 @@ def figures(board: Leaderboard) -> list[Figure]:
     """A leaderboard as its page shows it."""
     suites = dict.fromkeys(row.cell.suite for row in board.rows)
     by_suite = {suite: [row for row in board.rows if row.cell.suite == suite] for suite in suites}
-    drawn: list[Figure] = [_scores(board.rows), _asked(board.rows)]
+    drawn: list[Figure] = [_scores(board), _asked(board.rows)]
     drawn += [
         _groups(suite, rows) for suite, rows in by_suite.items() if any(len(row.groups) > 1 for row in rows)
     ]
     return [*drawn, items(board)]
 
 
-def _scores(rows: Sequence[Row]) -> Table:
+def _scores(board: Leaderboard) -> Table:
     columns = ("suite", "model", "metric", "score", "from", "to", "chance", "n")
     cells: list[tuple[Cell, ...]] = []
-    for row in rows:
+    for row in board.rows:
         for score in row.scores:
             low, high = score.interval or (None, None)
             named = (
@@ -36,6 +37,9 @@ def _scores(rows: Sequence[Row]) -> Table:
             cells.append((*named, score.value, low, high, score.chance, row.n))
         for name, value in row.cell.totals.items():
             cells.append((row.cell.suite, row.cell.model, name, value, None, None, None, row.n))
+    for each in averages(board):
+        low, high = each.interval or (None, None)
+        cells.append(("average", each.model, each.name, each.value, low, high, None, len(each.parts)))
     note = "From and to: the 95 % interval. Chance: what choosing blindly scores."
     return Table("Leaderboard", columns, tuple(cells), note=note)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from biddable.suites.base import Metric
@@ -48,6 +48,32 @@ def _right_beside_prior(record: Record) -> float:
 ACC_MUTUAL_INFO = Metric("acc_mutual_info", _right_beside_prior, chance=chance)
 """The choice whose log-probability rises most over that after a prompt without content is a right one
 (Holtzman et al. 2021, Surface Form Competition)."""
+
+
+def _right_in_both_orders(record: Record) -> float:
+    """The right of two letters has the larger sum of log-probabilities over both orders."""
+    if not record.priors:
+        return ACC.measure(record)
+    gains = [score - prior for score, prior in zip(record.scores, record.priors, strict=True)]
+    right = record.task.choices.index(record.task.references[0])
+    return float(gains[right] > gains[1 - right])
+
+
+ACC_DEBIASED = Metric("acc_debiased", _right_in_both_orders, chance=chance)
+"""Of two responses shown as A and B, and then as B and A (the prompt of the priors), the right one is chosen
+by the letters' log-probabilities over both (INSTRUCTEVAL, arXiv 2306.04757)."""
+
+
+def mean_of_groups(metric: str, name: str) -> Callable[[Sequence[Record]], dict[str, float]]:
+    """A total ``name``: the mean of a metric's means over the groups of tasks."""
+
+    def total(records: Sequence[Record]) -> dict[str, float]:
+        groups: dict[str, list[float]] = {}
+        for record in records:
+            groups.setdefault(str(record.task.meta.get("group", "")), []).append(record.metrics[metric])
+        return {name: fmean(map(fmean, groups.values()))}
+
+    return total
 
 
 def _right_mass(record: Record) -> float:
