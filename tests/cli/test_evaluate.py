@@ -580,7 +580,7 @@ def test_suites_are_listed_described_and_checked(biddable: Command) -> None:
     described = biddable("suites", "bbh").stdout
     assert "arXiv 2210.09261" in described
     assert "ask  generate, choose  [default: generate]" in described
-    assert_one_line(biddable("suites", "bbhh"), "suite is 'bbhh', expected one of", "bbh?")
+    assert_one_line(biddable("suites", "bbhh"), "suite is 'bbhh', expected one of", "bbh")
 
     Path("mine.toml").write_text(
         'data = "d.csv"\nshots = 1\ntemplate = "Review: {{ text }}\\nIt is"\n'
