@@ -154,8 +154,8 @@ def made(make: Callable[..., Any], arguments: list[str], options: Mapping[str, s
     try:
         return make(*arguments, **values)
     except InputError as error:
-        listed = values.get(error.field)
-        if isinstance(listed, tuple) and any("," in str(each) for each in listed):
+        several = values.get(error.field)
+        if isinstance(several, tuple) and any("," in str(each) for each in several):
             given = options[error.field].replace(" ", "+")
             expected = f"several with + between them: {given.replace(',', '+')}"
             raise InputError(error.field, given, expected) from None

@@ -202,10 +202,11 @@ def leaderboard_table(board: Leaderboard) -> Table:
             )
         for name, value in row.cell.totals.items():
             table.add_row("", "", Text(name), f"{value:.3f}", "", "", "", "", "")
-    for each in averages(board):
-        between = f"[{each.interval[0]:.2f}, {each.interval[1]:.2f}]" if each.interval else ""
-        parts = str(len(each.parts))
-        table.add_row("average", Text(each.model), Text(each.name), f"{each.value:.2f}", between, "", "", parts)
+    for average in averages(board):
+        low, high = average.interval or (average.value, average.value)
+        named = ("average", Text(average.model), Text(average.name))
+        between = f"[{low:.2f}, {high:.2f}]" if average.interval else ""
+        table.add_row(*named, f"{average.value:.2f}", between, "", "", str(len(average.parts)))
     table.caption = Text("\n".join(_asked(row) for row in board.rows))
     table.caption_justify = "left"
     return table

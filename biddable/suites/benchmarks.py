@@ -56,7 +56,8 @@ def mmlu(
     """
     from biddable.tasks.mmlu import read_mmlu
 
-    tasks, shots = read_mmlu(path, subjects=subjects, style="official" if style == INSTRUCTEVAL else style)
+    written = "lm-eval" if style == "lm-eval" else "official"
+    tasks, shots = read_mmlu(path, subjects=subjects, style=written)
     facts: dict[str, Any] = {"source": "hendrycks/test on GitHub", "license": "MIT"}
     if style == INSTRUCTEVAL:
         return _by_prefix("mmlu", tasks, shots, 5, 2, facts)

@@ -6,7 +6,7 @@ what is to be done with it. They are for experiments on tasks that a model was n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ _KINDS = {
     "instrument": "violin piano guitar flute drum trumpet harp cello banjo clarinet organ tuba",
 }
 _KIND = {word: kind for kind, words in _KINDS.items() for word in words.split()}
-_WORDS = tuple(_KIND)
+WORDS = tuple(_KIND)
 _OPPOSITES = (
     "hot cold,big small,up down,fast slow,early late,happy sad,open closed,full empty,hard soft,rich poor,"
     "light dark,old young,strong weak,high low,wet dry,loud quiet,clean dirty,long short,thick thin,near far,"
@@ -47,7 +47,7 @@ Rows = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """A task: what is asked, and how its rows are drawn."""
 
     name: str
@@ -61,10 +61,15 @@ def composed_tasks(rows: int, seed: int = 0) -> list[Instructed]:
 
     Inputs of a task differ from each other and from those of its two right examples and its wrong one.
     """
-    return [_task(kind, rows, np.random.default_rng([seed, at])) for at, kind in enumerate(_TASKS)]
+    return composed(_TASKS, rows, seed)
 
 
-def _task(kind: _Kind, rows: int, rng: np.random.Generator) -> Instructed:
+def composed(kinds: Sequence[Kind], rows: int, seed: int = 0) -> list[Instructed]:
+    """The same of any kinds of tasks."""
+    return [_task(kind, rows, np.random.default_rng([seed, at])) for at, kind in enumerate(kinds)]
+
+
+def _task(kind: Kind, rows: int, rng: np.random.Generator) -> Instructed:
     drawn: dict[str, str] = {}
     for tries, (given, answer) in enumerate(kind.rows(rng)):
         drawn.setdefault(given, answer)
@@ -89,10 +94,11 @@ def _task(kind: _Kind, rows: int, rng: np.random.Generator) -> Instructed:
     return Instructed(kind.name, kind.definition, right, (wrong,), (kind.category,), (), instances)
 
 
-def _lists(answer: Callable[[list[str]], str]) -> Callable[[np.random.Generator], Rows]:
+def lists(answer: Callable[[list[str]], str]) -> Callable[[np.random.Generator], Rows]:
+    """Lists of three to five words, and what ``answer`` says of them."""
     def rows(rng: np.random.Generator) -> Rows:
         while True:
-            words = [_WORDS[i] for i in rng.choice(len(_WORDS), int(rng.integers(3, 6)), replace=False)]
+            words = [WORDS[i] for i in rng.choice(len(WORDS), int(rng.integers(3, 6)), replace=False)]
             yield ", ".join(words), answer(words)
 
     return rows
@@ -103,14 +109,15 @@ def _sentences(part: int) -> Callable[[np.random.Generator], Rows]:
         while True:
             parts = (_PEOPLE, _PLACES, _DAYS, _ACTIONS)
             who, where, when, did = (str(rng.choice(of.split(","))) for of in parts)
-            what = str(rng.choice(_WORDS))
+            what = str(rng.choice(WORDS))
             article = "an" if what[0] in "aeiou" else "a"
             yield f"{who} {did} {article} {what} at {where} on {when}.", (who, where, when)[part]
 
     return rows
 
 
-def _table(pairs: str, *, both: bool = False) -> Callable[[np.random.Generator], Rows]:
+def table(pairs: str, *, both: bool = False) -> Callable[[np.random.Generator], Rows]:
+    """Pairs "word answer" with commas between; ``both``: each the other way round as well."""
     def rows(rng: np.random.Generator) -> Rows:
         known = [(pair.split(" ", 1)[0], pair.split(" ", 1)[1]) for pair in pairs.split(",")]
         known += [(second, first) for first, second in known] if both else []
@@ -120,14 +127,14 @@ def _table(pairs: str, *, both: bool = False) -> Callable[[np.random.Generator],
 
 
 def _kinds(rng: np.random.Generator) -> Rows:
-    yield from ((_WORDS[i], _KIND[_WORDS[i]]) for i in rng.permutation(len(_WORDS)))
+    yield from ((WORDS[i], _KIND[WORDS[i]]) for i in rng.permutation(len(WORDS)))
 
 
 def _one_of_kind(kind: str) -> Callable[[np.random.Generator], Rows]:
     """Lists in which one word is of a kind."""
 
     def rows(rng: np.random.Generator) -> Rows:
-        others = [word for word in _WORDS if _KIND[word] != kind]
+        others = [word for word in WORDS if _KIND[word] != kind]
         while True:
             word = str(rng.choice(_KINDS[kind].split()))
             words = [word, *(others[i] for i in rng.choice(len(others), 3, replace=False))]
@@ -139,7 +146,7 @@ def _one_of_kind(kind: str) -> Callable[[np.random.Generator], Rows]:
 def _contains(rng: np.random.Generator) -> Rows:
     """A word and a list, which holds it about every other time."""
     while True:
-        *words, other = (_WORDS[i] for i in rng.choice(len(_WORDS), 5, replace=False))
+        *words, other = (WORDS[i] for i in rng.choice(len(WORDS), 5, replace=False))
         inside = bool(rng.integers(2))
         asked = words[int(rng.integers(4))] if inside else other
         yield f"{asked} | {', '.join(words)}", "yes" if inside else "no"
@@ -154,74 +161,74 @@ def _labels(name: str) -> Callable[[np.random.Generator], Rows]:
 
 
 _TASKS = (
-    _Kind(
+    Kind(
         "first_item",
         "list_selection",
         "Write only the first of the listed words.",
-        _lists(lambda words: words[0]),
+        lists(lambda words: words[0]),
     ),
-    _Kind(
+    Kind(
         "last_item",
         "list_selection",
         "Write only the last of the listed words.",
-        _lists(lambda words: words[-1]),
+        lists(lambda words: words[-1]),
     ),
-    _Kind(
+    Kind(
         "reversed_list",
         "list_ordering",
         "Turn the list around: begin with its end, separated by commas.",
-        _lists(lambda words: ", ".join(words[::-1])),
+        lists(lambda words: ", ".join(words[::-1])),
     ),
-    _Kind(
+    Kind(
         "sorted_list",
         "list_ordering",
         "Put the list in alphabetical order, separated by commas.",
-        _lists(lambda words: ", ".join(sorted(words))),
+        lists(lambda words: ", ".join(sorted(words))),
     ),
-    _Kind("person", "extraction", "Read the sentence. Who did something? Give the name.", _sentences(0)),
-    _Kind("place", "extraction", "Read the sentence. Where did it happen? Give the place.", _sentences(1)),
-    _Kind("day", "extraction", "Read the sentence. When did it happen? Give the day.", _sentences(2)),
-    _Kind(
+    Kind("person", "extraction", "Read the sentence. Who did something? Give the name.", _sentences(0)),
+    Kind("place", "extraction", "Read the sentence. Where did it happen? Give the place.", _sentences(1)),
+    Kind("day", "extraction", "Read the sentence. When did it happen? Give the day.", _sentences(2)),
+    Kind(
         "kind_of_thing",
         "word_classification",
         "What does this word name? Choose among animal, fruit, tool, garment, vehicle and instrument.",
         _kinds,
     ),
-    _Kind(
+    Kind(
         "animal_in_list",
         "keyword_tagging",
         "Exactly one of these things is an animal. Say which.",
         _one_of_kind("animal"),
     ),
-    _Kind(
+    Kind(
         "fruit_in_list",
         "keyword_tagging",
         "Exactly one of these things is a fruit. Say which.",
         _one_of_kind("fruit"),
     ),
-    _Kind(
+    Kind(
         "contains",
         "membership",
         "Does the part behind the bar mention what stands before it? Reply yes or no.",
         _contains,
     ),
-    _Kind(
+    Kind(
         "sentiment",
         "text_classification",
         "Tell whether the writer is pleased: answer positive or negative.",
         _labels("sentiment"),
     ),
-    _Kind(
+    Kind(
         "topic",
         "text_classification",
         "Tell what the text is about: answer food or sport.",
         _labels("topic"),
     ),
-    _Kind(
+    Kind(
         "opposite",
         "word_relation",
         "Find a word that means the contrary of this one.",
-        _table(_OPPOSITES, both=True),
+        table(_OPPOSITES, both=True),
     ),
-    _Kind("capital", "world_knowledge", "Name the capital city of this country.", _table(_CAPITALS)),
+    Kind("capital", "world_knowledge", "Name the capital city of this country.", table(_CAPITALS)),
 )
