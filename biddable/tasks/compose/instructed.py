@@ -96,6 +96,7 @@ def _task(kind: Kind, rows: int, rng: np.random.Generator) -> Instructed:
 
 def lists(answer: Callable[[list[str]], str]) -> Callable[[np.random.Generator], Rows]:
     """Lists of three to five words, and what ``answer`` says of them."""
+
     def rows(rng: np.random.Generator) -> Rows:
         while True:
             words = [WORDS[i] for i in rng.choice(len(WORDS), int(rng.integers(3, 6)), replace=False)]
@@ -118,6 +119,7 @@ def _sentences(part: int) -> Callable[[np.random.Generator], Rows]:
 
 def table(pairs: str, *, both: bool = False) -> Callable[[np.random.Generator], Rows]:
     """Pairs "word answer" with commas between; ``both``: each the other way round as well."""
+
     def rows(rng: np.random.Generator) -> Rows:
         known = [(pair.split(" ", 1)[0], pair.split(" ", 1)[1]) for pair in pairs.split(",")]
         known += [(second, first) for first, second in known] if both else []
