@@ -12,6 +12,8 @@ import numpy as np
 
 from biddable.errors import FileError, InputError
 from biddable.experiments.cross_task import SplitTask, positional_split, split_task
+from biddable.experiments.scores import ArmScores
+from biddable.runs.figures import Curves, Point
 from biddable.tasks.groups import chosen
 from biddable.tasks.labelled import read_labelled
 from biddable.tasks.superni import Example, Instructed, instance_query
@@ -24,6 +26,7 @@ LISTED = 20
 def labelled_task(
     path: Path,
     *,
+    name: str = "",
     definition: str = "",
     text: str | None = None,
     label: str | None = None,
@@ -41,7 +44,7 @@ def labelled_task(
     if len(names) < 2:
         raise FileError(path, f"has the label {names[0]} alone, expected rows of at least two labels")
     said = f"Answer with one of: {', '.join(names)}." if len(names) <= LISTED else "Answer with its label."
-    bare = Instructed(path.name.partition(".")[0], definition or f"Classify the text. {said}")
+    bare = Instructed(name or path.name.partition(".")[0], definition or f"Classify the text. {said}")
     texts = [row.text + (f"\nSecond text: {row.text_pair}" if row.text_pair else "") for row in rows]
     tasks = [
         Task(
@@ -120,3 +123,19 @@ def area(curve: Mapping[float, float]) -> float:
         return points[0][1]
     whole = sum((b - a) * (y + z) / 2 for (a, y), (b, z) in pairwise(points))
     return whole / (points[-1][0] - points[0][0])
+
+
+def label_curves(
+    scores: ArmScores, starts: Sequence[str], labels: Mapping[str, float], reference: float
+) -> Curves:
+    """ROUGE-L by labels, a line for each start; ``labels``: how many each size is. Arms are START SIZE."""
+    numbers = scores.metrics()["rouge_l"]
+    series = {}
+    for start in starts:
+        rows = [(count, numbers[f"{start} {size}"]) for size, count in labels.items()]
+        series[start] = tuple(
+            Point(1 + count, row["mean"], *row.get("interval", (None, None)))
+            for count, row in sorted(rows, key=lambda row: row[0])
+        )
+    note = f"The plain start with the most labels has {reference:.3f}."
+    return Curves("Score by labels", "1 + labels of a task", "ROUGE-L", series, x_scale="log", note=note)

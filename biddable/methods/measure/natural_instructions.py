@@ -124,9 +124,9 @@ class NaturalInstructionsConfig:
     """Categories or tasks to hold out; none named: a third of the tasks, in whole categories, drawn."""
     encodings: tuple[Encoding, ...] = ("none", "definition", "examples")
     """What of the instruction is shown; the model of the last that shows any is kept."""
-    rows: Count = 16
+    rows: Count = 12
     """Rows of each seen task that are learned from (paper: at most 6,500; Tk-Instruct: 100)."""
-    test_rows: Count = 24
+    test_rows: Count = 20
     """Rows of each unseen task that are scored, from the first (Tk-Instruct: 100)."""
     max_chars: Count = 1000
     """Rows with a longer input are left out."""
@@ -262,7 +262,9 @@ class NaturalInstructions(Method):
     def _tasks(self) -> tuple[list[SplitTask], list[str]]:
         if not self.config.data:
             return cross_task.split_composed(composed_tasks(COMPOSED_ROWS)), []
-        return cross_task.read_split_tasks(self.config.data, max_chars=self.config.max_chars)
+        tasks, notes = cross_task.read_split_tasks(self.config.data, max_chars=self.config.max_chars)
+        few = [each.name for each in tasks if len(each.task.positive) < ENCODINGS["examples"]["positive"]]
+        return tasks, [*notes, *([f"Fewer than two examples have {', '.join(few)}."] if few else [])]
 
     def _sides(self, rng: np.random.Generator) -> tuple[list[SplitTask], list[SplitTask], list[str]]:
         seen, unseen, notes = hold_out(self.tasks, self.config.held_out, rng)

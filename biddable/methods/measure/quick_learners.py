@@ -48,12 +48,19 @@ from biddable.errors import InputError
 from biddable.experiments import cross_task
 from biddable.experiments.claims import Claim
 from biddable.experiments.cross_task import SplitTask, asked, encode, lessons, values
-from biddable.experiments.labels import area, crossing_size, downstream, labelled_task, subset, subset_size
+from biddable.experiments.labels import (
+    area,
+    crossing_size,
+    downstream,
+    label_curves,
+    labelled_task,
+    subset,
+    subset_size,
+)
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import Weights, finetuned, with_seed
 from biddable.methods.base import About, Method, show
 from biddable.models.load import require_trainable
-from biddable.runs.figures import Curves, Point
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.suites.base import Suite
@@ -67,6 +74,7 @@ from biddable.types import Task
 
 PLAIN, BARE, TUNED = "plain", "bare", "tuned"
 METRICS = ("rouge_l", "exact_match")
+CLASSIFICATION = "text_classification"
 COMPOSED_ROWS = 250
 """Rows of each composed task: 100 to score, 10 to choose settings by, 140 to learn from."""
 
@@ -107,9 +115,9 @@ class QuickLearnersConfig:
     """Of text that is not Unicode."""
     bare_start: bool = False
     """A third start: as the tuned one, from the same rows without definitions and examples."""
-    start_rows: Count = 8
+    start_rows: Count = 5
     """Rows of each other task that the tuned start learns from."""
-    test_rows: Count = 40
+    test_rows: Count = 30
     """Rows of each task that are scored, from the first (paper: 100)."""
     max_chars: Count = 1000
     """Rows with a longer input are left out."""
@@ -181,7 +189,10 @@ class QuickLearners(Method):
         self._read()
         self._sides(np.random.default_rng(0))
         for model in config.starts:
-            require_trainable(model)
+            try:
+                require_trainable(model)
+            except InputError as error:
+                raise InputError("starts", error.value, error.expected) from None
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
@@ -223,10 +234,12 @@ class QuickLearners(Method):
         self.own: list[SplitTask] = []
         self.pool: list[SplitTask] = []
         self.notes: list[str] = []
-        for path in config.data:
+        stems = [path.name.partition(".")[0] for path in config.data]
+        for path, stem in zip(config.data, stems, strict=True):
             if path not in folders:
                 made, notes = labelled_task(
                     path,
+                    name=stem if stems.count(stem) == 1 else f"{path.parent.name}-{stem}",
                     definition=config.definition,
                     text=config.text,
                     label=config.label,
@@ -241,6 +254,10 @@ class QuickLearners(Method):
             self.notes += notes
         else:
             self.pool = cross_task.split_composed(composed_tasks(COMPOSED_ROWS))
+        if self.own:  # texts to classify: the tuned start has met no such task either
+            self.pool = [each for each in self.pool if each.category != CLASSIFICATION]
+        if len(names := [each.name for each in self.own]) > len({*names}):
+            raise InputError("data", names, "files of different names")
 
     def _sides(self, rng: np.random.Generator) -> tuple[list[SplitTask], list[SplitTask], list[str]]:
         """Downstream tasks, those that the tuned start learns from, and notes."""
@@ -351,7 +368,7 @@ class QuickLearners(Method):
         show(
             run,
             [
-                _curves(scores, starts, labels, reference),
+                label_curves(scores, starts, labels, reference),
                 scores.bars("By start and size", METRICS, group_by="arm"),
                 cross_task.task_table(cells),
                 items(leaderboard([cell for row in cells.values() for cell in row])),
@@ -368,22 +385,6 @@ class QuickLearners(Method):
             "scores": scores.metrics(),
         }
         return run.finish(scores.compare(claims), metrics=metrics, notes=[*notes, _told(crossing, reference)])
-
-
-def _curves(
-    scores: ArmScores, starts: Sequence[str], labels: Mapping[str, float], reference: float
-) -> Curves:
-    """ROUGE-L over labels, with the intervals."""
-    numbers = scores.metrics()["rouge_l"]
-    series = {}
-    for start in starts:
-        rows = [(count, numbers[f"{start} {size}"]) for size, count in labels.items()]
-        series[start] = tuple(
-            Point(1 + count, row["mean"], *row.get("interval", (None, None)))
-            for count, row in sorted(rows, key=lambda row: row[0])
-        )
-    note = f"The plain start with the most labels has {reference:.3f}."
-    return Curves("Score by labels", "1 + labels of a task", "ROUGE-L", series, x_scale="log", note=note)
 
 
 def _told(crossing: Mapping[str, float | None], reference: float) -> str:

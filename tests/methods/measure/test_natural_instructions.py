@@ -150,8 +150,15 @@ def test_the_published_files_are_read(tmp_path: Path) -> None:
 
 def test_the_real_model_is_tuned_and_left_to_use(tmp_path: Path, smollm2: Any) -> None:
     folder = tmp_path / "ni"
+    for number, asked in enumerate(("say the last letter", "count what is listed here")):
+        task = {
+            "Definition": [asked],
+            "Categories": [f"kind {number}"],
+            "Instances": [{"input": f"{number} {i}", "output": ["a"]} for i in range(10)],
+        }
+        (tmp_path / f"task{number}.json").write_text(json.dumps(task))
     options = {
-        "held_out": ("capital",),
+        "data": (tmp_path / "task0.json", tmp_path / "task1.json"),
         "rows": 1,
         "test_rows": 2,
         "encodings": ("none", "definition"),

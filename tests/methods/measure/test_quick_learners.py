@@ -133,6 +133,21 @@ def test_labels_of_a_file_and_two_starts(tmp_path: Path, monkeypatch: pytest.Mon
     assert all("Answer with one of: None, spam." in text for text in asked)
 
 
+def test_files_of_one_name_are_told_apart_and_the_start_met_no_classification(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = script(monkeypatch)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        labelled(tmp_path / name / "val.csv")
+    files = (tmp_path / "a" / "val.csv", tmp_path / "b" / "val.csv")
+    results = run("quick-learners", out=tmp_path / "ql", data=files, **SMALL)
+    assert [*results.metrics["tasks"]] == ["a-val", "b-val"]
+    assert not any("pleased" in text for text in prompts(watch.taught["seed0-start-tuned"]))
+    with pytest.raises(InputError, match="files of different names"):
+        check(data=(files[0], files[0]))
+
+
 def test_equal_steps_and_random_subsets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = script(monkeypatch)
     run("quick-learners", out=tmp_path / "ql", equal="steps", subsets="random", bare_start=True, **SMALL)
@@ -185,7 +200,8 @@ def check(**options: Any) -> None:
         ({"positive": 3}, "positive is 3, expected at most 2"),
         ({"tasks": ("cooking",)}, "tasks is 'cooking'"),
         ({"starts": ("smollm2", "gemma3-270m"), "bare_start": True}, "bare_start"),
-        ({"starts": ("openai:gpt@http://localhost",)}, "model is"),
+        ({"starts": ("openai:gpt@http://localhost",)}, "starts is"),
+        ({"starts": ("smollm2", "nowhere")}, "starts is 'nowhere'"),
     ],
 )
 def test_bad_settings_end_in_one_line(options: dict[str, Any], problem: str) -> None:
@@ -215,7 +231,7 @@ def test_files_that_are_no_labels_end_in_one_line(tmp_path: Path, text: str, pro
 def test_the_real_model_learns_labels(tmp_path: Path, smollm2: Any) -> None:
     options = {
         "data": (labelled(tmp_path / "mail.csv", 20),),
-        "sizes": ("0", "2"),
+        "sizes": ("2",),
         "starts": ("smollm2", "smollm2"),
         "test_rows": 2,
         "max_tokens": 2,
@@ -223,5 +239,5 @@ def test_the_real_model_learns_labels(tmp_path: Path, smollm2: Any) -> None:
     }
     results = run("quick-learners", out=tmp_path / "ql", **options)
     same = results.comparisons[0]
-    assert same.difference == 0, "two equal starts are equal without labels"
+    assert same.difference == 0, "two equal starts learn the same"
     assert (tmp_path / "ql" / "artifacts" / "model" / "adapter_config.json").is_file()
