@@ -86,7 +86,8 @@ class QuickLearnersConfig:
     starts: tuple[str, ...] = ("smollm2",)
     """A plain model, and one that was tuned on instructions; of the first alone the run makes the second."""
     data: tuple[Path, ...] = ()
-    """Files of labelled texts, or folders of tasks (Super-NaturalInstructions); else composed ones."""
+    """Files of labelled texts, or folders of tasks (Super-NaturalInstructions), from which beside labelled texts
+    the tuned start is made; composed ones where none."""
     tasks: tuple[str, ...] = ()
     """Which tasks of them; none named: ``number`` are drawn. Files of labelled texts are a task each."""
     number: Count = 3
@@ -258,6 +259,13 @@ class QuickLearners(Method):
             self.pool = [each for each in self.pool if each.category != CLASSIFICATION]
         if len(names := [each.name for each in self.own]) > len({*names}):
             raise InputError("data", names, "files of different names")
+        if self.own and config.tasks:
+            raise InputError(
+                "tasks", config.tasks, "none where labelled texts are given: each file is a task"
+            )
+        for name in ("definition", "text", "label", "labels", "encoding"):
+            if not self.own and (value := getattr(config, name)):
+                raise InputError(name, value, "--data with a file of labelled texts, which alone it is for")
 
     def _sides(self, rng: np.random.Generator) -> tuple[list[SplitTask], list[SplitTask], list[str]]:
         """Downstream tasks, those that the tuned start learns from, and notes."""

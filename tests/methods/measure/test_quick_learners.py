@@ -146,6 +146,8 @@ def test_files_of_one_name_are_told_apart_and_the_start_met_no_classification(
     assert not any("pleased" in text for text in prompts(watch.taught["seed0-start-tuned"]))
     with pytest.raises(InputError, match="files of different names"):
         check(data=(files[0], files[0]))
+    with pytest.raises(InputError, match="each file is a task"):
+        check(data=files, tasks=("opposite",))
 
 
 def test_equal_steps_and_random_subsets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +203,7 @@ def check(**options: Any) -> None:
         ({"tasks": ("cooking",)}, "tasks is 'cooking'"),
         ({"starts": ("smollm2", "gemma3-270m"), "bare_start": True}, "bare_start"),
         ({"starts": ("openai:gpt@http://localhost",)}, "starts is"),
+        ({"label": "stars"}, "label is 'stars', expected --data"),
         ({"starts": ("smollm2", "nowhere")}, "starts is 'nowhere'"),
     ],
 )
