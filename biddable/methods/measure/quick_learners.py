@@ -86,7 +86,7 @@ class QuickLearnersConfig:
     starts: tuple[str, ...] = ("smollm2",)
     """A plain model, and one that was tuned on instructions; of the first alone the run makes the second."""
     data: tuple[Path, ...] = ()
-    """Labelled texts, or tasks (Super-NaturalInstructions; beside labelled texts for the start); or composed."""
+    """Labelled texts, or tasks (SuperNI; beside labelled texts for the start alone); composed where none."""
     tasks: tuple[str, ...] = ()
     """Which tasks of them; none named: ``number`` are drawn. Files of labelled texts are a task each."""
     number: Count = 3
