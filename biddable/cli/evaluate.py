@@ -204,9 +204,11 @@ def leaderboard_table(board: Leaderboard) -> Table:
             table.add_row("", "", Text(name), f"{value:.3f}", "", "", "", "", "")
     for average in averages(board):
         low, high = average.interval or (average.value, average.value)
-        named = ("average", Text(average.model), Text(average.name))
+        model, what = Text(average.model), Text(average.name)
         between = f"[{low:.2f}, {high:.2f}]" if average.interval else ""
-        table.add_row(*named, f"{average.value:.2f}", between, "", "", str(len(average.parts)))
+        table.add_row(
+            "average", model, what, f"{average.value:.2f}", between, "", "", str(len(average.parts))
+        )
     table.caption = Text("\n".join(_asked(row) for row in board.rows))
     table.caption_justify = "left"
     return table

@@ -155,8 +155,8 @@ def _by_content(value: Any) -> Any:
 def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
-    A setting that names a model is called ``model``, or its name ends in ``_model``; so with ``judge``, and
-    with ``models`` or ``starts`` for several.
+    A setting that names a model is called ``model``, ``base`` or ``tuned``, or its name ends in ``_model``; so
+    with ``judge``, and with ``models`` or ``starts`` for several.
     """
     digests = {name: (value, identity(value)) for name, value, identity in _weighty(config)}
     local = {name: digest for name, (value, digest) in digests.items() if digest != value}
@@ -169,8 +169,8 @@ def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
         kind = name.rpartition(".")[2].rpartition("_")[2]
         if kind in ("models", "starts") and isinstance(value, tuple | list):
             yield from ((f"{name}[{at}]", str(part), model_identity) for at, part in enumerate(value))
-        elif value and kind in ("model", "judge"):
-            yield name, str(value), model_identity if kind == "model" else judge_identity
+        elif value and kind in ("model", "base", "tuned", "judge"):
+            yield name, str(value), judge_identity if kind == "judge" else model_identity
 
 
 def show(run: Run, figures: list[Figure]) -> None:

@@ -56,7 +56,7 @@ def mmlu(
     """
     from biddable.tasks.mmlu import read_mmlu
 
-    written = "lm-eval" if style == "lm-eval" else "official"
+    written: Literal["lm-eval", "official"] = "lm-eval" if style == "lm-eval" else "official"
     tasks, shots = read_mmlu(path, subjects=subjects, style=written)
     facts: dict[str, Any] = {"source": "hendrycks/test on GitHub", "license": "MIT"}
     if style == INSTRUCTEVAL:

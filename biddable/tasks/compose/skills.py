@@ -53,7 +53,7 @@ _ING = (
     "drive driving,stop stopping,eat eating,sing singing,come coming,plan planning,dance dancing,"
     "cook cooking,cut cutting,ride riding,smile smiling,get getting,put putting,win winning,begin beginning,"
     "walk walking,talk talking,sleep sleeping,close closing,move moving,shop shopping,jump jumping,"
-    "give giving,have having,use using,study studying,carry carrying,watch watching,wait waiting,hope hoping,dig digging,"
+    "give giving,have having,use using,study studying,carry carrying,watch watching,dig digging,"
     "clean cleaning,bake baking,skip skipping,hug hugging,build building,teach teaching,leave leaving,"
     "lose losing,grow growing,fly flying,throw throwing,paint painting,shine shining"
 )
@@ -69,8 +69,8 @@ _LANGUAGES = (
     "France French,Spain Spanish,Italy Italian,Germany German,Japan Japanese,China Chinese,Russia Russian,"
     "Egypt Arabic,Greece Greek,Portugal Portuguese,Austria German,Norway Norwegian,Sweden Swedish,"
     "Finland Finnish,Poland Polish,Hungary Hungarian,Cuba Spanish,Peru Spanish,Chile Spanish,"
-    "Brazil Portuguese,Thailand Thai,Denmark Danish,Vietnam Vietnamese,Argentina Spanish,Turkey Turkish,England English,"
-    "Syria Arabic,Mexico Spanish,Colombia Spanish,Romania Romanian,Bulgaria Bulgarian,Iceland Icelandic,"
+    "Brazil Portuguese,Thailand Thai,Denmark Danish,Vietnam Vietnamese,Argentina Spanish,England English,"
+    "Turkey Turkish,Syria Arabic,Mexico Spanish,Romania Romanian,Bulgaria Bulgarian,Iceland Icelandic,"
     "Ukraine Ukrainian,Morocco Arabic,Australia English,Jordan Arabic,Ecuador Spanish,Angola Portuguese"
 )
 _SPANISH = (
