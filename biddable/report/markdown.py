@@ -28,11 +28,11 @@ def results_markdown(results: Results) -> str:
             row.interval or "–",
             row.outcome,
         )
-        for row in verdict_rows(results.comparisons)
+        for row in verdict_rows(results.comparisons, measured=results.method == "eval")
         for comparison in (row.comparison,)
     ]
     columns = ("metric", "method", "against", "difference [95 %]", "cases × seeds", "interval", "claim")
-    made = f"**{summary(results.comparisons)}.** {_cell(_made(results))}"
+    made = f"**{summary(results.comparisons, measured=results.method == 'eval')}.** {_cell(_made(results))}"
     notes = "\n".join(f"- {_cell(note)}" for note in results.notes)
     return "\n\n".join(filter(None, (made, _table(columns, rows), notes)))
 

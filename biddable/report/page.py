@@ -40,12 +40,14 @@ def write_report(run_folder: str | Path) -> Path:
     for name, chart in _named_charts(figures):
         write_atomic(folder / "plots" / f"{name}.png", charts.png(chart))
     page = folder / "report.html"
+    measured = results.method == "eval"
     content = render(
         "report.html.j2",
         results=results,
         about=_about(results.method),
-        summary=summary(results.comparisons),
-        verdicts=verdict_rows(results.comparisons),
+        evaluation=measured,
+        summary=summary(results.comparisons, measured=measured),
+        verdicts=verdict_rows(results.comparisons, measured=measured),
         blocks=[block_of(figure, f"figure-{index}") for index, figure in enumerate(figures, 1)],
         timing=timing_rows(results.timing),
     )

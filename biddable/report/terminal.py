@@ -22,8 +22,12 @@ def result_table(results: Results) -> Table:
     """
     if results.metrics and not results.comparisons:
         return _measured(results)
-    table = _table(summary(results.comparisons), ("metric", "baseline", "method", "difference", "verdict"))
-    for row in verdict_rows(results.comparisons):
+    measured = results.method == "eval"
+    table = _table(
+        summary(results.comparisons, measured=measured),
+        ("metric", "baseline", "method", "difference", "verdict"),
+    )
+    for row in verdict_rows(results.comparisons, measured=measured):
         table.add_row(_name(row), *_cells(row))
     return table
 

@@ -9,14 +9,21 @@ from dataclasses import dataclass
 from biddable.report.formats import decimals
 from biddable.types import Comparison, VerdictOnClaim
 
+MEASURED = {"held": "better", "contradicted": "worse", "not shown": "not shown"}
+"""What verdicts say where nobody claims anything, and a better score is what is looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """A comparison, its decimals, and the distance from zero at which its interval's drawing ends."""
+    """A comparison, its decimals, and the distance from zero at which its interval's drawing ends.
+
+    ``measured``: it is part of an evaluation, where nobody claims anything.
+    """
 
     comparison: Comparison
     places: int
     scale: float
+    measured: bool = False
 
     @property
     def seeds(self) -> str:
@@ -28,14 +35,20 @@ class VerdictRow:
 
     @property
     def verdict(self) -> str:
-        """The verdict on the claim, or ``control``."""
-        return self.comparison.verdict or "control"
+        """The verdict on the claim, ``control``, or of an evaluation ``better`` and its like."""
+        verdict = self.comparison.verdict or "control"
+        return MEASURED.get(verdict, verdict) if self.measured else verdict
+
+    @property
+    def prediction(self) -> str:
+        """``predicted higher``; empty where nothing is."""
+        claims = self.comparison.role == "claim" and not self.measured
+        return f"predicted {self.comparison.predicted}" if claims else ""
 
     @property
     def outcome(self) -> str:
         """``held (predicted higher)``, or ``control``."""
-        predicted = f" (predicted {self.comparison.predicted})"
-        return self.verdict + (predicted if self.comparison.role == "claim" else "")
+        return self.verdict + (f" ({self.prediction})" if self.prediction else "")
 
     @property
     def interval(self) -> str:
@@ -45,21 +58,32 @@ class VerdictRow:
         return "; ".join(filter(None, (self.comparison.interval_kind, exact)))
 
 
-def verdict_rows(comparisons: Sequence[Comparison]) -> list[VerdictRow]:
-    """One row per comparison. Rates are drawn on one scale, anything else on its own."""
+def verdict_rows(comparisons: Sequence[Comparison], *, measured: bool = False) -> list[VerdictRow]:
+    """One row per comparison. Rates are drawn on one scale, anything else on its own.
+
+    ``measured``: they are an evaluation's, where nobody claims anything.
+    """
     widest_rate = max((_reach(each) for each in comparisons if _is_rate(each)), default=1.0)
     return [
         VerdictRow(
             each,
             places=decimals([each.baseline, each.method, *each.interval]),
             scale=(widest_rate if _is_rate(each) else _reach(each)) or 1.0,
+            measured=measured,
         )
         for each in comparisons
     ]
 
 
-def summary(comparisons: Sequence[Comparison]) -> str:
-    """The verdicts on claims, counted, in one line; controls are counted beside them."""
+def summary(comparisons: Sequence[Comparison], *, measured: bool = False) -> str:
+    """The verdicts on claims, counted, in one line; controls are counted beside them.
+
+    ``measured``: they are an evaluation's, and it is differences that are counted.
+    """
+    if measured:
+        count = Counter(MEASURED[each.verdict] for each in comparisons if each.verdict)
+        named = [f"{number} {word}" for word in MEASURED.values() if (number := count[word])]
+        return f"Beside the baseline: {', '.join(named)}" if named else "What was measured"
     claims = [each for each in comparisons if each.role == "claim"]
     controls = len(comparisons) - len(claims)
     also = f"; {controls} control{'s' * (controls > 1)}" if controls else ""

@@ -16,6 +16,7 @@ from biddable.errors import FileError, RunError
 from biddable.methods.base import About
 from biddable.report import page
 from biddable.report.page import timing_rows, write_report
+from biddable.runs.compare import compare
 from biddable.runs.figures import (
     Answer,
     Bars,
@@ -36,6 +37,7 @@ from biddable.runs.figures import (
     Trees,
 )
 from biddable.runs.results import Results, write_results
+from biddable.runs.run import Run
 
 from .demo import COMPARISONS, figures, write_demo_run
 from .parsing import Page, parse
@@ -339,3 +341,14 @@ def test_a_predicted_equality_is_explained(tmp_path: Path) -> None:
     parsed = parse(write_report(folder).read_text("utf-8"))
     assert "The claim held" in [each.text for each in parsed.all("h2")]
     assert "a margin set by the method" in parsed.all("p", "note")[0].text
+
+
+def test_an_evaluation_says_better_or_worse_and_claims_nothing(tmp_path: Path) -> None:
+    scores = {"worse": [0.0] * 18 + [1.0] * 2, "better": [1.0] * 18 + [0.0] * 2}
+    with Run.open(tmp_path / "run", "eval", {"evaluation": 1}, seed=0) as run:
+        up = compare("s: acc", scores["worse"], scores["better"], seeds=(0,), method_name="new")
+        down = compare("t: acc", scores["better"], scores["worse"], seeds=(0,), method_name="new")
+        run.finish([up, down])
+    page = write_report(tmp_path / "run").read_text("utf-8")
+    assert "Beside the baseline: 1 better, 1 worse" in page
+    assert not re.search("predicted higher|[Cc]ontradicted|held", page.partition("<main")[2])
