@@ -29,6 +29,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
         "grpo": "biddable.methods.improve.grpo:Grpo",
         "humpback": "biddable.methods.improve.humpback:Humpback",
+        "instructeval": "biddable.methods.measure.instructeval:InstructEval",
         "it-vs-icl": "biddable.methods.measure.it_vs_icl:ItVsIcl",
         "meta-rewarding": "biddable.methods.improve.meta_rewarding:MetaRewarding",
         "natural-instructions": "biddable.methods.measure.natural_instructions:NaturalInstructions",

@@ -98,8 +98,7 @@ def as_comparison(found: Correlation, metric: str, pair: str, seeds: Sequence[in
         verdict=verdict_on(found.interval, "higher"),
         baseline_name="no correlation",
         method_name=pair,
-        interval_kind=f"Bonett and Wright, over {found.n} tasks",
-        p_value=found.p_value,
+        interval_kind=f"Bonett and Wright, over {found.n} tasks; by permutations p = {found.p_value:.2g}",
     )
 
 

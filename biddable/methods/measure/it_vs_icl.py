@@ -58,6 +58,7 @@ from biddable.experiments.over_tasks import (
     compared,
     correlation,
     figures,
+    permutation_p,
     spearman,
 )
 from biddable.experiments.samplegen import (
@@ -73,14 +74,16 @@ from biddable.experiments.samplegen import (
     samplegen_lessons,
 )
 from biddable.experiments.scores import ArmScores
-from biddable.experiments.stages import Weights, finetuned, publish_conversations, sampled, with_seed
+from biddable.experiments.stages import Weights, finetuned, publish_conversations, with_seed
 from biddable.experiments.task_pool import read_pool
 from biddable.judges.reference import ReferenceJudge
 from biddable.methods.base import About, Method, show
 from biddable.models.base import Sampling
+from biddable.models.lazy import LazyModel
 from biddable.models.load import model_identity, require_trainable
 from biddable.runs.results import Results
 from biddable.runs.run import Run
+from biddable.suites.answers import Ask, answers
 from biddable.suites.base import Suite
 from biddable.suites.cells import Cell, EvaluateSettings, evaluate_cell
 from biddable.suites.figures import items
@@ -185,7 +188,6 @@ class ItVsIcl(Method):
         },
     }
     config: ItVsIclConfig
-    proposals: Mapping[str, int] = {}
 
     def check(self) -> None:
         """See ``Method.check``: tasks, examples, models."""
@@ -213,7 +215,7 @@ class ItVsIcl(Method):
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
-        config = self.config
+        config, self.proposals = self.config, Counter[str]()
         run.describe(model=config.base)
         seen, scored, notes = self._sides(run.rng("held-out"))
         if not config.data:
@@ -238,21 +240,20 @@ class ItVsIcl(Method):
         comparisons, said = self._correlations(scores, seeds)
         if not config.data and config.items * config.seeds > 1:
             comparisons += _control(values, guessed, rows, seeds)
-        stages = {
-            f"seed{run.root_seed}-twin": "twin",
-            f"seed{run.root_seed}-samplegen-twin": "samplegen twin",
-        }
+        first = f"seed{run.root_seed}"
+        stages = {f"{first}-twin": "twin", f"{first}-samplegen-twin": "samplegen twin"}
         points = figures(scores, values, rows, TUNED, (ICL, PIPELINE, DIRECT), config.score)
         show(run, [*points, *losses(run, stages), items(leaderboard(cells))])
+        of = {arm: list(by.values()) for arm, by in scores.items()}
         counted = Counter(each.name for each, _ in rows)
         metrics = {
             "scores": scores,
             CODE.name: by_lot,
             "rows": {name: counted[name] for name in scores[DIRECT]},
             "learned": {each.name: each.category for each in seen},
-            "samplegen": self.proposals,
+            "samplegen": dict(self.proposals),
             "rho": {
-                arm: spearman(list(scores[TUNED].values()), list(scores[arm].values()))
+                arm: {"rho": spearman(of[TUNED], of[arm]), "permutation_p": permutation_p(of[TUNED], of[arm])}
                 for arm in scores
                 if arm not in (TUNED, CHANCE)
             },
@@ -323,16 +324,15 @@ class ItVsIcl(Method):
     ) -> dict[str, tuple[Cell | None, list[float]]]:
         """The tuned model's examples with its own solution, and with the base model's."""
         config = self.config
-        asked = [
-            replace(row, prompt=render_regular(each.task, str(row.meta["input"]), system=SAMPLEGEN))
-            for each, row in rows
-        ]
+        asked = [render_regular(each.task, str(row.meta["input"]), system=SAMPLEGEN) for each, row in rows]
         limit = Sampling(max_tokens=config.proposal_tokens, temperature=0.0, stop=(END,))
-        texts = [text for [text] in sampled(run, "proposals", weights, asked, 1, limit)]
+        said = answers(run, "proposals", Ask(LazyModel(weights), limit), asked)
+        texts = [response.text for [response] in said]
         suite = condition_suite(PROPOSED, rows, [_direct(*row) for row in rows], config.max_tokens)
         own = copied(suite, [extract_answer(text) for text in texts])[config.score]
         marked = [at for at, text in enumerate(texts) if MARK in text]
-        self.proposals = {"proposals": len(texts), "without the mark": len(texts) - len(marked)}
+        cut_off = sum(response.finish_reason == "length" for [response] in said)
+        self.proposals.update(proposals=len(texts), unmarked=len(texts) - len(marked), cut_off=cut_off)
         values = [0.0] * len(rows)
         if not marked:
             return {PROPOSED: (None, own), PIPELINE: (None, values)}
@@ -370,6 +370,9 @@ class ItVsIcl(Method):
         if comparisons and comparisons[0].metric == metric:
             rivals = [(f"{TUNED} and {arm}", of[arm]) for arm in (DIRECT, ICL)]
             comparisons.insert(1, compared(metric, of[TUNED], rivals[0], rivals[1], seeds))
+        if self.proposals:
+            told = "SampleGen: {unmarked} of {proposals} texts have no solution, {cut_off} were cut off."
+            notes.append(told.format_map(self.proposals))
         if len({*of[DIRECT]}) == 1:
             notes.append(f"All tasks score the same in {DIRECT}: its rho counts as 0.")
         return comparisons, notes
