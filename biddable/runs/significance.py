@@ -19,6 +19,8 @@ from biddable.runs.statistics import CONFIDENCE, Interval, mean_interval
 
 POWER = 0.8
 """The chance to see a difference that is there."""
+FEW = 10
+"""Below so many items that only one has right, the t interval of a 0/1 metric is too narrow."""
 MOST = 10**9
 """Items beyond which no number is given."""
 
@@ -40,6 +42,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - tried) * p_values[place]))
         corrected[place] = highest
     return corrected
+
+
+def right_alone(base: ArrayLike, scores: ArrayLike) -> tuple[int, int] | None:
+    """Items that only the second, or only the first, has right; None where a metric is not 0 or 1."""
+    base, scores = np.asarray(base), np.asarray(scores)
+    if not np.isin(base, (0, 1)).all() or not np.isin(scores, (0, 1)).all():
+        return None
+    return int((scores > base).sum()), int((scores < base).sum())
 
 
 def mcnemar(gained: int, lost: int) -> float:

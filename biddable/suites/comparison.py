@@ -13,20 +13,19 @@ import numpy as np
 
 from biddable.errors import FileError, InputError, shown
 from biddable.runs.significance import (
+    FEW,
     detectable,
     holm,
     items_needed,
     mcnemar,
     paired_share_interval,
+    right_alone,
     standard_error,
     t_p,
 )
 from biddable.runs.statistics import Floats, Interval, interval_kind, mean_interval
 from biddable.suites.joining import By, Join, join
 from biddable.suites.logs.base import Log, Logged, counted
-
-FEW = 10
-"""Below so many items that only one has right, the t interval of a 0/1 metric is too narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +249,7 @@ def _row(
     mean, parts = _parts(scores, np.array([theirs.weights.get(other, 1.0) for _, theirs in pairs]))
     differences = mean - base_mean + parts - base_parts
     clusters = _clusters([mine.source or theirs.source for mine, theirs in pairs])
-    right = _right(base, scores) if not any(ours in mine.weights for mine, _ in pairs) else None
+    right = right_alone(base, scores) if not any(ours in mine.weights for mine, _ in pairs) else None
     exact = right is not None and clusters is None
     units = len(pairs) if clusters is None else len({*clusters})
     interval, kind, p, test, seen, needed = None, "", None, "", None, None
@@ -301,13 +300,6 @@ def _clusters(sources: Sequence[str]) -> list[str] | None:
         return None
     clusters = [f"source {source}" if source else f"item {place}" for place, source in enumerate(sources)]
     return clusters if len({*clusters}) < len(clusters) else None
-
-
-def _right(base: Floats, scores: Floats) -> tuple[int, int] | None:
-    """Items that only the second, or only the first, has right; None where a metric is not 0 or 1."""
-    if not np.isin(base, (0, 1)).all() or not np.isin(scores, (0, 1)).all():
-        return None
-    return int((scores > base).sum()), int((scores < base).sum())
 
 
 def _corrected(compared: Sequence[LogComparison]) -> list[LogComparison]:

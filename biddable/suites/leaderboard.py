@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
 from biddable.errors import InputError
 from biddable.judges.degenerate import degeneracy, task_degeneracy
 from biddable.judges.thinking import has_thinking, without_thinking
-from biddable.runs.compare import compare
+from biddable.runs.codec import jsonable
+from biddable.runs.compare import compare, verdict_on
+from biddable.runs.significance import FEW, paired_share_interval, right_alone
 from biddable.runs.statistics import Interval, interval_of, mean_interval, share_interval
 from biddable.suites.metrics import chosen
 from biddable.suites.store import Cell, Counted
@@ -125,7 +128,12 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
             notes.append(f"{cell.model} and {first.model} {reason} on {cell.suite}: not compared.")
             continue
         if len(cell.records) > 1:
-            comparisons.append(compared(first, cell))
+            made = compared(first, cell)
+            if made.difference and made.interval[0] == made.interval[1]:
+                same = f"by {made.difference:+.3g} on each of the {made.n} tasks of {cell.suite}"
+                notes.append(f"{cell.model} and {first.model} differ {same}: no interval, not compared.")
+            else:
+                comparisons.append(made)
         notes += _asked_otherwise(first, cell)
     notes += [note for row in rows for note in remarks(row)]
     return Leaderboard(rows, tuple(comparisons), tuple(notes))
@@ -150,11 +158,24 @@ def _asked_otherwise(first: Cell, cell: Cell) -> list[str]:
         "a limit of tokens": (cell.max_tokens, first.max_tokens),
         "blocks of thinking": tuple("taken off" if each.strip_thinking else "kept" for each in (cell, first)),
     }
-    return [
+    told = [
         f"{cell.suite}: {cell.model} was asked with {what} {ours}, {first.model} with {theirs}."
-        for what, (ours, theirs) in asked.items()
+        for what, (ours, theirs) in (asked | _drawn(cell, first)).items()
         if ours != theirs and (what != "a limit of tokens" or cell.ask == "generate")
     ]
+    before = [(each.asked.get("shots") or [0])[1:] for each in (cell, first)]
+    if cell.shots == first.shots and before[0] != before[1]:
+        told.append(f"{cell.suite}: what {cell.model} and {first.model} were shown before tasks differs.")
+    return told
+
+
+def _drawn(cell: Cell, first: Cell) -> dict[str, tuple[Any, Any]]:
+    """How two cells' responses were written, beside their length."""
+    ours, theirs = (
+        {"samples": each.asked.get("samples")} | dict(jsonable(each.asked.get("sampling") or {}))
+        for each in (cell, first)
+    )
+    return {name: (ours[name], theirs.get(name)) for name in ours if name != "max_tokens"}
 
 
 def compared(baseline: Cell, cell: Cell) -> Comparison:
@@ -162,16 +183,23 @@ def compared(baseline: Cell, cell: Cell) -> Comparison:
     metric = cell.metrics[0]
     clusters = sources(cell.records)
     few = clusters is not None and len({*clusters}) < 2
-    return compare(
+    base, scores = _values(baseline.records, metric), _values(cell.records, metric)
+    made = compare(
         f"{cell.suite}: {metric.name}",
-        _values(baseline.records, metric),
-        _values(cell.records, metric),
+        base,
+        scores,
         seeds=(0,),
         predicted="higher" if metric.higher_is_better else "lower",
         clusters=None if few else clusters,
         baseline_name=baseline.model,
         method_name=cell.model,
     )
+    right = right_alone(base, scores)
+    if clusters is not None or right is None or sum(right) >= FEW:
+        return made
+    interval = paired_share_interval(*right, made.n)  # as compare_logs has it
+    kind = f"Bonett–Price over {made.n} cases"
+    return replace(made, interval=interval, verdict=verdict_on(interval, made.predicted), interval_kind=kind)
 
 
 def row_of(cell: Cell) -> Row:
@@ -268,9 +296,12 @@ def _interval(values: np.ndarray, weights: np.ndarray, clusters: list[Hashable] 
         return None
     if (weights != weights[0]).any():
         return interval_of(lambda v, w: float((v * w).sum() / w.sum()), values, weights, clusters=clusters)
-    if clusters is None and np.isin(values, (0.0, 1.0)).all():
-        return share_interval(int(values.sum()), len(values))
-    return mean_interval(values, clusters=clusters)
+    share = np.isin(values, (0.0, 1.0)).all()
+    if share and (clusters is None or np.ptp(values) == 0):
+        units = len(values) if clusters is None else len({*clusters})
+        return share_interval(round(float(values.mean()) * units), units)
+    low, high = mean_interval(values, clusters=clusters)
+    return (max(0.0, low), min(1.0, high)) if share else (low, high)
 
 
 def _columns(records: Sequence[Record], metric: Counted) -> tuple[np.ndarray, np.ndarray]:
@@ -281,7 +312,9 @@ def _columns(records: Sequence[Record], metric: Counted) -> tuple[np.ndarray, np
 def _values(records: Sequence[Record], metric: Counted) -> list[float]:
     """One number for each record, whose plain mean is the metric's weighted one."""
     values, weights = _columns(records, metric)
-    return [float(value) for value in values * weights / weights.mean()]
+    mean = (values * weights).sum() / weights.sum()
+    # What an item adds to the error of a ratio; with equal weights its value.
+    return [float(value) for value in mean + (values - mean) * weights / weights.mean()]
 
 
 def _groups(records: Sequence[Record]) -> tuple[Group, ...]:

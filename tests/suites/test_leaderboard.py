@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from statistics import stdev
 from typing import Any
 
 import pytest
@@ -72,6 +74,54 @@ def test_a_weighted_metric_is_the_mean_of_its_parts() -> None:
     row = row_of(cell("m", records=tuple(records)))
     assert row.scores[0].value == pytest.approx(0.5)
     assert row.scores[0].interval is not None
+
+
+def test_a_few_items_that_one_alone_has_right_show_nothing() -> None:
+    [two] = leaderboard([cell("a", [False] * 2), cell("b", [True] * 2)], "a").comparisons
+    assert (two.difference, two.verdict) == (1.0, "not shown")
+    assert two.interval[0] < 0
+    some = leaderboard([cell("a", [i > 4 for i in range(100)]), cell("b", [True] * 100)], "a").comparisons[0]
+    assert some.verdict == "not shown"
+    assert some.interval == pytest.approx((-0.0009, 0.099), abs=1e-3)  # McNemar's p is 0.06
+
+
+def test_differences_that_are_all_alike_have_no_interval_over_sources() -> None:
+    cells = [cell("a", [False] * 6, lambda i: i // 3), cell("b", [True] * 6, lambda i: i // 3)]
+    board = leaderboard(cells, "a")
+    assert board.comparisons == ()
+    assert "b and a differ by +1 on each of the 6 tasks of s: no interval, not compared." in board.notes
+    assert board.row("b", "s").scores[0].interval == pytest.approx((0.342, 1.0), abs=1e-3)  # Wilson's, 2 of 2
+    half = row_of(cell("m", [True, False, False], lambda i: i // 2)).scores[0].interval
+    assert half == (0.0, 1.0)
+
+
+def test_a_difference_of_weighted_means_has_the_interval_of_a_ratio() -> None:
+    def weighted(model: str, right: list[bool]) -> Cell:
+        made = cell(model, right)
+        rows = zip(made.records, (1.0, 8.0) * 10, strict=True)
+        return replace(made, records=tuple(replace(r, weights={"exact_match": w}) for r, w in rows))
+
+    gains = [i % 2 == 1 or i < 8 for i in range(20)]
+    [found] = leaderboard([weighted("a", [False] * 20), weighted("b", gains)], "a").comparisons
+    assert found.difference == pytest.approx(84 / 90)
+    parts = [(gain - 84 / 90) * w / 4.5 for gain, w in zip(gains, (1.0, 8.0) * 10, strict=True)]
+    half = 2.093 * stdev(parts) / 20**0.5
+    assert found.interval == pytest.approx((84 / 90 - half, 84 / 90 + half), abs=1e-4)
+
+
+def test_how_responses_were_drawn_is_said_where_it_differs() -> None:
+    def drawn(model: str, temperature: float, samples: int, shots: str) -> Cell:
+        sampling = {"max_tokens": 9, "temperature": temperature}
+        asked = {"tasks": "t", "weights": model, "sampling": sampling, "samples": samples}
+        return cell(model, asked={**asked, "shots": [0, shots, ""]})
+
+    notes = leaderboard([drawn("a", 0.0, 1, "x"), drawn("b", 0.7, 3, "y")], "a").notes
+    assert notes == (
+        "s: b was asked with samples 3, a with 1.",
+        "s: b was asked with temperature 0.7, a with 0.0.",
+        "s: what b and a were shown before tasks differs.",
+    )
+    assert leaderboard([drawn("a", 0.7, 3, "x"), drawn("b", 0.7, 3, "x")], "a").notes == ()
 
 
 def test_a_baseline_is_one_of_the_models() -> None:
