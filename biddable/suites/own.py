@@ -357,12 +357,21 @@ class _Reader:
         return _as_text(row, column, _value(row, field, column))
 
 
+def _required(value: Any) -> Any:
+    """What a template writes. Raises ValueError: nothing is there, which would be written as "None"."""
+    if value is None:
+        raise ValueError("an empty cell is written (default: {{ COLUMN or '' }})")
+    return value
+
+
 def _template(path: Path, text: str) -> tuple[Template, frozenset[str]]:
     """A template, and the columns it names."""
     from jinja2 import StrictUndefined, TemplateSyntaxError, meta
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, finalize=_required
+    )
     try:
         names = meta.find_undeclared_variables(environment.parse(text))
         compiled = environment.from_string(text)

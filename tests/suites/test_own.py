@@ -47,6 +47,15 @@ def test_labels_are_what_a_model_chooses_among(make: Make) -> None:
     assert (first.choices, first.references, second.references) == (("bad", "good"), ("good",), ("bad",))
 
 
+def test_an_empty_cell_is_not_written_as_none(make: Make) -> None:
+    text = 'data = "data.jsonl"\ntemplate = "{{ text }} TAIL"\ncolumns = {answer = "label"}\n'
+    rows = [{"text": "a", "more": "b", "label": 1}, {"text": "c", "more": None, "label": 0}]
+    with pytest.raises(BiddableError, match=r"data.jsonl:2: template: ValueError: an empty cell is written"):
+        make(text.replace("TAIL", "{{ more }}"), rows)
+    prompts = [task.prompt for task in make(text.replace("TAIL", "{{ more or '-' }}"), rows).tasks]
+    assert prompts == ["a b", "c -"]
+
+
 @pytest.mark.parametrize(
     ("keys", "columns", "answer"),
     [
