@@ -56,6 +56,6 @@ def test_the_same_conflicts():
     )
 
     table = conflict_make({id: set(others) for id, others in INSTRUCTION_CONFLICTS.items()})
-    assert set(INSTRUCTION_DICT) == set(RULES)
-    for one, other in product(RULES, RULES):
+    assert set(INSTRUCTION_DICT) <= set(RULES)  # those of IFBench and M-IFEval are others
+    for one, other in product(INSTRUCTION_DICT, INSTRUCTION_DICT):
         assert (other in conflicts(one)) == (other in table[one])
