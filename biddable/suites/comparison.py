@@ -111,6 +111,9 @@ def compare_logs(
         raise InputError("logs", [log.path for log in logs], "at least two")
     if not 0 < points < math.inf:
         raise InputError("points", points, "a number above 0")
+    if len({log.path for log in logs}) == 1 and len({log.suite for log in logs}) == len(logs):
+        suites = ", ".join(log.suite for log in logs)
+        raise InputError("logs", logs[0].path, f"two models on one suite: it has one on each of {suites}")
     parts = [_told_apart(part) for part in _by_suite(logs)]
     named = [log for part in parts for log in part]
     if baseline is not None and not any(baseline in (log.name, log.path) for log in named):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biddable.config import configure
-from biddable.errors import EndpointError, InputError
+from biddable.errors import EndpointError, InputError, ModelError
 from biddable.models.load import model_identity
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.figures import save_figures
@@ -63,7 +63,8 @@ def evaluate(
             or a baseline that is none of the models.
         FileError: a file of a suite cannot be read.
         RunError: the folder holds something else.
-        EndpointError: a model answered no task of a suite. What others answered is kept and reported first.
+        EndpointError, ModelError: a model answered no task of a suite, or cannot be loaded. What others
+            answered is kept and reported first.
     """
     names = [models] if isinstance(models, str) else list(models)
     listed = [suites] if isinstance(suites, str | Suite) else list(suites)
@@ -79,14 +80,14 @@ def evaluate(
     known = {cell.model for cell in read_cells(out)} if is_evaluation(out) else set()
     if baseline is not None and baseline not in {*names, *known}:
         raise InputError("baseline", baseline, f"one of the models: {', '.join([*names, *sorted(known)])}")
-    failed: list[EndpointError] = []
+    failed: list[EndpointError | ModelError] = []
     with Run.open(out, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
         for name, identity in identities.items():
             for suite in asked:
                 try:
                     options = served if name.startswith("openai:") else None
                     cell = evaluate_cell(run, name, suite, how, identity=identity, served=options)
-                except EndpointError as error:
+                except (EndpointError, ModelError) as error:
                     failed.append(error)
                     continue
                 write_atomic(run.folder / CELLS / cell.name / "responses.jsonl", _responses(cell))

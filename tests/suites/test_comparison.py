@@ -54,6 +54,12 @@ def test_a_difference_is_paired() -> None:
     assert row.needed > 200
 
 
+def test_one_model_on_several_suites_is_nothing_to_compare() -> None:
+    logs = [replace(scored("m", FIRST, suite), path="evals/x") for suite in ("mmlu", "bbh")]
+    with pytest.raises(InputError, match=r"logs is 'evals/x', expected two models on one suite: .*mmlu"):
+        compare_logs(logs)
+
+
 def test_the_baseline_is_who_is_named() -> None:
     logs = scored("a", FIRST), scored("b", SECOND)
     assert only_row(*logs, baseline="b").difference == -only_row(*logs).difference

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from biddable.errors import InputError, RunError
+from biddable.errors import InputError, ModelError, RunError
 from biddable.judges.ifeval import evaluate as official
 from biddable.models import load
 from biddable.runs.executors import processes
@@ -51,6 +51,21 @@ def knows(share: int) -> Chooser:
 
 def scores(board: Leaderboard) -> dict[tuple[str, str], float]:
     return {(row.cell.suite, row.cell.model): row.scores[0].value for row in board.rows}
+
+
+def test_a_model_that_cannot_be_loaded_ends_no_other_models_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_model(name: str, **_: Any) -> Parrot:
+        if name == "gone":
+            raise ModelError("model gone is not installed")
+        return Parrot()
+
+    monkeypatch.setattr(load, "load_model", load_model)
+    with pytest.raises(ModelError, match="model gone is not installed"):
+        evaluate(["gone", "m"], writing(2), out=tmp_path / "e")
+    results = json.loads((tmp_path / "e" / "results.json").read_text())
+    assert list(results["metrics"]["echo"]) == ["m"]
 
 
 def test_killed_twice_it_goes_on_and_ends_as_if_it_had_not_been(
