@@ -88,8 +88,9 @@ def balanced(rows: Sequence[Labelled], items: int, seed: int, where: str) -> lis
     if items < 2 or items % 2:
         raise InputError("items", items, "an even number of at least 2")
     drawn = []
+    distinct = {(row.text, row.text_pair, row.label): row for row in reversed(rows)}  # each where it is first
     for label in sorted({row.label for row in rows}):
-        of = [row for row in dict.fromkeys(rows) if row.label == label]
+        of = [row for row in reversed(distinct.values()) if row.label == label]
         if len(of) < items // 2:
             raise InputError(
                 "items", items, f"at most {2 * len(of)}: {where} has {len(of)} of the label {label}"
