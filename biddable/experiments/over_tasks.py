@@ -144,9 +144,12 @@ def by_task(values: Sequence[Sequence[float]], rows: Sequence[Row]) -> dict[str,
 
 
 def above_chance(scores: Mapping[str, float], chance: Mapping[str, float]) -> list[float]:
-    """Scores of tasks with guessing at 0 and all right at 1; a task that guessing solves has 0."""
+    """Scores of tasks with guessing at 0 and all right at 1; what is no better than guessing has 0.
+
+    Below it, two conditions that know nothing would agree by what guessing scores, which they share.
+    """
     return [
-        (value - chance[task]) / (1 - chance[task]) if chance[task] < 1 else 0.0
+        max(0.0, (value - chance[task]) / (1 - chance[task])) if chance[task] < 1 else 0.0
         for task, value in scores.items()
     ]
 

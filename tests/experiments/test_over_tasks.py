@@ -85,6 +85,7 @@ def test_tasks_have_means_chance_and_points() -> None:
     assert scores["tuned"] == dict(zip(names, (0.75, 1.0, 0.0), strict=True))
     chance = dict(zip(names, (0.5, 1.0, 0.0), strict=True))
     assert above_chance(scores["tuned"], chance) == [0.5, 0.0, 0.0]
+    assert above_chance({"a": 0.1}, {"a": 0.5}) == [0.0]
     assert len(commonest(rows)) == 6
     scatter, table = figures(scores, values, rows, "tuned", ("base", "other"), "rouge_l")
     assert [point.label for point in scatter.series["base"]] == names

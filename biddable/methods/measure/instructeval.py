@@ -70,7 +70,7 @@ from biddable.train.config import SftConfig
 from biddable.types import Chat, Message, Task
 
 UNTUNED, SHUFFLED, NOISY, CLEAN = "untuned", "shuffled", "noisy", "clean"
-HELD_OUT, UNSEEN = "held-out rows", "unseen tasks"
+ROWS, HELD_OUT, UNSEEN = "rows of tasks", "held-out rows", "unseen tasks"
 COMPOSED_ROWS = 120
 """Rows of each composed task, at most: 48 to score, 10 to choose settings by, 62 to learn from."""
 _DRAWS = 50
@@ -132,15 +132,21 @@ def as_chats(lessons: Sequence[Lesson], times: int) -> list[Chat]:
 # -- 4. suites ---------------------------------------------------------------------------------------------
 
 
-def rows_suite(name: str, rows: Sequence[Row], max_tokens: int) -> Suite:
-    """Rows of tasks, right where a response begins with the reference."""
+def rows_suite(sides: Mapping[str, Sequence[Row]], max_tokens: int) -> Suite:
+    """Rows of tasks by side, right where a response begins with the reference."""
     tasks = [
-        Task(row.id, render_regular(each.task, str(row.meta["input"])), (), row.references, row.meta)
+        Task(
+            row.id,
+            render_regular(each.task, str(row.meta["input"])),
+            references=row.references,
+            meta={**row.meta, "side": side},
+        )
+        for side, rows in sides.items()
         for each, row in rows
     ]
     names = ("prefix_match", "strict_prefix_match")
     return Suite(
-        name,
+        ROWS,
         tuple(tasks),
         tuple(met(each, f"reference:{each}") for each in names),
         judge=ReferenceJudge(names),
@@ -170,7 +176,7 @@ class InstructEvalConfig:
     """How many times as many noisy data have; the others come so often instead."""
     noise: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the noisy rows that have the answer of another."""
-    test_rows: Count = 12
+    test_rows: Count = 20
     """Rows of each task that are scored."""
     max_chars: Natural = 600
     """Rows with a longer input are left out."""
@@ -201,7 +207,16 @@ class InstructEval(Method):
     )
     Config = InstructEvalConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"number": 3, "rows": 2, "amount": 2, "test_rows": 2, "max_tokens": 4, "limit": 4},
+        "smoke": {
+            "number": 3,
+            "rows": 2,
+            "amount": 2,
+            "test_rows": 2,
+            "max_tokens": 4,
+            "limit": 4,
+            "sft.lora.rank": 4,
+            "sft.lr": 1e-3,
+        },
         "full": {"number": 12, "rows": 10, "test_rows": 30, "max_tokens": 16, "seeds": 3},
         "gpu": {
             "number": 20,
@@ -230,7 +245,7 @@ class InstructEval(Method):
         )
         how = EvaluateSettings(limit=config.limit)
         self.suites = [as_asked(load_suite(each), how) for each in config.suites]
-        names = [HELD_OUT, UNSEEN, *(suite.name for suite in self.suites)]
+        names = [suite.name for suite in self.suites]
         if repeated := [name for name in names if names.count(name) > 1]:
             raise InputError("suites", repeated[0], "each suite once")
         self._sides(np.random.default_rng(0))
@@ -266,16 +281,16 @@ class InstructEval(Method):
                 answered = [evaluate_cell(part.scope(arm), weights[arm], suite, name=arm) for suite in suites]
                 cells += answered if seed == run.root_seed else []
                 for suite, cell in zip(suites, answered, strict=True):
-                    values = [record.metrics[suite.metrics[0].name] for record in cell.records]
-                    scores.add(arm, values, metric=_metric(suite), seed=None if once else seed)
+                    for metric, values in _values(suite, cell).items():
+                        scores.add(arm, values, metric=metric, seed=None if once else seed)
         run.publish(Path(weights[CLEAN]), "model")
         publish_conversations(run, learned[CLEAN])
+        names = list(scores.metrics())
         averages = {
-            arm: 100 * fmean(float(scores.values(arm, _metric(suite)).mean()) for suite in suites)
-            for arm in self.arms
+            arm: 100 * fmean(float(scores.values(arm, name).mean()) for name in names) for arm in self.arms
         }
-        comparisons = scores.compare([claim for suite in suites for claim in _claims(suite)])
-        show(run, self._figures(run, scores, suites, cells, averages, shares))
+        comparisons = scores.compare([claim for name in names for claim in _claims(name)])
+        show(run, self._figures(run, scores, cells, averages, shares))
         metrics = {
             "scores": scores.metrics(),
             "average in %": averages,
@@ -283,7 +298,7 @@ class InstructEval(Method):
             "learned": {each.name: each.category for each in seen},
             "unseen": {each.name: each.category for each in unseen},
         }
-        return run.finish(comparisons, metrics=metrics, notes=[*self.notes, *notes, *_floors(scores, suites)])
+        return run.finish(comparisons, metrics=metrics, notes=[*self.notes, *notes, *_floors(scores, names)])
 
     # -- 1. which tasks are learned ------------------------------------------------------------------------
 
@@ -335,23 +350,23 @@ class InstructEval(Method):
         if not known:
             raise InputError("tune", True, "false: these tasks have no rows to choose settings by")
         new = [(each, row) for each in unseen for row in each.test[:count]]
-        return [rows_suite(HELD_OUT, known, longest), rows_suite(UNSEEN, new, longest), *self.suites]
+        return [rows_suite({HELD_OUT: known, UNSEEN: new}, longest), *self.suites]
 
     def _figures(
         self,
         run: Run,
         scores: ArmScores,
-        suites: Sequence[Suite],
         cells: Sequence[Cell],
         averages: Mapping[str, float],
         shares: Mapping[str, Mapping[str, float]],
     ) -> list[Figure]:
-        names = [_metric(suite) for suite in suites]
         rows = tuple((name, of["rows"], of["lessons"], of["wrong"]) for name, of in shares.items())
         stages = {f"seed{run.root_seed}-{arm}": arm for arm in self.arms[1:]}
         note = "Means over suites of their first metrics, in per cent."
         return [
-            scores.bars("Scores by data", names, arms=self.arms, group_by="metric", note="0 to 1."),
+            scores.bars(
+                "Scores by data", list(scores.metrics()), arms=self.arms, group_by="metric", note="0 to 1."
+            ),
             Table("Average", ("data", "average in %"), tuple(averages.items()), note=note),
             Table("What was learned", ("data", "rows", "lessons", "share with a wrong answer"), rows),
             *losses(run, stages),
@@ -359,21 +374,25 @@ class InstructEval(Method):
         ]
 
 
-def _metric(suite: Suite) -> str:
-    """A suite's headline as it is printed: with its metric and its shots."""
-    return f"{suite.name}: {suite.metrics[0].name}, {suite.k} shots"
+def _values(suite: Suite, cell: Cell) -> dict[str, list[float]]:
+    """The headline of each record, by the name of suite or side with metric and shots, as it is printed."""
+    found: dict[str, list[float]] = {}
+    headline = suite.metrics[0].name
+    for record in cell.records:
+        name = str(record.task.meta.get("side", suite.name)) if suite.name == ROWS else suite.name
+        found.setdefault(f"{name}: {headline}, {suite.k} shots", []).append(record.metrics[headline])
+    return found
 
 
-def _claims(suite: Suite) -> list[Claim]:
+def _claims(metric: str) -> list[Claim]:
     pairs = [(SHUFFLED, CLEAN), (NOISY, CLEAN), (SHUFFLED, NOISY), (UNTUNED, CLEAN)]
-    return [Claim(*pair, metric=_metric(suite)) for pair in pairs]
+    return [Claim(*pair, metric=metric) for pair in pairs]
 
 
-def _floors(scores: ArmScores, suites: Sequence[Suite]) -> list[str]:
-    """Suites on which no arm gets anything right."""
-    arms = (UNTUNED, SHUFFLED, NOISY, CLEAN)
+def _floors(scores: ArmScores, metrics: Sequence[str]) -> list[str]:
+    """Metrics by which no arm gets anything right."""
     return [
-        f"{_metric(suite)}: every arm is at 0; it says nothing of the data."
-        for suite in suites
-        if not any(scores.values(arm, _metric(suite)).any() for arm in arms)
+        f"{metric}: every arm is at 0; it says nothing of the data."
+        for metric in metrics
+        if not any(scores.values(arm, metric).any() for arm in scores.arms(metric))
     ]

@@ -79,7 +79,7 @@ def test_what_is_scored_was_not_learned(tmp_path: Path, monkeypatch: pytest.Monk
     assert not {*learned.values()} & {*unseen.values()}
     shown = {chat[1].content for chats in watch.taught.values() for chat in chats}
     cells = [json.loads(path.read_text()) for path in (tmp_path / "r" / "cells").glob("*/cell.json")]
-    assert {cell["suite"] for cell in cells} == {"held-out rows", "unseen tasks"}
+    assert {cell["suite"] for cell in cells} == {"rows of tasks"}
     for path in (tmp_path / "r" / "cells").glob("*/records.jsonl"):
         for line in path.read_text().splitlines():
             assert json.loads(line)["task"]["prompt"][1]["content"] not in shown

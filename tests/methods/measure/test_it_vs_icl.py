@@ -183,13 +183,23 @@ def test_rho_is_that_of_the_tasks_and_beats_direct_prompting(tmp_path: Path, kno
     assert len(beside) == 1
     assert beside[0].difference > 0
     assert any("above chance" in each.metric for each in results.comparisons)
-    assert any("are at 0 in both and share a rank. Without them rho is" in note for note in results.notes)
+    assert any("are at 0 in both and share a rank." in note for note in results.notes)
     scores = results.metrics["scores"]
     assert {*scores} == {DIRECT, ICL, TUNED, PROPOSED, PIPELINE, "commonest answer"}
     assert 0 < results.metrics["samplegen"]["unmarked"] < results.metrics["samplegen"]["proposals"]
     figures = json.loads((tmp_path / "r" / "figures.json").read_text())
     [scatter] = [figure for figure in figures if figure["kind"] == "scatter"]
     assert len(scatter["series"][ICL]) == len(scores[TUNED])
+
+
+def test_models_that_know_nothing_have_no_rho(
+    tmp_path: Path, knowing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "at", lambda name: 1)
+    results = run("it-vs-icl", out=tmp_path / "r", **SMALL)
+    assert {each.role for each in results.comparisons} == {"control"}
+    assert any("all tasks score the same in one of them" in note for note in results.notes)
+    assert any(note.startswith("All tasks score the same in base direct") for note in results.notes)
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, knowing: Any) -> None:
@@ -289,7 +299,6 @@ def test_the_real_model_has_a_twin_made_and_left_to_use(tmp_path: Path, smollm2:
         "items": 1,
         "rows": 1,
         "max_tokens": 2,
-        "sft.lora.rank": 1,
     }
     results = run("it-vs-icl", out=folder, **options)
     assert len(results.metrics["scores"][ICL]) == 5
