@@ -114,7 +114,7 @@ def evaluate_cell(
     reasons = [each.error for answer in answers for each in answer.responses]
     if reasons and all(reasons):
         raise EndpointError(
-            f"{name}: none of {len(reasons)} tasks of {suite.name} was answered; {reasons[0]}"
+            f"{name}: none of {len(answers)} tasks of {suite.name} was answered; {reasons[0]}"
         )
 
     # 2. Verdicts, [tasks][samples]; of suites that ask to choose there are none.

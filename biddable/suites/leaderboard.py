@@ -264,7 +264,11 @@ def remarks(row: Row) -> list[str]:
         )
     kept = [record.shots for record in cell.records]
     if cell.shots and min(kept) < cell.shots:
-        said.append(f"Of {cell.shots} solved examples {fmean(kept):.1f} fitted, on average.")
+        most = f"{fmean(kept):.1f} were shown, on average: others did not fit, or there are no more."
+        said.append(f"Of {cell.shots} solved examples {most}")
+    verdicts = [verdict for record in cell.records for verdict in record.verdicts]
+    if verdicts and all(verdict.passed is None and verdict.score is None for verdict in verdicts):
+        said.append(f"The judge decided nothing, so every score is 0: {verdicts[0].critique}")
     return [f"{cell.model} on {cell.suite}: {each}" for each in said] + [
         f"{cell.suite}: {note}" for note in cell.notes
     ]
