@@ -217,7 +217,7 @@ class InstructEval(Method):
             "sft.lora.rank": 4,
             "sft.lr": 1e-3,
         },
-        "full": {"number": 12, "rows": 10, "test_rows": 30, "max_tokens": 16, "seeds": 3},
+        "full": {"number": 12, "rows": 6, "test_rows": 25, "max_chars": 400, "max_tokens": 16, "seeds": 3},
         "gpu": {
             "number": 20,
             "rows": 50,

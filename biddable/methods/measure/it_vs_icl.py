@@ -177,7 +177,7 @@ class ItVsIcl(Method):
     Config = ItVsIclConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"number": 8, "items": 2, "rows": 1, "max_tokens": 6},
-        "full": {"items": 40, "rows": 20, "max_tokens": 24, "samplegen": True, "seeds": 3},
+        "full": {"items": 25, "rows": 10, "max_chars": 400, "max_tokens": 16, "samplegen": True},
         "gpu": {
             "items": 100,
             "rows": 100,
