@@ -174,7 +174,7 @@ def figures(
 
     Args:
         scores: by arm and task.
-        values: by arm, [seeds, rows].
+        values: by arm, [seeds, rows], from 0 to 1.
         rows: whose they are.
         axis: the arm on the axis that goes up.
         against: arms on the other axis, those that there are.
@@ -184,7 +184,10 @@ def figures(
 
     def interval(arm: str, task: str) -> Interval | None:
         of = np.mean(values[arm], axis=0)[[at for at, name in enumerate(names) if name == task]]
-        return mean_interval(of) if of.size > 1 else None
+        if of.size < 2:
+            return None
+        low, high = mean_interval(of)
+        return max(0.0, low), min(1.0, high)
 
     series = {
         arm: tuple(
@@ -199,7 +202,7 @@ def figures(
     ]
     note = "Means over the rows of a task."
     return [
-        Scatter("Each task", f"{score} of the others", f"{score}: {axis}", series, diagonal=True),
+        Scatter("Each task", f"{score}: {', '.join(series)}", f"{score}: {axis}", series, diagonal=True),
         Table("Each task under each condition", ("task", *scores, "rows"), tuple(table), note=note),
     ]
 

@@ -90,6 +90,8 @@ def test_tasks_have_means_chance_and_points() -> None:
     scatter, table = figures(scores, values, rows, "tuned", ("base", "other"), "rouge_l")
     assert [point.label for point in scatter.series["base"]] == names
     assert (scatter.series["base"][2].x, scatter.series["base"][2].y) == (0.5, 0.0)
+    low, high = scatter.series["base"][2].x_interval
+    assert (low, high) == (0.0, 1.0), "no score lies outside"
     assert table.rows[0] == (names[0], 0.75, 0.0, 2)
 
 
