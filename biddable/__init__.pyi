@@ -1,11 +1,11 @@
 # What biddable/__init__.py finds when it is asked for, as type checkers see it; a test compares the two.
 from biddable.envs.base import make_env as make_env
 from biddable.methods.base import run as run
-from biddable.suites.evaluate import evaluate as evaluate
 from biddable.methods.training import fit as fit
 from biddable.models.base import Sampling as Sampling
 from biddable.models.load import load_model as load_model
 from biddable.runs.run import Run as Run
+from biddable.suites.evaluate import evaluate as evaluate
 from biddable.types import Chat as Chat
 from biddable.types import Check as Check
 from biddable.types import Comparison as Comparison

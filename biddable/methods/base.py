@@ -155,8 +155,8 @@ def _by_content(value: Any) -> Any:
 def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
-    A setting that names a model is called ``model``, ``base`` or ``tuned``, or its name ends in ``_model``; so
-    with ``judge``, and with ``models`` or ``starts`` for several.
+    A setting that names a model is called ``model``, ``base`` or ``tuned``, or its name ends in ``_model``;
+    so with ``judge``, and with ``models`` or ``starts`` for several.
     """
     digests = {name: (value, identity(value)) for name, value, identity in _weighty(config)}
     local = {name: digest for name, (value, digest) in digests.items() if digest != value}
