@@ -256,7 +256,7 @@ def test_models_are_compared_with_the_baseline_task_by_task(
     monkeypatch.setattr(shouting, "say", lambda prompt, seed, n: Response(last_turn(prompt) + ", yes"))
     models = {"plain": parrot, "loud": shouting}
     monkeypatch.setattr(load, "load_model", lambda name, **_: models[name])
-    suite = f"ifeval:{followable('say it', 'say this', 'say that')}"
+    suite = f"ifeval:{followable(*(f'say {thing}' for thing in 'abcdefghijkl'))}"
     result = biddable("eval", "plain,loud", "--suite", suite, "--out", "e", "--json")
     [comparison] = json.loads(result.stdout)["comparisons"]
     assert (comparison["baseline_name"], comparison["method_name"]) == ("plain", "loud")
