@@ -170,7 +170,7 @@ class ItVsIcl(Method):
             "scores with solved examples (90 models), more than with direct prompting of the base model."
         ),
         needs="a base model, and its tuned twin or weights that can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "5 (1 core)", "full": "not measured"},
         takes="a base model (--base), its tuned twin (--tuned), folders of tasks (--data)",
         leaves="scores by task and condition, answers (cells/), the twin where the run made it (model)",
     )

@@ -151,7 +151,7 @@ class NaturalInstructions(Method):
             "one tuned on the same rows without them (by 19 %), by ROUGE-L."
         ),
         needs="a model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "7 (1 core)", "full": "not measured"},
         takes="a model (--model), folders of tasks in either layout of Super-NaturalInstructions (--data)",
         leaves="the tuned model (artifacts/model), what it learned from (artifacts/data), answers (cells/)",
     )
