@@ -132,8 +132,8 @@ def read_split_tasks(
     groups = alike([each.task.definition for each in tasks])
     names = {group: tasks[group].name for group in groups}
     names |= {group: each.category for each, group in zip(tasks, groups, strict=True) if each.category}
-    found = zip(tasks, groups, strict=True)
-    return [replace(each, category=each.category or names[group]) for each, group in found], notes
+    grouped = zip(tasks, groups, strict=True)
+    return [replace(each, category=each.category or names[group]) for each, group in grouped], notes
 
 
 def is_instructed(path: Path) -> bool:
@@ -208,11 +208,11 @@ def hold_out(
 def _named(tasks: Sequence[SplitTask], named: Sequence[str]) -> set[str]:
     chosen: set[str] = set()
     for name in named:
-        found = {each.name for each in tasks if name in (each.category, each.name, each.name.split("_")[0])}
-        if not found:
+        meant = {each.name for each in tasks if name in (each.category, each.name, each.name.split("_")[0])}
+        if not meant:
             known = ", ".join(sorted({each.category for each in tasks}))
             raise InputError("held_out", name, f"a task, or a category: {known}")
-        chosen |= found
+        chosen |= meant
     return chosen
 
 
@@ -335,13 +335,13 @@ def task_table(cells: Mapping[str, Sequence[Cell]]) -> Table:
     rows: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
     for arm, record in ((arm, record) for arm, of in cells.items() for cell in of for record in cell.records):
         key = (str(record.task.meta["category"]), str(record.task.meta["group"]))
-        found = (record.metrics["rouge_l"], record.metrics["exact_match"])
-        rows.setdefault(key, {}).setdefault(arm, []).append(found)
+        scores = (record.metrics["rouge_l"], record.metrics["exact_match"])
+        rows.setdefault(key, {}).setdefault(arm, []).append(scores)
     columns = ("category", "task", *(f"{arm}: {what}" for arm in cells for what in ("ROUGE-L", "exact")))
     lines: list[tuple[TableCell, ...]] = []
     for key, by_arm in sorted(rows.items()):
         means = [
-            fmean(found[at] for found in by_arm[arm]) if arm in by_arm else None
+            fmean(scores[at] for scores in by_arm[arm]) if arm in by_arm else None
             for arm in cells
             for at in (0, 1)
         ]

@@ -35,13 +35,13 @@ def _whole(text: str, task: Task) -> str:
 
 
 def _strict_number(text: str, task: Task) -> str | None:
-    found = _AFTER_MARK.search(text)
-    return _plain_number(found[1]) if found else None
+    match = _AFTER_MARK.search(text)
+    return _plain_number(match[1]) if match else None
 
 
 def _last_number(text: str, task: Task) -> str | None:
-    found = _NUMBER.findall(text)
-    return _plain_number(found[-1]) if found else None
+    numbers = _NUMBER.findall(text)
+    return _plain_number(numbers[-1]) if numbers else None
 
 
 def _plain_number(text: str) -> str:
@@ -165,12 +165,12 @@ class ReferenceJudge:
             return Verdict(None, None, "The task has no reference.")
         if response.error:
             return Verdict(None, False, response.error)
-        found = [self._score(name, task, response.text) for name in self.names]
+        scored = [self._score(name, task, response.text) for name in self.names]
         checks = tuple(
             CheckResult(f"reference:{name}", score is not None and score >= self.threshold, reason)
-            for name, (score, reason) in zip(self.names, found, strict=True)
+            for name, (score, reason) in zip(self.names, scored, strict=True)
         )
-        return Verdict(found[0][0], checks[0].passed, found[0][1], checks)
+        return Verdict(scored[0][0], checks[0].passed, scored[0][1], checks)
 
     def _score(self, name: str, task: Task, response: str) -> tuple[float | None, str]:
         """The best score over the references, and what it is for in words."""
