@@ -17,7 +17,7 @@ from biddable.runs.run import Run
 from biddable.suites.base import Suite
 from biddable.suites.cells import EvaluateSettings, as_asked, evaluate_cell
 from biddable.suites.figures import figures
-from biddable.suites.leaderboard import Leaderboard, leaderboard
+from biddable.suites.leaderboard import Leaderboard, Row, leaderboard
 from biddable.suites.load import load_suite
 from biddable.suites.store import CELLS, Cell, is_evaluation, read_cells
 from biddable.types import last_turn
@@ -114,13 +114,13 @@ def evaluate(
 def measured(board: Leaderboard) -> dict[str, Any]:
     """The numbers of a leaderboard by suite and model."""
     return {
-        suite: {row.cell.model: _numbers(board, row.cell) for row in board.rows if row.cell.suite == suite}
+        suite: {row.cell.model: _numbers(row) for row in board.rows if row.cell.suite == suite}
         for suite in dict.fromkeys(row.cell.suite for row in board.rows)
     }
 
 
-def _numbers(board: Leaderboard, cell: Cell) -> dict[str, Any]:
-    row = board.row(cell.model, cell.suite)
+def _numbers(row: Row) -> dict[str, Any]:
+    cell = row.cell
     scores = {score.metric: score.value for score in row.scores}
     intervals = {score.metric: list(score.interval) for score in row.scores if score.interval}
     chance = {score.metric: score.chance for score in row.scores if score.chance is not None}

@@ -124,11 +124,12 @@ def read_cells(folder: str | Path) -> list[Cell]:
     return list({(read[name].model, read[name].suite): read[name] for name in order}.values())
 
 
-def read_cell(place: Path) -> Cell:
-    """One cell. Raises FileError: a file of it is missing or damaged."""
+def read_cell(place: Path, *, records: bool = True) -> Cell:
+    """One cell, with its records or without. Raises FileError: a file of it is missing or damaged."""
     try:
         facts = read_json(place / "cell.json")
-        return _FACTS.validate_python({**facts, "records": read_records(place / "records.jsonl")})
+        read = read_records(place / "records.jsonl") if records else ()
+        return _FACTS.validate_python({**facts, "records": read})
     except (ValidationError, TypeError) as error:
         problem = describe(error) if isinstance(error, ValidationError) else "expected an object"
         raise FileError(place / "cell.json", problem) from None
