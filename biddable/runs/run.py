@@ -240,6 +240,11 @@ class Run:
         """What ``log`` wrote under a name in a stage: (step, number), without those not finite."""
         return self._metrics.curve(self._names.whole(stage), name)
 
+    def seconds(self, stage: str) -> float:
+        """How long a stage took so far, over every time the run was opened."""
+        stages: dict[str, float] = self._journal.timing()["stages"]
+        return stages.get(self._names.whole(stage), 0.0)
+
     def describe(self, **facts: Any) -> None:
         """Add to the environment what only the caller knows (``device="cpu"``, ``dtype="float32"``).
 

@@ -27,19 +27,22 @@ class Metric:
 
     Attributes:
         name: as lm-evaluation-harness calls it, where it has it: acc, exact_match.
-        measure: the number of a record.
+        measure: the number of a record; None: it has none, as where a judge could not decide.
         weight: of a record in the mean; None: all weigh the same.
         scale: "exp" makes a perplexity of a mean of nats.
         higher_is_better: whether a larger score is a better one.
         chance: what a model scores on a task that chooses at random; None where that is not known.
+        unanswered: what a task that got no answer counts as; None: it is left out, as where no number is the
+            worst.
     """
 
     name: str
-    measure: Callable[[Record], float]
+    measure: Callable[[Record], float | None]
     weight: Callable[[Record], float] | None = None
     scale: Scale = "mean"
     higher_is_better: bool = True
     chance: Callable[[Task], float] | None = None
+    unanswered: float | None = 0.0
 
 
 def by_meta(record: Record, value: float) -> Iterable[tuple[str, float]]:

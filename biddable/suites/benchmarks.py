@@ -334,7 +334,7 @@ def instructed_suite(
         category = "_".join(str(meta.get("category", "")).lower().split())
         if category in BY_EXACT_MATCH:
             refused = any(each.error for each in record.responses)
-            yield f"{category} (exact_match)", 0.0 if refused else exact.measure(record)
+            yield f"{category} (exact_match)", 0.0 if refused else exact.measure(record) or 0.0
         elif category:
             yield f"{category} (rouge_l)", headline
         yield str(meta["group"]), headline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,8 @@ from biddable.runs.run import Run
 from biddable.suites.answers import map_again
 from biddable.suites.asking import Answer, Asking, Query, Template
 from biddable.suites.base import Metric, Suite, check_suite
-from biddable.suites.metrics import passed, score
-from biddable.suites.store import Cell, Counted, cell_name, read_cell, write_cell
+from biddable.suites.metrics import JUDGED
+from biddable.suites.store import Cell, Counted, cell_name, write_cell
 from biddable.types import Record, Task, Verdict
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def as_asked(suite: Suite, settings: EvaluateSettings) -> Suite:
         from biddable.judges.load import load_judge
 
         judge, version = load_judge(settings.judge), f"{suite.version} {settings.judge}"
-        suite = replace(suite, judge=judge, version=version, metrics=(passed("pass_rate"), score("score")))
+        suite = replace(suite, judge=judge, version=version, metrics=JUDGED)
     sampling = suite.sampling
     if settings.temperature is not None:
         sampling = replace(sampling, temperature=settings.temperature)
@@ -108,9 +107,7 @@ def evaluate_cell(
         suite.separator,
     )
     # 1. Answers, [tasks], from the journal or the model.
-    started = time.perf_counter()
     answers = _answers(run, cell, asking, suite)
-    seconds = time.perf_counter() - started
     reasons = [each.error for answer in answers for each in answer.responses]
     if reasons and all(reasons):
         raise EndpointError(
@@ -120,28 +117,33 @@ def evaluate_cell(
     # 2. Verdicts, [tasks][samples]; of suites that ask to choose there are none.
     verdicts = _verdicts(suite, answers, settings.strip_thinking)
 
-    # 3. Numbers.
+    # 3. Numbers. A metric that no answer has is none of this cell's: a reward model does not say what passes.
     rows = zip(suite.tasks, answers, verdicts, strict=True)
-    records = tuple(_record(suite, *row) for row in rows)
-    before = _seconds_before(run.folder, cell)
+    records = [_record(suite, *row) for row in rows]
+    answered = [record for record in records if not any(each.error for each in record.responses)]
+    metrics = [each for each in suite.metrics if any(each.name in record.metrics for record in answered)]
+    if not metrics:
+        critique = next((each.critique for record in answered for each in record.verdicts), "")
+        expected = "a judge that decides on the suite's tasks"
+        raise InputError("judge", settings.judge or suite.name, f"{expected}; it says: {critique}")
     kept = Cell(
         name=cell,
         model=name,
         suite=suite.name,
         asked=asked,
-        metrics=tuple(_counted(metric, suite.tasks) for metric in suite.metrics),
+        metrics=tuple(_counted(metric, suite.tasks) for metric in metrics),
         ask=suite.ask,
         template=answers[0].template,
         shots=suite.k,
         max_tokens=answers[0].limit,
         judge=suite.version,
-        seconds=max(seconds, before),
+        seconds=run.seconds(cell),
         strip_thinking=settings.strip_thinking,
         totals=suite.totals(records),
         source=suite.source,
         license=suite.license,
         notes=suite.notes,
-        records=records,
+        records=tuple(_only(record, metrics) for record in records),
     )
     write_cell(run.folder, kept)
     return kept
@@ -208,21 +210,20 @@ def _record(suite: Suite, task: Task, answer: Answer, verdicts: tuple[Verdict, .
         shots=answer.shots,
         prompt_tokens=answer.prompt_tokens,
     )
-    if any(each.error for each in responses):
-        metrics = dict.fromkeys((metric.name for metric in suite.metrics), 0.0)
-    else:
-        metrics = {metric.name: float(metric.measure(bare)) for metric in suite.metrics}
-    weights = {metric.name: float(metric.weight(bare)) for metric in suite.metrics if metric.weight}
-    groups = tuple(suite.groups(bare, metrics[suite.metrics[0].name]))
+    refused = any(each.error for each in responses)
+    numbers = {each.name: each.unanswered if refused else each.measure(bare) for each in suite.metrics}
+    metrics = {name: float(number) for name, number in numbers.items() if number is not None}
+    weights = {each.name: float(each.weight(bare)) for each in suite.metrics if each.weight}
+    headline = metrics.get(suite.metrics[0].name)
+    groups = () if headline is None else tuple(suite.groups(bare, headline))
     return replace(bare, metrics=metrics, weights=weights, groups=groups)
+
+
+def _only(record: Record, metrics: Sequence[Metric]) -> Record:
+    names = {metric.name for metric in metrics}
+    return replace(record, metrics={name: each for name, each in record.metrics.items() if name in names})
 
 
 def _counted(metric: Metric, tasks: Sequence[Task]) -> Counted:
     chance = fmean(map(metric.chance, tasks)) if metric.chance else None
     return Counted(metric.name, metric.higher_is_better, metric.scale, chance)
-
-
-def _seconds_before(folder: Path, cell: str) -> float:
-    """What answering took when the cell was computed, if it was."""
-    place = folder / "cells" / cell
-    return read_cell(place, records=False).seconds if (place / "cell.json").exists() else 0.0

@@ -44,7 +44,8 @@ class Paired:
         p_holm: the same, corrected for all that are compared at once.
         gained, lost: items that only this log, or only the baseline, has right; None where a metric is not
             0 or 1.
-        seen: the smallest difference that so many items show with a power of 80 %.
+        seen: the smallest difference that so many items show with a power of 80 %; None: none that a share
+            can have.
         needed: the items that show a difference of ``points`` with that power; None: nothing varies.
     """
 
@@ -264,6 +265,8 @@ def _row(
         p, test = t_p(differences, clusters=clusters), "t"
         deviation = standard_error(differences, clusters=clusters) * len(pairs) ** 0.5
         seen, needed = detectable(deviation, len(pairs)), items_needed(points, deviation)
+        if right is not None and seen is not None and seen > max(base_mean, 1 - base_mean):
+            seen = None  # so few that no share can differ enough
     if exact and right is not None:
         p, test = mcnemar(*right), "McNemar"
         if sum(right) < FEW:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from biddable.suites.cells import EvaluateSettings, as_asked, evaluate_cell
 from biddable.suites.figures import figures
 from biddable.suites.leaderboard import Leaderboard, Row, leaderboard
 from biddable.suites.load import load_suite
-from biddable.suites.store import CELLS, Cell, is_evaluation, read_cells
+from biddable.suites.store import CELLS, Cell, is_evaluation, read_cells, replaced
 from biddable.types import last_turn
 
 if TYPE_CHECKING:
@@ -74,20 +75,21 @@ def evaluate(
             raise InputError(field, named, "at least one")
     asked = [as_asked(load_suite(each) if isinstance(each, str) else each, how) for each in listed]
     _require_written(asked, how)
-    _require_distinct("models", names)
-    _require_distinct("suite", [suite.name for suite in asked])
+    _require_distinct("models", names, "each once")
+    distinct = "each once; SUITE?name=OTHER calls the second something else"
+    _require_distinct("suite", [suite.name for suite in asked], distinct)
     identities = {name: model_identity(name) for name in names}
     known = {cell.model for cell in read_cells(out)} if is_evaluation(out) else set()
     if baseline is not None and baseline not in {*names, *known}:
         raise InputError("baseline", baseline, f"one of the models: {', '.join([*names, *sorted(known)])}")
-    failed: list[EndpointError | ModelError] = []
+    failed: list[EndpointError | InputError | ModelError] = []
     with Run.open(out, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
         for name, identity in identities.items():
             for suite in asked:
                 try:
                     options = served if name.startswith("openai:") else None
                     cell = evaluate_cell(run, name, suite, how, identity=identity, served=options)
-                except (EndpointError, ModelError) as error:
+                except (EndpointError, InputError, ModelError) as error:
                     failed.append(error)
                     continue
                 write_atomic(run.folder / CELLS / cell.name / "responses.jsonl", _responses(cell))
@@ -97,6 +99,7 @@ def evaluate(
         answered = list(dict.fromkeys(cell.model for cell in cells))
         first = baseline or (answered[0] if len(answered) > 1 else None)
         board = leaderboard(cells, first if first in answered else None)
+        board = replace(board, notes=(*board.notes, *replaced(run.folder)))
         save_figures(run.folder / "figures.json", figures(board))
         seconds = {row.cell.name: row.cell.seconds for row in board.rows}
         run.finish(
@@ -171,7 +174,7 @@ def _require_written(suites: Sequence[Suite], how: EvaluateSettings) -> None:
             raise InputError(field, value, "a suite whose answers are written: these are not")
 
 
-def _require_distinct(field: str, names: Sequence[str]) -> None:
+def _require_distinct(field: str, names: Sequence[str], expected: str) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise InputError(field, name, "each once")
+            raise InputError(field, name, expected)

@@ -136,8 +136,9 @@ def _means(name: str, cell: Cell) -> dict[str, Any]:
 
 def _mean(cell: Cell, metric: str) -> tuple[float, float | None]:
     """A metric's mean, and its standard error where all records weigh the same."""
-    values = np.array([record.metrics[metric] for record in cell.records], dtype=np.float64)
-    weights = np.array([record.weights.get(metric, 1.0) for record in cell.records], dtype=np.float64)
+    records = [record for record in cell.records if metric in record.metrics]
+    values = np.array([record.metrics[metric] for record in records], dtype=np.float64)
+    weights = np.array([record.weights.get(metric, 1.0) for record in records], dtype=np.float64)
     mean = float((values * weights).sum() / weights.sum())
     if len(values) < 2 or (weights != weights[0]).any():
         return mean, None

@@ -106,11 +106,12 @@ def _tasks(board: Leaderboard, row: Row) -> str:
 
 
 def _answer(record: Record, metric: Score) -> Answer:
-    value = record.metrics[metric.metric]
+    value = record.metrics.get(metric.metric)
     if reason := next((each.error for each in record.responses if each.error), ""):
         return Answer(f"(no answer: {reason})", False, value)
     if record.scores and not record.task.choices:  # a text whose likelihood was measured
-        return Answer("", None, value if metric.higher_is_better else -value)
+        sign = 1 if metric.higher_is_better else -1
+        return Answer("", None, None if value is None else sign * value)
     if record.task.choices and record.scores:
         rows = zip(record.task.choices, record.scores, strict=True)
         notes = tuple(f"{choice}: {score:.2f} nats" for choice, score in rows)

@@ -127,8 +127,14 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
         if reason := _unlike(first, cell):
             notes.append(f"{cell.model} and {first.model} {reason} on {cell.suite}: not compared.")
             continue
-        if len(cell.records) > 1:
-            made = compared(first, cell)
+        both = [pair for pair in zip(first.records, cell.records, strict=True) if _scored(pair, cell)]
+        if len(both) < len(cell.records):
+            notes.append(
+                f"{cell.model} and {first.model} on {cell.suite}: {len(cell.records) - len(both)} of "
+                f"{len(cell.records)} tasks without a number for one of them, left out of the comparison."
+            )
+        if len(both) > 1:
+            made = _compared(first, cell, both)
             if made.difference and made.interval[0] == made.interval[1]:
                 same = f"by {made.difference:+.3g} on each of the {made.n} tasks of {cell.suite}"
                 notes.append(f"{cell.model} and {first.model} differ {same}: no interval, not compared.")
@@ -178,12 +184,18 @@ def _drawn(cell: Cell, first: Cell) -> dict[str, tuple[Any, Any]]:
     return {name: (ours[name], theirs.get(name)) for name in ours if name != "max_tokens"}
 
 
-def compared(baseline: Cell, cell: Cell) -> Comparison:
-    """Two cells' headlines on the same tasks, paired and, where tasks share a source, clustered."""
+def _scored(pair: Sequence[Record], cell: Cell) -> bool:
+    """Whether both records have the headline."""
+    return all(cell.metrics[0].name in record.metrics for record in pair)
+
+
+def _compared(baseline: Cell, cell: Cell, both: Sequence[tuple[Record, Record]]) -> Comparison:
+    """Two cells' headlines on tasks that have both, paired and, where tasks share a source, clustered."""
     metric = cell.metrics[0]
-    clusters = sources(cell.records)
+    before, after = zip(*both, strict=True)
+    clusters = sources(after)
     few = clusters is not None and len({*clusters}) < 2
-    base, scores = _values(baseline.records, metric), _values(cell.records, metric)
+    base, scores = _values(before, metric), _values(after, metric)
     made = compare(
         f"{cell.suite}: {metric.name}",
         base,
@@ -246,7 +258,9 @@ def remarks(row: Row) -> list[str]:
     if row.refused:
         named = ", ".join(f"{id} ({reason})" for id, reason in row.unanswered[:NAMED])
         more = f" and {row.refused - NAMED} more" if row.refused > NAMED else ""
-        said.append(f"{row.refused} of {n} tasks have no answer and count as wrong: {named}{more}.")
+        first = next(each for each in cell.records if each.task.id == row.unanswered[0][0])
+        count = "count as wrong" if cell.metrics[0].name in first.metrics else "are left out"
+        said.append(f"{row.refused} of {n} tasks have no answer and {count}: {named}{more}.")
     if row.by_text:
         said.append("it gives no log-probabilities, so choices are read from what it writes.")
     if row.cut_off:
@@ -266,9 +280,10 @@ def remarks(row: Row) -> list[str]:
     if cell.shots and min(kept) < cell.shots:
         most = f"{fmean(kept):.1f} were shown, on average: others did not fit, or there are no more."
         said.append(f"Of {cell.shots} solved examples {most}")
-    verdicts = [verdict for record in cell.records for verdict in record.verdicts]
-    if verdicts and all(verdict.passed is None and verdict.score is None for verdict in verdicts):
-        said.append(f"The judge decided nothing, so every score is 0: {verdicts[0].critique}")
+    for metric in cell.metrics:
+        missing = n - sum(metric.name in record.metrics for record in cell.records)
+        if missing > row.refused:
+            said.append(f"the judge gave {missing} of {n} tasks no {metric.name}: left out of it.")
     return [f"{cell.model} on {cell.suite}: {each}" for each in said] + [
         f"{cell.suite}: {note}" for note in cell.notes
     ]
@@ -286,6 +301,7 @@ def sources(records: Sequence[Record]) -> list[Hashable] | None:
 
 
 def _score(records: Sequence[Record], metric: Counted) -> Score:
+    records = [record for record in records if metric.name in record.metrics]
     values, weights = _columns(records, metric)
     mean = float((values * weights).sum() / weights.sum())
     ends = _interval(values, weights, sources(records))

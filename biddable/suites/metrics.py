@@ -40,7 +40,7 @@ ACC_NORM = Metric("acc_norm", _right(len), chance=chance)
 def _right_beside_prior(record: Record) -> float:
     """The choice gains most by the task's content."""
     if not record.priors:
-        return ACC.measure(record)
+        return _right()(record)
     gains = [score - prior for score, prior in zip(record.scores, record.priors, strict=True)]
     return float(record.task.choices[gains.index(max(gains))] in record.task.references)
 
@@ -53,7 +53,7 @@ ACC_MUTUAL_INFO = Metric("acc_mutual_info", _right_beside_prior, chance=chance)
 def _right_in_both_orders(record: Record) -> float:
     """The right of two letters has the larger sum of log-probabilities over both orders."""
     if not record.priors:
-        return ACC.measure(record)
+        return _right()(record)
     gains = [score - prior for score, prior in zip(record.scores, record.priors, strict=True)]
     right = record.task.choices.index(record.task.references[0])
     return float(gains[right] > gains[1 - right])
@@ -79,7 +79,7 @@ def mean_of_groups(metric: str, name: str) -> Callable[[Sequence[Record]], dict[
 def _right_mass(record: Record) -> float:
     """The probability of the right choices among all."""
     if not record.scores:
-        return ACC.measure(record)
+        return _right()(record)
     highest = max(record.scores)
     weights = [math.exp(score - highest) for score in record.scores]
     rows = zip(record.task.choices, weights, strict=True)
@@ -101,8 +101,26 @@ def passed(name: str) -> Metric:
 
 
 def score(name: str) -> Metric:
-    """The mean of the judge's scores; a response without one counts as 0."""
+    """The mean of the judge's scores, shares all; a response without one counts as 0."""
     return Metric(name, _of_verdicts(lambda verdict: verdict.score or 0.0))
+
+
+def _decided(number: Callable[[Verdict], float | None]) -> Callable[[Record], float | None]:
+    """The mean over those of a record's samples that have the number; None where none has."""
+
+    def measure(record: Record) -> float | None:
+        numbers = [each for each in map(number, record.verdicts) if each is not None]
+        return fmean(numbers) if numbers else None
+
+    return measure
+
+
+# Of any judge: what it could not decide is left out, for its scores may be below 0.
+JUDGED = (
+    Metric("pass_rate", _decided(lambda verdict: verdict.passed)),
+    Metric("score", _decided(lambda verdict: verdict.score), unanswered=None),
+)
+"""What any judge says of responses: whether they pass, and its scores."""
 
 
 def met(name: str, check: str) -> Metric:
@@ -131,6 +149,7 @@ BITS_PER_BYTE = Metric(
     lambda record: -record.scores[0] / _bytes(record) / math.log(2),
     weight=_bytes,
     higher_is_better=False,
+    unanswered=None,
 )
 WORD_PERPLEXITY = Metric(
     "word_perplexity",
@@ -138,4 +157,5 @@ WORD_PERPLEXITY = Metric(
     weight=_words,
     scale="exp",
     higher_is_better=False,
+    unanswered=None,
 )

@@ -30,7 +30,16 @@ from biddable.judges.reference import METRICS, ReferenceJudge
 from biddable.models.base import Sampling
 from biddable.runs.files import read_bytes
 from biddable.suites.base import ANSWER, Ask, Metric, Suite, check_suite
-from biddable.suites.metrics import ACC, ACC_NORM, BITS_PER_BYTE, MC2, WORD_PERPLEXITY, met, passed, score
+from biddable.suites.metrics import (
+    ACC,
+    ACC_NORM,
+    BITS_PER_BYTE,
+    JUDGED,
+    MC2,
+    WORD_PERPLEXITY,
+    met,
+    score,
+)
 from biddable.tasks.fewshot import Shots
 from biddable.tasks.rows import Row, read_hub, read_values, source_files
 from biddable.types import Task
@@ -229,7 +238,7 @@ def _judged(described: Description, ask: Ask) -> tuple[Judge, tuple[Metric, ...]
     if spec.partition("?")[0] in ("rules", "answer"):
         expected = "another judge: rows of columns have no rules (tasks in IFEval's form are ifeval:FILE)"
         raise InputError("judge", spec, expected)
-    return load_judge(spec), (passed("pass_rate"), score("score")), f"{described.version} {spec}"
+    return load_judge(spec), JUDGED, f"{described.version} {spec}"
 
 
 @dataclass(frozen=True)

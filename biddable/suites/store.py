@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from biddable.errors import FileError, RunError
-from biddable.runs.codec import decode, describe, digest, encode
+from biddable.runs.codec import decode, describe, digest, encode, jsonable
 from biddable.runs.files import read_bytes, read_json, write_atomic, write_json
 from biddable.suites.base import Ask, Scale
 from biddable.types import Record
@@ -117,19 +117,59 @@ def read_cells(folder: str | Path) -> list[Cell]:
         RunError: the folder is no evaluation.
         FileError: a file of it is missing or damaged.
     """
+    return list(_newest(folder)[0].values())
+
+
+def replaced(folder: str | Path) -> list[str]:
+    """Cells of an evaluation that a newer one of their model and suite stands for, a sentence each.
+
+    Raises:
+        RunError, FileError: see ``read_cells``.
+    """
+    newest, older = _newest(folder)
+    notes = []
+    for cell in older:
+        before, now = _ways(cell), _ways(newest[cell.model, cell.suite])
+        differ = [f"{name} {before[name]}, now {now[name]}" for name in now if before[name] != now[name]]
+        notes.append(
+            f"{cell.model} on {cell.suite} was measured in another way before "
+            f"({'; '.join(differ) or 'other settings'}): the last is shown, {CELLS}/{cell.name} is kept. "
+            "With another --out both are shown."
+        )
+    return notes
+
+
+def _newest(folder: str | Path) -> tuple[dict[tuple[str, str], Cell], list[Cell]]:
+    """The last cell of each model and suite, and the others."""
     if not is_evaluation(folder):
         raise RunError(f"{folder}: no evaluation (a folder that biddable eval wrote)")
     order = _order(Path(folder))
     read = {name: read_cell(Path(folder, CELLS, name)) for name in dict.fromkeys(order)}
-    return list({(read[name].model, read[name].suite): read[name] for name in order}.values())
+    newest = {(read[name].model, read[name].suite): read[name] for name in order}
+    return newest, [cell for cell in read.values() if newest[cell.model, cell.suite] is not cell]
 
 
-def read_cell(place: Path, *, records: bool = True) -> Cell:
-    """One cell, with its records or without. Raises FileError: a file of it is missing or damaged."""
+def _ways(cell: Cell) -> dict[str, Any]:
+    """How a cell was asked, in names for readers."""
+    asked = jsonable(cell.asked)
+    return {
+        "template": cell.template,
+        "shots": cell.shots,
+        "tasks": len(cell.records),
+        "limit of tokens": cell.max_tokens,
+        "samples": asked.get("samples"),
+        "temperature": (asked.get("sampling") or {}).get("temperature"),
+        "judge": cell.judge,
+        "weights": str(asked.get("weights"))[:8],
+        "digest of tasks": str(asked.get("tasks"))[:8],
+    }
+
+
+def read_cell(place: Path) -> Cell:
+    """One cell with its records. Raises FileError: a file of it is missing or damaged."""
     try:
         facts = read_json(place / "cell.json")
-        read = read_records(place / "records.jsonl") if records else ()
-        return _FACTS.validate_python({**facts, "records": read})
+        return _FACTS.validate_python({**facts, "records": read_records(place / "records.jsonl")})
     except (ValidationError, TypeError) as error:
         problem = describe(error) if isinstance(error, ValidationError) else "expected an object"
         raise FileError(place / "cell.json", problem) from None

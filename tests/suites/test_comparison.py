@@ -200,6 +200,13 @@ def test_an_item_without_a_score_is_left_out_and_counted() -> None:
     assert "acc: 1 item without a score in one log, left out." in part.notes
 
 
+def test_so_few_items_see_no_difference_that_a_share_can_have() -> None:
+    assert only_row(scored("a", [0, 1, 0]), scored("b", [1, 0, 1])).seen is None
+    seen = only_row(scored("a", FIRST), scored("b", SECOND)).seen
+    assert seen is not None
+    assert 0.05 < seen < 0.2
+
+
 def test_logs_are_compared_suite_by_suite() -> None:
     logs = [scored(name, FIRST, suite) for name in "ab" for suite in ("s", "t")]
     assert [part.suite for part in compare_logs([*logs, scored("a", FIRST, "u")])] == ["s", "t"]

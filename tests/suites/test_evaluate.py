@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ import pytest
 from biddable.errors import InputError, ModelError, RunError
 from biddable.judges.ifeval import evaluate as official
 from biddable.models import load
+from biddable.runs import journal
 from biddable.runs.executors import processes
 from biddable.suites import answers
 from biddable.suites.evaluate import evaluate, measured
 from biddable.suites.instructions import composed
 from biddable.suites.leaderboard import Leaderboard
+from biddable.suites.metrics import JUDGED
 from biddable.suites.store import read_cells
 from biddable.tasks.fewshot import Shots
-from biddable.types import Response, Task, last_turn
+from biddable.types import Response, Task, Verdict, last_turn
 from tests.doubles import Fickle, Parrot
 
 from ..train.tiny import llama, local
@@ -272,3 +276,81 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, named: Models)
     (tmp_path / "mine").write_text("")
     with pytest.raises(RunError):
         evaluate("m", writing(), out=tmp_path)
+
+
+def rated(judge: Any, n: int = 4) -> Any:
+    """A suite whose responses ``judge`` rates."""
+    return writing(n, judge=judge, metrics=JUDGED)
+
+
+def test_what_a_judge_could_not_decide_is_left_out(tmp_path: Path, named: Models) -> None:
+    def judge(tasks: Any, responses: Any, **_: Any) -> list[Verdict]:
+        return [Verdict(None if task.id == "t0" else -2.0 - len(task.id), None) for task in tasks]
+
+    named(m=Parrot(), n=Parrot())
+    board = evaluate(["m", "n"], rated(judge), out=tmp_path / "e")
+    row = board.row("m", "echo")
+    # Rewards below 0: a missing one is not the best of all. Nothing passes or fails, so no share is shown.
+    assert [(score.metric, score.value) for score in row.scores] == [("score", -4.0)]
+    assert "m on echo: the judge gave 1 of 4 tasks no score: left out of it." in board.notes
+    assert any("1 of 4 tasks without a number for one of them" in note for note in board.notes)
+    [made] = board.comparisons
+    assert (made.n, made.difference) == (3, 0.0)
+
+
+def test_a_refused_task_has_no_reward_and_does_not_pass(tmp_path: Path, named: Models) -> None:
+    class Refusing(Parrot):
+        def generate(self, prompts: Any, **how: Any) -> Any:
+            rows = super().generate(prompts, **how)
+            error = Response("", finish_reason="error", error="refused")
+            return [[error] if "w0" in last_turn(p) else row for p, row in zip(prompts, rows, strict=True)]
+
+    def judge(tasks: Any, responses: Any, **_: Any) -> list[Verdict]:
+        return [Verdict(-3.0, True) for _ in tasks]
+
+    named(m=Refusing())
+    board = evaluate("m", rated(judge), out=tmp_path / "e")
+    assert {score.metric: score.value for score in board.rows[0].scores} == {"pass_rate": 0.75, "score": -3.0}
+    assert "m on echo: 1 of 4 tasks have no answer and count as wrong: t0 (refused)." in board.notes
+
+
+def test_a_judge_that_decides_nothing_is_refused_and_others_are_kept(tmp_path: Path, named: Models) -> None:
+    def judge(tasks: Any, responses: Any, **_: Any) -> list[Verdict]:
+        return [Verdict(None, None, "there is nothing to check") for _ in tasks]
+
+    named(m=Parrot())
+    undecided = replace(rated(judge), name="undecided")
+    with pytest.raises(InputError, match="decides on the suite's tasks; it says: there is nothing to check"):
+        evaluate("m", [undecided, writing(2)], out=tmp_path / "e")
+    assert [cell.suite for cell in read_cells(tmp_path / "e")] == ["echo"]
+
+
+def test_what_was_measured_in_another_way_before_is_said(tmp_path: Path, named: Models) -> None:
+    named(m=Parrot())
+    evaluate("m", writing(4), out=tmp_path / "e")
+    board = evaluate("m", writing(4), out=tmp_path / "e", max_tokens=9, limit=3)
+    [note] = [note for note in board.notes if "another way" in note]
+    assert "m on echo" in note
+    assert "tasks 4, now 3; limit of tokens 6, now 9" in note
+
+
+def test_the_seconds_of_a_killed_cell_are_of_all_processes(
+    tmp_path: Path, named: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Parrot):
+        def generate(self, prompts: Any, **how: Any) -> Any:
+            time.sleep(0.3)
+            return super().generate(prompts, **how)
+
+    monkeypatch.setattr(answers, "BATCH", 2)
+    monkeypatch.setattr(journal, "SECONDS_BETWEEN_BEATS", 0)
+    slow = Slow()
+    slow.interrupt_after = 2
+    named(m=slow)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("m", writing(8), out=tmp_path / "e")
+    slow.interrupt_after = -1
+    board = evaluate("m", writing(8), out=tmp_path / "e")
+    assert board.rows[0].cell.seconds > 1.1
+    seconds = board.rows[0].cell.seconds
+    assert evaluate("m", writing(8), out=tmp_path / "e").rows[0].cell.seconds == seconds

@@ -28,6 +28,7 @@ def test_a_name_that_cannot_be_meant_is_refused(spec: str, problem: str) -> None
 
 def test_options_follow_the_question_mark() -> None:
     assert len(load_suite("composed?tasks=3").tasks) == 3
+    assert load_suite("composed?tasks=3&name=short").name == "short"
 
 
 def test_a_path_may_be_a_toml_file(tmp_path: Path) -> None:
