@@ -74,7 +74,7 @@ def evaluate(
         if not named:
             raise InputError(field, named, "at least one")
     asked = [as_asked(load_suite(each) if isinstance(each, str) else each, how) for each in listed]
-    _require_written(asked, how)
+    unused = _written_only(asked, how)
     _require_distinct("models", names, "each once")
     distinct = "each once; SUITE?name=OTHER calls the second something else"
     _require_distinct("suite", [suite.name for suite in asked], distinct)
@@ -99,7 +99,7 @@ def evaluate(
         answered = list(dict.fromkeys(cell.model for cell in cells))
         first = baseline or (answered[0] if len(answered) > 1 else None)
         board = leaderboard(cells, first if first in answered else None)
-        board = replace(board, notes=(*board.notes, *replaced(run.folder)))
+        board = replace(board, notes=(*board.notes, *unused, *replaced(run.folder)))
         save_figures(run.folder / "figures.json", figures(board))
         seconds = {row.cell.name: row.cell.seconds for row in board.rows}
         run.finish(
@@ -165,13 +165,18 @@ def _responses(cell: Cell) -> str:
     return "".join(lines)
 
 
-def _require_written(suites: Sequence[Suite], how: EvaluateSettings) -> None:
-    """Refuse settings of written answers where none is written."""
-    if any(suite.ask == "generate" for suite in suites):
-        return
-    for field in ("judge", "samples", "temperature", "max_tokens"):
-        if (value := getattr(how, field)) is not None:
-            raise InputError(field, value, "a suite whose answers are written: these are not")
+def _written_only(suites: Sequence[Suite], how: EvaluateSettings) -> list[str]:
+    """Which settings of written answers do not apply to some suites; refused where none is written."""
+    others = [suite.name for suite in suites if suite.ask != "generate"]
+    fields = ("judge", "samples", "temperature", "max_tokens")
+    named = {field: value for field in fields if (value := getattr(how, field)) is not None}
+    if named and len(others) == len(suites):
+        field = next(iter(named))
+        raise InputError(field, named[field], "a suite whose answers are written: these are not")
+    if not named or not others:
+        return []
+    flags = ", ".join(f"--{field.replace('_', '-')}" for field in named)
+    return [f"{', '.join(others)}: no answers are written, so {flags} did not apply."]
 
 
 def _require_distinct(field: str, names: Sequence[str], expected: str) -> None:

@@ -19,6 +19,7 @@ from biddable.runs.codec import jsonable
 from biddable.runs.compare import compare, verdict_on
 from biddable.runs.significance import FEW, paired_share_interval, right_alone
 from biddable.runs.statistics import Interval, interval_of, mean_interval, share_interval
+from biddable.suites.answers import not_plain
 from biddable.suites.metrics import chosen
 from biddable.suites.store import Cell, Counted
 from biddable.types import Comparison, Record, Task, as_chat
@@ -263,19 +264,14 @@ def remarks(row: Row) -> list[str]:
         said.append(f"{row.refused} of {n} tasks have no answer and {count}: {named}{more}.")
     if row.by_text:
         said.append("it gives no log-probabilities, so choices are read from what it writes.")
-    if row.cut_off:
-        said.append(
-            f"{row.cut_off} of {written} responses were cut off at {cell.max_tokens} tokens (--max-tokens)."
-        )
-    if row.empty:
-        said.append(f"{row.empty} of {written} responses are empty.")
-    if row.thinking and cell.strip_thinking:
-        said.append(f"{row.thinking} of {written} responses held a block of thinking, which was taken off.")
-    elif row.thinking:
-        said.append(
-            f"{row.thinking} of {written} responses hold a block of thinking as part of the answer; "
-            "--strip-thinking takes it off."
-        )
+    said += not_plain(
+        written,
+        cut_off=row.cut_off,
+        max_tokens=cell.max_tokens,
+        empty=row.empty,
+        thinking=row.thinking,
+        thinking_removed=cell.strip_thinking,
+    )
     kept = [record.shots for record in cell.records]
     if cell.shots and min(kept) < cell.shots:
         most = f"{fmean(kept):.1f} were shown, on average: others did not fit, or there are no more."

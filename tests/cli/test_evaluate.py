@@ -358,7 +358,7 @@ def test_a_batch_that_a_model_refuses_whole_does_not_end_the_others(
 def test_cut_off_answers_are_counted_with_the_limit(biddable: Command, fickle: Fickle) -> None:
     arguments = ("eval", "fickle", "--suite", f"ifeval:{followable('say it now', 'cut it here')}")
     result = biddable(*arguments)
-    assert "1 of 2 responses were cut off at 1280 tokens (--max-tokens)." in result.stderr
+    assert "1 of 2 answers (50.0%) were cut off at 1280 tokens (--max-tokens)." in result.stderr
     assert {how.max_tokens for how in fickle.samplings} == {1280}
     found = json.loads(biddable(*arguments, "--json").stdout)
     row = found["suites"]["ifeval"]["fickle"]
@@ -372,7 +372,7 @@ def test_thinking_is_counted_and_taken_off_on_demand(biddable: Command, fickle: 
     result = biddable(*arguments)
     row = measured(result, "fickle")
     assert (row[HEADLINE], row["thinking"], row["asked"]["strip_thinking"]) == (0.5, 1, False)
-    assert "1 of 2 responses hold a block of thinking as part of the answer" in result.stderr
+    assert "1 of 2 answers hold a block of thinking as part of the answer" in result.stderr
     assert "--strip-thinking takes it off" in result.stderr
     calls = fickle.calls
     result = biddable(*arguments, "--strip-thinking")

@@ -354,3 +354,11 @@ def test_the_seconds_of_a_killed_cell_are_of_all_processes(
     assert board.rows[0].cell.seconds > 1.1
     seconds = board.rows[0].cell.seconds
     assert evaluate("m", writing(8), out=tmp_path / "e").rows[0].cell.seconds == seconds
+
+
+def test_settings_of_written_answers_are_said_not_to_apply_to_choices(tmp_path: Path, named: Models) -> None:
+    named(m=knows(4))
+    board = evaluate("m", [choosing(), writing(2)], out=tmp_path / "e", max_tokens=5)
+    assert "even: no answers are written, so --max-tokens did not apply." in board.notes
+    with pytest.raises(InputError, match="max_tokens is 5, expected a suite whose answers are written"):
+        evaluate("m", choosing(), out=tmp_path / "f", max_tokens=5)
