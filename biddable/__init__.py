@@ -20,6 +20,12 @@ _PUBLIC = {
     "Sampling": "biddable.models.base",
     "run": "biddable.methods.base",
     "evaluate": "biddable.suites.evaluate",
+    "load_suite": "biddable.suites.load",
+    "load_judge": "biddable.judges.load",
+    "Judge": "biddable.judges.base",
+    "Suite": "biddable.suites.base",
+    "compare_logs": "biddable.suites.comparison",
+    "read_logs": "biddable.suites.logs.read",
     "fit": "biddable.methods.training",
     "Run": "biddable.runs.run",
     **dict.fromkeys(

@@ -37,7 +37,7 @@ Weights = str | Path
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model said to each task, and what a judge found: [tasks][samples]."""
+    """What a model said to each task, and what a judge found: ``[tasks][samples]``."""
 
     tasks: list[Task]
     texts: list[list[str]]

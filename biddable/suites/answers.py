@@ -33,7 +33,7 @@ class Ask:
     n: int = 1
 
     def __call__(self, batch: Sequence[tuple[Prompt, int]]) -> list[list[Response]]:
-        """Responses, [prompts][n]."""
+        """Responses, ``[prompts][n]``."""
         prompts, seeds = [prompt for prompt, _ in batch], [seed for _, seed in batch]
         try:
             return self.model().generate(prompts, n=self.n, sampling=self.sampling, seeds=seeds)
@@ -46,7 +46,7 @@ class Ask:
 def answers(
     run: Run, name: str, ask: Ask, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None
 ) -> list[list[Response]]:
-    """The responses to each prompt, [prompts][n].
+    """The responses to each prompt, ``[prompts][n]``.
 
     One that could not be had before the run was killed is asked for again.
 
