@@ -15,12 +15,15 @@ from biddable.types import Preference
 def best_against_worst(answers: Answers) -> list[Preference]:
     """The answer with the highest score against the one with the lowest, of each task.
 
-    Not where the two read alike: a model that judges by vote may score the same text differently.
+    Not where the two read alike: a model that judges by vote may score the same text differently. An answer
+    without a score is neither: nothing is known of it.
     """
     pairs = []
     for task, texts, verdicts in zip(answers.tasks, answers.texts, answers.verdicts, strict=True):
-        values = [verdict.score or 0.0 for verdict in verdicts]
-        best, worst = int(np.argmax(values)), int(np.argmin(values))
+        values = {i: verdict.score for i, verdict in enumerate(verdicts) if verdict.score is not None}
+        if not values:
+            continue
+        best, worst = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
         if values[best] > values[worst] and texts[best] != texts[worst]:
             pairs.append(Preference(task.prompt, texts[best], texts[worst], {"task": task.id}))
     return pairs

@@ -115,6 +115,18 @@ def test_independent_pairs_need_both_kinds() -> None:
     )
 
 
+@pytest.mark.parametrize("scores", [(0.2, None, 0.6), (-3.0, None, -1.0)])
+def test_what_got_no_score_is_neither_the_best_nor_the_worst(scores) -> None:
+    notes = [
+        [Verdict(score, None) for score in scores],
+        [Verdict(None, None)] * 3,
+        [FAIL, Verdict(None, None)],
+    ]
+    texts = [["worst", "unread", "best"], ["b0", "b1", "b2"], ["c0", "c1"]]
+    pairs = best_against_worst(Answers(TASKS, texts, notes))
+    assert [(p.chosen, p.rejected) for p in pairs] == [("best", "worst")]
+
+
 def test_best_against_worst_goes_by_score() -> None:
     notes = [[Verdict(0.1, False), Verdict(0.4, False)], [FAIL, FAIL], [FAIL, PASS]]
     pairs = best_against_worst(Answers(TASKS, [["a0", "a1"], ["b0", "b1"], ["c0", "c1"]], notes))
