@@ -75,29 +75,35 @@ def split_task(
 ) -> tuple[SplitTask, list[str]]:
     """The task with the rows that can be used, and a sentence on those that cannot.
 
-    Left out are inputs longer than ``max_chars``, rows without an answer, repeated inputs, and rows to learn
-    from whose input is held out as well.
+    Left out are inputs longer than ``max_chars``, rows without an answer, repeated inputs, those that an
+    example of the task has, and rows to learn from whose input is held out as well. Of several answers those
+    that say nothing are left out.
     """
-    long = empty = leaked = 0
+    long = empty = shown = leaked = 0
+    examples = frozenset(each.input.strip() for each in (*task.positive, *task.negative))
     known: set[str] = set()
     sides: list[tuple[Task, ...]] = []
     for side, rows in enumerate((test, validation, train)):
         kept, held_out = [], frozenset(known)
         for row in rows:
             given = str(row.meta["input"]).strip()
+            answers = tuple(answer for answer in row.references if answer.strip())
             if max_chars is not None and len(given) > max_chars:
                 long += 1
-            elif not any(answer.strip() for answer in row.references):
+            elif not answers:
                 empty += 1
+            elif given in examples:
+                shown += 1
             elif given in held_out:
                 leaked += side > 0
             elif given not in known:
                 known.add(given)
-                kept.append(row)
+                kept.append(replace(row, references=answers))
         sides.append(tuple(kept))
     counts = (
         (long, f"inputs of more than {max_chars} characters"),
         (empty, "rows without an answer"),
+        (shown, "rows whose input is an example's"),
         (leaked, "rows whose input is held out"),
     )
     notes = [f"{task.name}: {number} {what} left out." for number, what in counts if number]
@@ -292,8 +298,7 @@ def lessons(
     for each in tasks:
         for number in range(rows):
             row = each.train[number % len(each.train)]
-            answers = [answer for answer in row.references if answer.strip()]
-            answer = answers[int(rng.integers(len(answers)))]
+            answer = row.references[int(rng.integers(len(row.references)))]
             chats.append(exchange(write(each.task, str(row.meta["input"])), answer))
     return chats
 
@@ -354,8 +359,9 @@ def _read(path: Path, max_chars: int | None) -> Iterable[tuple[SplitTask, list[s
     training: dict[str, Instructed] = {}
     validation: dict[str, Instructed] = {}
     if path.is_dir():
+        folder = path / "tasks" if (path / "tasks").is_dir() else path
         for split in (*_TRAINING_FILES, "val"):
-            if (path / f"{split}.csv").is_file() or any(path.glob(f"task*/{split}.csv")):
+            if (folder / f"{split}.csv").is_file() or any(folder.glob(f"task*/{split}.csv")):
                 into = validation if split == "val" else training
                 for each in read_instructed(path, split=split):
                     into.setdefault(each.name, each)

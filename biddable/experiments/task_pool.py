@@ -61,7 +61,7 @@ def read_bbh_tasks(path: Path, *, max_chars: int | None = None) -> tuple[list[Sp
     read, shots = read_bbh(path)
     tasks: list[SplitTask] = []
     notes: list[str] = []
-    for name in shots or dict.fromkeys(str(task.meta["group"]) for task in read):
+    for name in dict.fromkeys(str(task.meta["group"]) for task in read):
         of = [_spelled_out(task) for task in read if task.meta["group"] == name]
         rows = [task for task in of if task is not None]
         if len(rows) < len(of):

@@ -211,6 +211,8 @@ def _files(path: Path, split: str) -> list[tuple[str, Path]]:
         return [(inside or path.name.split(".")[0], path)]
     folder = path / "tasks" if (path / "tasks").is_dir() else path
     if found := sorted(folder.glob("task*.json")):
+        if any(folder.glob("task*/*.csv")):
+            raise FileError(folder, "holds tasks in JSON and in CSV folders: name folders of one layout each")
         if split != "test":
             raise InputError("split", split, "test: tasks in JSON have no others")
         return [(file.stem, file) for file in found]

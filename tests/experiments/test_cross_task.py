@@ -109,6 +109,38 @@ def test_the_largest_training_file_is_read(tmp_path: Path) -> None:
     assert task.category == "task1"
 
 
+def test_training_files_are_read_in_a_folder_of_tasks_too(tmp_path: Path) -> None:
+    for split, n in (("test", 20), ("ten", 3), ("val", 1)):
+        save_csv(tmp_path / "data" / "tasks" / "task1", split, [f"{split} {i}" for i in range(n)], "do it")
+    [task], _ = read_split_tasks([tmp_path / "data"])
+    assert [r.meta["input"] for r in task.train] == ["ten 0", "ten 1", "ten 2"]
+    assert [len(side) for side in (task.train, task.validation, task.test)] == [3, 1, 20]
+
+
+def test_tasks_of_both_layouts_in_one_folder_are_not_passed_over(tmp_path: Path) -> None:
+    save_task(tmp_path, "task1")
+    save_csv(tmp_path / "task2", "test", ["x"], "do")
+    with pytest.raises(FileError, match="holds tasks in JSON and in CSV folders"):
+        read_split_tasks([tmp_path])
+
+
+def test_what_an_example_shows_is_neither_learned_nor_scored(tmp_path: Path) -> None:
+    instances = [{"id": f"task1-{i}", "input": f"i{i}", "output": ["a"]} for i in range(20)]
+    for place, example in ((0, "task1 shown 1 "), (1, "n"), (19, "task1 shown 2")):
+        instances[place]["input"] = example
+    save_task(tmp_path, "task1", Instances=instances)
+    [task], notes = read_split_tasks([tmp_path])
+    assert notes == ["task1: 3 rows whose input is an example's left out."]
+    assert [len(side) for side in (task.train, task.validation, task.test)] == [9, 2, 6]
+
+
+def test_of_several_answers_empty_ones_are_left_out(tmp_path: Path) -> None:
+    instances = [{"id": f"task1-{i}", "input": f"i{i}", "output": ["", "a", " "]} for i in range(20)]
+    save_task(tmp_path, "task1", Instances=instances)
+    [task], _ = read_split_tasks([tmp_path])
+    assert {row.references for side in (task.train, task.validation, task.test) for row in side} == {("a",)}
+
+
 def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     instances = [{"id": f"task1-{i}", "input": f"i{i}", "output": ["a"]} for i in range(20)]
     instances[0]["input"] = "long " * 100

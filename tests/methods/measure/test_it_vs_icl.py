@@ -25,6 +25,7 @@ from biddable.experiments.samplegen import (
     samplegen_lessons,
     split_for_samplegen,
 )
+from biddable.experiments.task_pool import read_pool
 from biddable.methods.base import run
 from biddable.methods.measure.it_vs_icl import (
     DIRECT,
@@ -251,6 +252,15 @@ def test_bbh_is_read_with_its_options_spelled_out(tmp_path: Path) -> None:
     assert row.meta["input"] == "a 1?\nOptions: a; no"
     assert row.references == ("a",)
     assert "a: 1 rows whose answer is none of their options left out." in method.notes
+
+
+def test_bbh_tasks_without_a_published_prompt_are_read_beside_others(tmp_path: Path) -> None:
+    folder = bbh(tmp_path / "bbh", 6)
+    (tmp_path / "cot-prompts").mkdir()
+    (tmp_path / "cot-prompts" / "a.txt").write_text("-----\nSay a.\n\nQ: x\nA: So the answer is a.\n")
+    tasks, _ = read_pool([folder])
+    assert [(each.name, each.task.definition) for each in tasks][:2] == [("a", "Say a."), ("b", "")]
+    assert len(tasks) == 6
 
 
 def test_bad_settings_end_in_one_line(tmp_path: Path) -> None:
