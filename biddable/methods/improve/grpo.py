@@ -18,7 +18,9 @@ The steps:
 
 ``--beside-spar`` answers a question that neither paper asks: which of the two makes more of the same number
 of tokens. SPaR runs first, on the same tasks; GRPO then gets as many prompts as use up the tokens that SPaR
-generated and trained on.
+generated and trained on, if its answers are as long. Trained on is what a step works on: prompts count, once
+for all answers to them. Neither side pays for the prompts that it answers, nor for rules as judges;
+``metrics.tokens`` says what both have spent.
 
 Departures from the papers, and why:
 
@@ -125,17 +127,24 @@ class Grpo(InstructionMethod):
         config = self.config
         measured = self.begin(run, judge=config.judge)
         spent: dict[str, dict[str, int]] = {}
+        refiner: Path | None = None
         for seed in self.seeds(run):
             prompts = config.prompts
             if config.beside_spar:
-                actor, budget, prompts = self._spar(run, seed)
+                play = self._play(run, seed)
+                refiner = refiner or play.bootstrap()  # one for all seeds, as in SPaR
+                actor, budget = self._spar(play, refiner)
                 measured.add(SPAR, actor, seed=seed)
-                spent[f"seed{seed}-{SPAR}"] = budget
+                spent[f"seed{seed}-{SPAR}"], prompts = budget, budget["prompts"]
             name, tasks = f"seed{seed}-{GRPO}", self.instructions.train(seed, prompts)
             judge, how = load_judge(config.judge), with_seed(config.grpo, seed)
             model = reinforced(run, name, config.model, tasks, judge, how)
             measured.add(GRPO, model, seed=seed)
-            spent[name] = {"prompts": prompts, "trained": _trained(run, [name])}
+            spent[name] = {
+                "generated": self._generated(run, name, prompts),
+                "trained": _trained(run, [name]),
+                "prompts": prompts,
+            }
 
         first = f"seed{run.root_seed}-{GRPO}"
         curves = logged(run, first, "Sampled answers by step", ("reward", "passed", "alike", "cut_off"))
@@ -148,30 +157,41 @@ class Grpo(InstructionMethod):
             metrics={"tokens": spent},
         )
 
-    def _spar(self, run: Run, seed: int) -> tuple[Path, dict[str, int], int]:
-        """SPaR's actor, the tokens it spent, and how many prompts GRPO can make of them."""
-        config, group = self.config, self.config.grpo.group_size
+    def _play(self, run: Run, seed: int) -> SelfPlay:
+        """SPaR on the same tasks, at its defaults; its answers are as long at most."""
+        config = self.config
         sampling = replace(SparConfig().sampling, max_tokens=self.instructions.max_tokens)
         settings = SparConfig(model=config.model, tasks=config.tasks, sampling=sampling)
-        play = SelfPlay(run, settings, self.instructions, seed)
-        iterations = list(play.iterate(play.bootstrap()))
+        return SelfPlay(run, settings, self.instructions, seed)
+
+    def _spar(self, play: SelfPlay, refiner: Path) -> tuple[Path, dict[str, int]]:
+        """SPaR's actor, the tokens it spent, and how many prompts GRPO can make of them."""
+        run, grpo, bootstrap = play.run, self.config.grpo, play.config.bootstrap
+        iterations = list(play.iterate(refiner))
 
         def spend() -> dict[str, int]:
-            encode: Any = LazyModel(config.model)()
+            encode: Any = LazyModel(play.config.model)()
             tokens = [len(encode.encode_response(text)) for text in _texts(iterations)]
             length = float(np.mean([len(encode.encode_response(text)) for text in _answers(iterations)]))
             prompt = float(np.mean([len(encode.encode_prompt(task.prompt)) for task in play.tasks]))
-            first = settings.bootstrap.tasks * settings.bootstrap.samples  # answers, on average as long
+            first = bootstrap.tasks * bootstrap.samples  # answers, on average as long
             generated = round(sum(tokens) + first * length)
             rounds = range(1, len(iterations) + 1)
             stages = [f"{play.name}-iter{i}-{role}" for i in rounds for role in ("actor", "refiner")]
             trained = _trained(run, ["refiner0", *stages])
-            # A prompt costs GRPO a group of answers, generated once and trained on once, and itself.
-            prompts = max(1, round((generated + trained) / (2 * group * length + prompt)))
+            # In each epoch a prompt costs GRPO a group of answers, and in each update that and itself.
+            group = grpo.group_size * length
+            cost = grpo.epochs * (group + grpo.updates * (group + prompt))
+            prompts = max(1, round((generated + trained) / cost))
             return {"generated": generated, "trained": trained, "prompts": prompts}
 
-        budget = run.stage(f"{play.name}-budget", spend, dict[str, int])
-        return iterations[-1].actor, budget, budget["prompts"]
+        return iterations[-1].actor, run.stage(f"{play.name}-budget", spend, dict[str, int])
+
+    def _generated(self, run: Run, stage: str, prompts: int) -> int:
+        """Tokens of all answers that GRPO drew: their mean length by step, times their number."""
+        lengths = [length for _, length in run.logged(stage, "length")]
+        answers = self.config.grpo.epochs * prompts * self.config.grpo.group_size
+        return round(answers * float(np.mean(lengths))) if lengths else 0
 
 
 def _answers(iterations: Sequence[Iteration]) -> list[str]:

@@ -161,7 +161,24 @@ def test_grpo_stands_beside_spar_at_its_budget(given, tmp_path) -> None:
     assert {("base", "grpo"), ("spar", "grpo"), ("base", "spar")} <= arms(results)
     spent = results.metrics["tokens"]
     assert spent["seed0-grpo"]["prompts"] == spent["seed0-spar"]["prompts"] > 8
+    assert spent["seed0-grpo"].keys() == spent["seed0-spar"].keys() == {"generated", "trained", "prompts"}
     assert (tmp_path / "run" / "artifacts" / "model" / "weights").read_text() == "seed0-grpo"
+
+
+def test_one_first_refiner_serves_spar_beside_grpo_in_all_seeds(given, tmp_path) -> None:
+    results = biddable.run("grpo", out=tmp_path / "run", prompts=8, beside_spar=True, seeds=2, **COMPOSED)
+    assert next(c.seeds for c in results.comparisons if c.method_name == "grpo") == (0, 1)
+    assert {"seed0-spar", "seed1-spar", "seed0-grpo", "seed1-grpo"} == results.metrics["tokens"].keys()
+
+
+def test_epochs_and_updates_of_grpo_cost_tokens_of_the_same_budget(given, tmp_path) -> None:
+    prompts = {}
+    for epochs, updates in ((1, 1), (3, 1), (1, 3)):
+        settings = {"grpo.epochs": epochs, "grpo.updates": updates, "beside_spar": True, **COMPOSED}
+        results = biddable.run("grpo", out=tmp_path / f"{epochs}-{updates}", **settings)
+        prompts[epochs, updates] = results.metrics["tokens"]["seed0-grpo"]["prompts"]
+    assert prompts[3, 1] == pytest.approx(prompts[1, 1] / 3, abs=1)
+    assert prompts[1, 3] < 0.6 * prompts[1, 1], "a group drawn once and trained on three times: 4 / 2 as much"
 
 
 @pytest.mark.parametrize(
