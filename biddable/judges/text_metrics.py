@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WORD = re.compile(r"[a-z0-9]+")
 _LONGEST_UNSTEMMED = 3
 
@@ -27,7 +27,7 @@ def superni_normalized(text: str) -> str:
 
 def squad_normalized(text: str) -> str:
     """As ``superni_normalized``, without the articles."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split())
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split())
 
 
 def equality(text: str, reference: str) -> float:

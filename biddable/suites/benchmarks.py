@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from biddable.errors import InputError
+from biddable.errors import FileError, InputError
 from biddable.judges.reference import ReferenceJudge
 from biddable.models.base import Sampling
 from biddable.suites.base import Suite
@@ -89,7 +89,9 @@ def bbh(
         return replace(made, totals=mean_of_groups("prefix_match", "mean of tasks"))
     if ask == "choose":
         some = _with_choices("bbh", read)
-        return Suite("bbh", some, (ACC, ACC_NORM), "choose", shots=shots, k=3, **facts)
+        free = len(read) - len(some)
+        notes = (f"{free:,} of {len(read):,} tasks list no options: left out.",) if free else ()
+        return Suite("bbh", some, (ACC, ACC_NORM), "choose", shots=shots, k=3, notes=notes, **facts)
     judge = ReferenceJudge("exact_match", extract=_LAST_ANSWER if reasoning else "", last=reasoning)
     return Suite(
         "bbh",
@@ -163,10 +165,12 @@ def crass(path: str, style: Style = "lm-eval") -> Suite:
 def drop(path: str, style: Style = "lm-eval") -> Suite:
     """DROP (Dua et al. 2019, arXiv 1903.00161): sums, dates and spans read from a passage.
 
-    Token F1 and exact match with the nearest of people's answers, as for SQuAD (DROP's own script pairs spans
-    off one by one), without solved examples; in INSTRUCTEVAL's style three, questions with one answer alone,
-    and what begins with it is right.
+    F1 and exact match (em) with the nearest of people's answers, as DROP's own evaluation and lm-eval count
+    them: a written answer is one span. There are no solved examples; ``Answer:`` stands after the question,
+    and the answer ends at an empty line, not at the first full stop, which is lm-eval's. In INSTRUCTEVAL's
+    style three examples are solved, questions have one answer alone, and what begins with it is right.
     """
+    from biddable.judges.drop import CHECK, DropJudge
     from biddable.tasks.drop import read_drop
 
     tasks, shots = read_drop(path, style=style)
@@ -176,10 +180,11 @@ def drop(path: str, style: Style = "lm-eval") -> Suite:
     return Suite(
         "drop",
         tuple(replace(task, prompt=f"{task.prompt}\nAnswer:") for task in tasks),
-        (score("f1"), met("exact_match", "reference:squad_exact_match")),
-        judge=ReferenceJudge(("token_f1", "squad_exact_match")),
+        (score("f1"), met("em", CHECK)),
+        judge=DropJudge(),
         shots=shots,
         sampling=Sampling(max_tokens=32, temperature=0.0, stop=(*_STOPS, "\n\n")),
+        version="2",
         **facts,
     )
 
@@ -359,14 +364,18 @@ def text(path: str) -> Suite:
     """Perplexity of texts: a text file is one, rows with a column ``text`` are one each."""
     from pathlib import Path
 
-    from biddable.tasks.data import read_prompts
+    from biddable.tasks.data import read_prompt_rows
 
     if Path(path).suffix == ".txt":
         from biddable.tasks.rows import read_text
 
         texts = [read_text(Path(path))]
     else:
-        texts = [prompt for prompt in read_prompts(path) if isinstance(prompt, str)]
+        texts = []
+        for row, prompt, _ in read_prompt_rows(path):
+            if not isinstance(prompt, str):
+                raise FileError(row.where, "expected a column text: a chat is no text to measure")
+            texts.append(prompt)
     tasks = tuple(Task(str(index), each) for index, each in enumerate(texts) if each.strip())
     if not tasks:
         raise InputError("text", path, "a text, or rows with a column text")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from biddable.errors import InputError
+from biddable.errors import FileError, InputError
 from biddable.suites.base import Suite
 from biddable.suites.cells import EvaluateSettings, as_asked
 from biddable.suites.load import load_suite
@@ -45,6 +45,8 @@ def test_bbh_is_written_or_chosen(tmp_path: Path) -> None:
         assert written(reasoned, text) == {"exact_match": right}
     chosen = load_suite(f"bbh:{tmp_path}?ask=choose")
     assert [(task.choices, task.references) for task in chosen.tasks] == [(("(A)", "(B)"), ("(B)",))]
+    assert chosen.notes == ("1 of 2 tasks list no options: left out.",)
+    assert load_suite(f"bbh:{tmp_path}?ask=choose&tasks=snarks").notes == ()
     with pytest.raises(InputError, match="none of these tasks of bbh lists its options"):
         load_suite(f"bbh:{tmp_path}?ask=choose&tasks=word_sorting")
     with pytest.raises(InputError, match="ask is 'perplexity', expected 'generate' or 'choose'"):
@@ -58,6 +60,9 @@ def test_texts_are_whole_files_or_rows(tmp_path: Path) -> None:
     (tmp_path / "blank.txt").write_text(" \n")
     with pytest.raises(InputError, match=r"suite text: text is .*blank.*, expected a text"):
         load_suite(f"text:{tmp_path / 'blank.txt'}")
+    (tmp_path / "c.jsonl").write_text('{"text": "One."}\n{"prompt": "Two?"}\n')
+    with pytest.raises(FileError, match=r"c\.jsonl:2: expected a column text"):
+        load_suite(f"text:{tmp_path / 'c.jsonl'}")
 
 
 def test_settings_change_what_the_suite_says() -> None:

@@ -140,7 +140,7 @@ def test_drop_in_both_styles(tmp_path: Path) -> None:
     assert (len(usual.tasks), len(styled.tasks)) == (5, 2)
     assert str(usual.tasks[0].prompt) == "About 0. Where?\nAnswer:"
     assert shown(styled, styled.tasks[0]).count("Answer: the red house") == 3
-    assert judged(usual, "red house") == {"f1": 1, "exact_match": 1}
+    assert judged(usual, "red house") == {"f1": 1, "em": 1}
     assert judged(usual, "the red barn")["f1"] == 0.5
     assert judged(styled, "the red house, of course") == {"prefix_match": 1, "strict_prefix_match": 1}
 
