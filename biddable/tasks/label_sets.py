@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from biddable.tasks.labelled import Labelled, read_labelled
 
 AFFIRMATIVE = ("positive", "yes", "true", "1", "entailment", "spam", "subjective")
 """Labels that are taken for the one that is asked after."""
+
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def label_set(
         name: what the set is called (default: the file's name).
         labels: names of labels that are numbers, from 0.
         keep: two of more labels.
-        positive: the label that is asked after (default: one of ``AFFIRMATIVE``, else the last by name).
+        positive: the label that is asked after (default: one of ``AFFIRMATIVE``; else, of "toxic" and
+            "non-toxic", the one that the other ends with; else the last by name).
         when, otherwise: when that label holds and when the other (default: "the text is LABEL").
         text, label: the columns.
         encoding: of text that is not Unicode.
@@ -62,25 +66,37 @@ def label_set(
         seed: which are drawn.
 
     Raises:
-        InputError: not two labels, or fewer items of one than are asked for.
+        InputError: not two labels, or fewer items of one than are asked for; or labels are numbers without
+            names, other than 0 and 1 beside ``when`` and ``otherwise``.
         FileError: see ``read_labelled``.
     """
     columns = {"text": text or None, "label": label or None, "encoding": encoding or None}
     rows = read_labelled(path, labels=labels or None, **columns)
     names = sorted({row.label for row in rows})
-    if unknown := [each for each in (*keep, *([positive] if positive else [])) if each not in names]:
-        raise InputError(
-            "keep" if unknown[0] in keep else "positive", unknown[0], f"one of {', '.join(names)}"
-        )
+    if unknown := [each for each in keep if each not in names]:
+        raise InputError("keep", unknown[0], f"one of {', '.join(names)}")
     names = [each for each in names if not keep or each in keep]
+    if positive and positive not in names:
+        raise InputError("positive", positive, f"one of {', '.join(names)}")
     if len(names) != 2:
         raise InputError(f"labels of {path}", ", ".join(names), "two; of more, name two: ?keep=ONE+OTHER")
-    asked = positive or next((each for each in names if each.lower() in AFFIRMATIVE), names[-1])
+    if any(map(_NUMBER.fullmatch, names)) and not ({*names} == {"0", "1"} and when and otherwise):
+        expected = "names, which say what is asked: ?labels=NAME0+NAME1, by number from 0"
+        raise InputError(f"labels of {path}", ", ".join(names), expected)
+    asked = positive or _affirmative(names)
     other = next(each for each in names if each != asked)
     drawn = balanced([row for row in rows if row.label in names], items, seed, path)
     plain = name or path.replace("\\", "/").rstrip("/").rpartition("/")[2].partition(".")[0]
     conditions = (when or f"the text is {asked}", otherwise or f"the text is {other}")
     return LabelSet(plain, (asked, other), conditions, tuple(drawn))
+
+
+def _affirmative(names: Sequence[str]) -> str:
+    """Which of two labels is asked after."""
+    if known := [each for each in names if each.lower() in AFFIRMATIVE]:
+        return known[0]
+    first, second = names
+    return first if second.lower().endswith(first.lower()) else second
 
 
 def balanced(rows: Sequence[Labelled], items: int, seed: int, where: str) -> list[Labelled]:

@@ -14,7 +14,7 @@ The steps:
 2. twelve verbalizers for each: three natural, six neutral (three pairs in both orders), three unnatural;
 3. a prompt of each item with each verbalizer: the task, which word means what, the text;
 4. the word that the text makes likeliest, beside a text without content (or a written response);
-5. accuracy by group: over items, then verbalizers, then sets; what a model prefers shows in the gap.
+5. accuracy by group: over its verbalizers, then the items of all sets; what a model prefers shows in the gap.
 
 Departures from the paper, and why:
 
@@ -28,7 +28,6 @@ Departures from the paper, and why:
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -38,6 +37,7 @@ from biddable.config import Count, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.scores import ArmScores
+from biddable.judges.text_metrics import WITHOUT_PUNCTUATION
 from biddable.methods.base import About, Method, show
 from biddable.models.base import Sampling
 from biddable.models.load import load_model
@@ -48,7 +48,7 @@ from biddable.suites.base import Suite
 from biddable.suites.cells import evaluate_cell
 from biddable.suites.figures import items
 from biddable.suites.leaderboard import leaderboard
-from biddable.suites.metrics import ACC, ACC_MUTUAL_INFO, passed
+from biddable.suites.metrics import ACC, ACC_MUTUAL_INFO, chosen, passed
 from biddable.tasks.label_sets import LabelSet, composed_sets, label_set, named_set
 from biddable.types import Record, Response, Task, Verdict
 
@@ -66,9 +66,10 @@ class Verbalizer:
     group: Group
 
     def __post_init__(self) -> None:
-        first, second = self.words
-        if first == second or first.startswith(second) or second.startswith(first):
-            raise InputError("words", self.words, "two words of which neither begins with the other")
+        for first, second in (self.words, tuple(map(_plain, self.words))):
+            if not first or not second or first.startswith(second) or second.startswith(first):
+                expected = "two words of which neither begins with the other, case and punctuation aside"
+                raise InputError("words", self.words, expected)
 
 
 # -- 1. label sets: ``tasks.label_sets`` -------------------------------------------------------------------
@@ -83,8 +84,9 @@ def flip(verbalizer: Verbalizer) -> Verbalizer:
 
 
 def binary_verbalizers(positive: str, negative: str) -> list[Verbalizer]:
-    """The twelve for two labels, the one that is asked after first."""
-    natural = [Verbalizer(words, "natural") for words in ((positive, negative), ("1", "0"), ("yes", "no"))]
+    """The twelve for two labels, the one that is asked after first; ten where they are 1/0 or yes/no."""
+    words = dict.fromkeys([(positive, negative), ("1", "0"), ("yes", "no")])
+    natural = [Verbalizer(each, "natural") for each in words]
     neutral = [Verbalizer(words, "neutral") for words in NEUTRAL]
     return [*natural, *neutral, *map(flip, neutral), *map(flip, natural)]
 
@@ -134,7 +136,9 @@ def verbalizer_suite(sets: Sequence[LabelSet], *, strong: bool = False, scoring:
                         )
                     )
     if scoring == "generate":
-        how = Sampling(max_tokens=6, temperature=0.0, stop=("\n",))
+        # A token is a byte or more.
+        longest = max(len(word.encode()) for task in tasks for word in task.choices)
+        how = Sampling(max_tokens=max(6, longest), temperature=0.0, stop=("\n",))
         return Suite("verbalizer", tuple(tasks), (passed("acc"),), judge=said_word, sampling=how)
     metrics = (ACC_MUTUAL_INFO, ACC)
     return Suite("verbalizer", tuple(tasks), metrics, "choose", prior=lambda task: str(task.meta["prior"]))
@@ -145,8 +149,11 @@ def verbalizer_suite(sets: Sequence[LabelSet], *, strong: bool = False, scoring:
 
 def parse_verbalized(output: str, words: Sequence[str]) -> str | None:
     """The word that a response is, case and punctuation aside; None where it is none of them."""
-    plain = output.strip().lower().translate(str.maketrans("", "", string.punctuation)).strip()
-    return next((word for word in words if word.lower() == plain), None)
+    return next((word for word in words if _plain(word) == _plain(output)), None)
+
+
+def _plain(text: str) -> str:
+    return text.lower().translate(WITHOUT_PUNCTUATION).strip()
 
 
 def said_word(
@@ -176,16 +183,23 @@ def by_item(records: Sequence[Record], metric: str, group: Group) -> list[float]
 
 def validity(records: Sequence[Record]) -> float:
     """How often a response is one of the two words; or how much of the probability they have together."""
-    if records[0].scores:
-        return fmean(min(1.0, sum(map(math.exp, record.scores))) for record in records)
-    return fmean(float(verdict.score is not None) for record in records for verdict in record.verdicts)
+    return fmean(map(_said, records))
+
+
+def _said(record: Record) -> float:
+    """How far one of the two words was said; a served model chooses by what it writes."""
+    if record.scores:
+        return min(1.0, sum(map(math.exp, record.scores)))
+    if record.verdicts:
+        return fmean(float(verdict.score is not None) for verdict in record.verdicts)
+    return float(chosen(record) is not None)
 
 
 def flip_rate(records: Sequence[Record], metric: str) -> float:
     """How often the natural word is said where the unnatural one was asked for."""
-    wrong = [r for r in records if r.task.meta["group"] == "unnatural" and r.metrics[metric] < 1]
-    said = [r for r in wrong if r.scores or any(verdict.score is not None for verdict in r.verdicts)]
-    return len(said) / sum(r.task.meta["group"] == "unnatural" for r in records)
+    unnatural = [record for record in records if record.task.meta["group"] == "unnatural"]
+    wrong = [record for record in unnatural if record.metrics[metric] < 1]
+    return sum(bool(record.scores) or _said(record) > 0 for record in wrong) / len(unnatural)
 
 
 @settings
@@ -231,6 +245,11 @@ class VerbalizerManipulation(Method):
     def check(self) -> None:
         """See ``Method.check``: the files, their labels, the model."""
         self.sets = self._sets(seed=0)
+        names = [of.name for of in self.sets]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise InputError("data", repeated[0], "sets of different names: FILE?name=…")
+        for of in self.sets:
+            binary_verbalizers(*of.labels)
         if self.config.scoring == "choose" and str(self.config.model).startswith("openai:"):
             load_model(self.config.model)
 
@@ -252,7 +271,8 @@ class VerbalizerManipulation(Method):
         main = suite.metrics[0].name
         pairs = [("neutral", "natural"), ("unnatural", "natural"), ("unnatural", "neutral")]
         claims = [Claim(*pair, metric=metric.name) for metric in suite.metrics for pair in pairs]
-        show(run, [*_figures(cell.records, main, self.sets), items(leaderboard([cell]))])
+        board = leaderboard([cell])
+        show(run, [*_figures(cell.records, main, self.sets), items(board)])
         numbers = {
             metric.name: {group: float(scores.values(group, metric.name).mean()) for group in GROUPS}
             for metric in suite.metrics
@@ -264,7 +284,8 @@ class VerbalizerManipulation(Method):
             "validity": validity(cell.records),
             "sets": {of.name: {"items": len(of.rows), "labels": list(of.labels)} for of in self.sets},
         }
-        return run.finish(scores.compare(claims), metrics=metrics, notes=_notes(numbers[main]["natural"]))
+        notes = [*board.notes, *_notes(numbers[main]["natural"])]
+        return run.finish(scores.compare(claims), metrics=metrics, notes=notes)
 
 
 def _figures(records: Sequence[Record], metric: str, sets: Sequence[LabelSet]) -> list[Any]:

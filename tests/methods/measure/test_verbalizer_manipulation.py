@@ -125,8 +125,34 @@ def test_a_response_is_one_of_the_words_or_none(output: str, word: str | None) -
     assert parse_verbalized(output, ("foo", "bar")) == word
 
 
+def test_a_label_with_punctuation_can_be_said(tmp_path: Path) -> None:
+    words = ("non-toxic", "toxic")
+    assert [parse_verbalized(text, words) for text in ("Non-toxic.", "toxic", "non")] == [*words, None]
+    rows = [(f"t{i}", "not_entailment" if i % 2 else "entailment") for i in range(4)]
+    suite = load_suite(f"verbalizer:{labelled(tmp_path / 'r.csv', *rows)}?items=4&scoring=generate")
+    assert suite.sampling.max_tokens >= len("not_entailment"), "the whole word can be written"
+
+
+def test_labels_that_are_natural_words_are_counted_once() -> None:
+    for labels in (("yes", "no"), ("1", "0")):
+        assert Counter(each.group for each in binary_verbalizers(*labels)) == {
+            "natural": 2,
+            "neutral": 6,
+            "unnatural": 2,
+        }
+
+
+def test_a_served_model_that_chooses_by_what_it_writes_is_counted() -> None:
+    task = Task("t", "?", references=("foo",), choices=("foo", "bar"), meta={"group": "unnatural"})
+    made = [
+        Record(task, (Response(text),), metrics={"acc": float(text == "foo")}) for text in ("foo", "bar", "")
+    ]
+    assert validity(made) == pytest.approx(2 / 3)
+    assert flip_rate(made, "acc") == pytest.approx(1 / 3)
+
+
 def test_words_that_cannot_be_told_apart_are_refused() -> None:
-    for words in (("no", "not"), ("a", "a")):
+    for words in (("no", "not"), ("a", "a"), ("Yes", "yes"), ("+1", "-1"), ("!", "a")):
         with pytest.raises(InputError, match="words"):
             Verbalizer(words, "natural")
 
@@ -167,6 +193,16 @@ def test_labels_by_number_get_names(tmp_path: Path) -> None:
     file = labelled(tmp_path / "r.csv", ("a", "0"), ("b", "1"))
     of = label_set(file, labels=("bad", "good"), positive="good", items=2)
     assert (of.labels, of.conditions[0]) == (("good", "bad"), "the text is good")
+
+
+def test_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    files = [labelled(each / "r.csv", ("a", "x"), ("b", "y")) for each in (tmp_path, tmp_path / "a")]
+    method = module.VerbalizerManipulation(
+        module.VerbalizerConfig(data=(f"{files[0]}?items=2", f"{files[1]}?items=2"))
+    )
+    with pytest.raises(InputError, match=r"data is 'r', expected sets of different names"):
+        method.check()
 
 
 def test_a_real_model_is_measured_and_the_run_resumes(
