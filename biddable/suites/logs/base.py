@@ -92,8 +92,10 @@ def _mean(samples: Sequence[Logged]) -> Logged:
         return samples[0]
     names = dict.fromkeys(name for sample in samples for name in sample.metrics)
     values = {name: [each.metrics[name] for each in samples if name in each.metrics] for name in names}
-    means = {name: fmean(found) for name, found in values.items()}
-    return replace(samples[0], metrics=means, unparsable=all(each.unparsable for each in samples))
+    means = {name: fmean(numbers) for name, numbers in values.items()}
+    weights = {name: weight for each in reversed(samples) for name, weight in each.weights.items()}
+    unparsable = all(each.unparsable for each in samples)
+    return replace(samples[0], metrics=means, weights=weights, unparsable=unparsable)
 
 
 def named(values: Mapping[str, Any], names: Iterable[str]) -> str:

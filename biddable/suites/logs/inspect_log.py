@@ -205,12 +205,12 @@ def _metrics(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 def _weights(scores: Mapping[str, Any]) -> dict[str, float]:
     """What a score weighs, where its metadata says so (Inspect's own metrics weigh all the same)."""
-    found = {
+    weights = {
         name: as_number(_dictionary(score, "metadata").get("weight"))
         for name, score in scores.items()
         if isinstance(score, dict)
     }
-    return {name: weight for name, weight in found.items() if weight}
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def _number(value: Any) -> float | None:

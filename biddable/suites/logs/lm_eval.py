@@ -24,6 +24,7 @@ _PLAIN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "fi
 _PLAIN |= {"doc_hash", "prompt_hash", "target_hash"}
 _PERPLEXITIES = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 _NAME = re.compile(r"samples_(.+?)(?:_(\d{4}-\d\d-\d\dT[\d.:-]+))?\.jsonl?(?:\.gz)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT")
 _SETTINGS = (
     "model_args",
     "limit",
@@ -52,8 +53,8 @@ def refused(row: Mapping[str, Any]) -> str | None:
 
 def read(path: Path, rows: Sequence[Row]) -> Log:
     """The log of one file of samples. Raises FileError: a line (named) is no sample."""
-    found = _NAME.fullmatch(path.name)
-    task, date = (found[1], found[2] or "") if found else (path.stem, "")
+    name_parts = _NAME.fullmatch(path.name)
+    task, date = (name_parts[1], name_parts[2] or "") if name_parts else (path.stem, "")
     left_out: set[str] = set()
     filters = {str(row.value.get("filter", "none")) for row in rows if isinstance(row.value, dict)}
     items = [_item(row, len(filters) > 1, left_out) for row in rows]
@@ -89,7 +90,7 @@ def _item(row: Row, filters: bool, left_out: set[str]) -> Logged:
             continue
         # Of several filters each has a number; with one alone its name says nothing.
         full = f"{name},{value.get('filter', 'none')}" if filters else name
-        full = f"{full}, nats" if name.endswith("_perplexity") else full
+        full = f"{full}, nats" if name.endswith("perplexity") else full
         metrics[full] = number
         weights.update({full: weight} if weight != 1 else {})
     return Logged(
@@ -103,13 +104,15 @@ def _item(row: Row, filters: bool, left_out: set[str]) -> Logged:
         references=(str(value["target"]),) if value.get("target") not in (None, "") else (),
         group=group_of(doc),
         source=str(doc.get("source") or "") if isinstance(doc.get("source"), str) else "",
+        unparsable=value.get("filtered_resps") in (["[invalid]"], "[invalid]"),
     )
 
 
 def _number(name: str, value: Any) -> tuple[float | None, float]:
     """A metric's number and its weight; (None, 1) where it is none of one item."""
     if (number := as_number(value)) is not None:
-        return number, 1.0
+        # LAMBADA's perplexity: of an item the log-probability, whose mean is turned round at the end.
+        return (-number if name == "perplexity" else number), 1.0
     if not isinstance(value, list) or not value:
         return None, 1.0
     numbers = [as_number(each) for each in value]
@@ -124,13 +127,7 @@ def _number(name: str, value: Any) -> tuple[float | None, float]:
 
 def _context(value: Mapping[str, Any]) -> str:
     """What the model was given first; the same for all choices of an item."""
-    arguments = value.get("arguments")
-    if isinstance(arguments, dict):  # since 0.4.4
-        first = arguments.get("gen_args_0")
-        given = first.get("arg_0") if isinstance(first, dict) else None
-    else:
-        first = arguments[0] if isinstance(arguments, list) and arguments else None
-        given = first[0] if isinstance(first, list) and first else None
+    given = _argument(value, 0, 0)
     if not isinstance(given, str):
         return ""
     try:
@@ -140,20 +137,28 @@ def _context(value: Mapping[str, Any]) -> str:
     return str(turns[0]) if isinstance(turns, list) and len(turns) == 1 else given
 
 
+def _argument(value: Mapping[str, Any], request: int, place: int) -> Any:
+    """What stands at a place of one of an item's requests; None where nothing does."""
+    arguments = value.get("arguments")
+    if isinstance(arguments, dict):  # since 0.4.4
+        asked = arguments.get(f"gen_args_{request}")
+        return asked.get(f"arg_{place}") if isinstance(asked, dict) else None
+    asked = arguments[request] if isinstance(arguments, list) and len(arguments) > request else None
+    return asked[place] if isinstance(asked, list) and len(asked) > place else None
+
+
 def _response(value: Mapping[str, Any]) -> str:
     """What the model wrote; of choices, the likeliest one."""
-    found = value.get("filtered_resps")
-    if not isinstance(found, list) or not found:
+    responses = value.get("filtered_resps")
+    if not isinstance(responses, list) or not responses:
         return ""
-    if isinstance(found[0], str):
-        return found[0]
-    scores = [as_number(_float(each[0])) if isinstance(each, list) and each else None for each in found]
-    if any(score is None for score in scores) or len(found) < 2:
+    if isinstance(responses[0], str):
+        return responses[0]
+    scores = [as_number(_float(each[0])) if isinstance(each, list) and each else None for each in responses]
+    if any(score is None for score in scores) or len(responses) < 2:
         return ""
     best = max(range(len(scores)), key=lambda place: scores[place] or 0.0)
-    arguments = value.get("arguments")
-    chosen = arguments.get(f"gen_args_{best}") if isinstance(arguments, dict) else None
-    return str(chosen.get("arg_1", "")) if isinstance(chosen, dict) else ""
+    return str(_argument(value, best, 1) or "")
 
 
 def _float(value: Any) -> Any:
@@ -174,15 +179,20 @@ def _repeated(value: Mapping[str, Any]) -> bool:
 
 
 def _results(folder: Path, task: str, date: str) -> dict[str, Any]:
-    """The table of results of the same evaluation, if it stands beside the samples."""
+    """The table of results of the same evaluation, if it stands beside the samples.
+
+    A table whose name has another date than the samples' is of another evaluation.
+    """
     files = sorted(folder.glob("results*.json"), key=lambda file: date not in file.name)
     for file in files:
+        if date and date not in file.name and _DATE.search(file.name):
+            continue
         try:
-            found = read_json(file)
+            table = read_json(file)
         except BiddableError:
             continue
-        if isinstance(found, dict) and isinstance(found.get("results"), dict) and task in found["results"]:
-            return found
+        if isinstance(table, dict) and isinstance(table.get("results"), dict) and task in table["results"]:
+            return table
     return {}
 
 

@@ -24,6 +24,8 @@ def cell_log(cell: Cell, folder: str | Path) -> Log:
     asked = {name: value for name, value in cell.asked.items() if name != "weights"}
     settings = {**asked, "template": cell.template, "shots": cell.shots, "judge": cell.judge}
     settings |= {"max_tokens": cell.max_tokens, "strip_thinking": cell.strip_thinking}
+    if shown := (cell.asked.get("shots") or [])[1:]:
+        settings["shown before tasks"] = shown
     return Log(cell.model, str(folder), cell.suite, KIND, items, settings, cell.notes)
 
 

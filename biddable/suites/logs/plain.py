@@ -41,8 +41,8 @@ def read(path: Path, tasks: Sequence[Task], judge: str) -> Log:
     if not any(metrics):
         raise InputError("--judge", judge, "a judge that gives these tasks a verdict or a score")
     items = [
-        replace(_item(place, task, response), metrics=found, unparsable=verdict.score is None)
-        for place, (task, response, verdict, found) in enumerate(
+        replace(_item(place, task, response), metrics=numbers, unparsable=verdict.score is None)
+        for place, (task, response, verdict, numbers) in enumerate(
             zip(tasks, responses, verdicts, metrics, strict=True)
         )
     ]
@@ -66,10 +66,10 @@ def judged_by_rules(path: Path, tasks: Sequence[Task]) -> Log:
     items = []
     for place, outcome in zip(places, report.outcomes, strict=True):
         n = len(outcome.strict)
-        found = {"strict": outcome.strict, "loose": outcome.loose}
-        metrics = {f"prompt_level_{name}_acc": float(all(each)) for name, each in found.items()}
-        weights = {f"inst_level_{name}_acc": float(n) for name in found}
-        metrics |= {f"inst_level_{name}_acc": sum(each) / n for name, each in found.items()}
+        readings = {"strict": outcome.strict, "loose": outcome.loose}
+        metrics = {f"prompt_level_{name}_acc": float(all(each)) for name, each in readings.items()}
+        weights = {f"inst_level_{name}_acc": float(n) for name in readings}
+        metrics |= {f"inst_level_{name}_acc": sum(each) / n for name, each in readings.items()}
         items.append(replace(_item(place, tasks[place], responses[place]), metrics=metrics, weights=weights))
     return Log(path.stem, str(path), "ifeval", f"{KIND}, judged by rules", tuple(items), {}, notes)
 
@@ -96,5 +96,5 @@ def _item(place: int, task: Task, response: Response) -> Logged:
 
 
 def _metrics(verdict: Verdict) -> dict[str, float]:
-    found = {"passed": verdict.passed, "score": verdict.score}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    values = {"passed": verdict.passed, "score": verdict.score}
+    return {name: float(value) for name, value in values.items() if value is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,12 +144,12 @@ def _folder(folder: Path, own: Own | None) -> list[Log]:
 
 def _combined(logs: list[Log], beside: list[Path]) -> list[Log]:
     """The files that a tool writes of one evaluation as one log; of lm-eval's repeated ones, the last."""
-    by_folder: defaultdict[Path, list[Log]] = defaultdict(list)
+    readings: defaultdict[tuple[Path, str], list[Log]] = defaultdict(list)
     samples: dict[tuple[Path, str, str], Log] = {}
     others: list[Log] = []
     for log in logs:
         if log.kind == verdicts.KIND:
-            by_folder[Path(log.path).parent].append(log)
+            readings[Path(log.path).parent, verdicts.model_of(log)].append(log)
         elif log.kind == lm_eval.KIND:
             key = Path(log.path).parent, log.name, log.suite
             if key in samples:  # names end in dates, and files come in the order of their names
@@ -158,8 +158,10 @@ def _combined(logs: list[Log], beside: list[Path]) -> list[Log]:
             samples[key] = log
         elif log.kind != evalscope.KIND:
             others.append(log)
+    models = Counter(folder for folder, _ in readings)
     joined = [
-        verdicts.joined(each, folder) if len(each) > 1 else each[0] for folder, each in by_folder.items()
+        verdicts.joined(each, folder, model if models[folder] > 1 else "")
+        for (folder, model), each in readings.items()
     ]
     suites = [name for file in beside if isinstance(name := _object_or_none(file).get("dataset_name"), str)]
     reviews = evalscope.by_suite([log for log in logs if log.kind == evalscope.KIND], suites)

@@ -6,6 +6,7 @@ rules a file holds is said by its name alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from biddable.suites.logs.base import Log, Logged, id_of
 from biddable.tasks.rows import Row
 
 KIND = "IFEval's verdicts"
+_READING = re.compile(r"[_. -]*(strict|loose)", re.IGNORECASE)
+_ENDING = re.compile(r"\.(jsonl?|ndjson|parquet|csv)(\.gz)?$", re.IGNORECASE)
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -31,16 +34,30 @@ def read(path: Path, rows: Sequence[Row]) -> Log:
     return Log(path.parent.name or path.stem, str(path), "ifeval", KIND, items)
 
 
-def joined(logs: Sequence[Log], folder: Path) -> Log:
-    """The files of one folder, which hold the same prompts in the same order, as one log.
+def model_of(log: Log) -> str:
+    """What the names of a model's files have in common: the name without its reading of the rules."""
+    return _READING.sub("", _ENDING.sub("", Path(log.path).name)).strip("_- .")
+
+
+def joined(logs: Sequence[Log], folder: Path, model: str = "") -> Log:
+    """The files of one model, which hold the same prompts in the same order, as one log.
+
+    Args:
+        logs: one for each file.
+        folder: where they are.
+        model: what the log is called; empty: as its folder is.
 
     Raises:
-        FileError: they do not: another number of lines, or other instructions.
+        FileError: they hold other prompts: another number of lines, or other instructions.
     """
+    if len(logs) == 1:
+        return replace(logs[0], name=model or logs[0].name)
     logs = sorted(logs, key=lambda log: not any(item.prompt for item in log.items))  # with texts first
     first = logs[0]
     items = list(first.items)
     for log in logs[1:]:
+        if twice := {*log.metrics} & {*first.metrics}:
+            raise FileError(log.path, f"holds {min(twice)}, as {Path(first.path).name} beside it does")
         if len(log.items) != len(items):
             raise FileError(
                 log.path, f"{len(log.items)} verdicts, {Path(first.path).name} beside it has {len(items)}"
@@ -54,7 +71,8 @@ def joined(logs: Sequence[Log], folder: Path) -> Log:
                 metrics=items[place].metrics | other.metrics,
                 weights=items[place].weights | other.weights,
             )
-    return replace(first, path=str(folder), items=tuple(items))
+    path = first.path if model else str(folder)
+    return replace(first, name=model or first.name, path=path, items=tuple(items))
 
 
 def _item(place: int, row: Row, reading: str) -> Logged:

@@ -48,6 +48,54 @@ def test_a_folder_of_verdicts_is_one_log(tmp_path: Path) -> None:
         read_logs(tmp_path)
 
 
+def test_verdicts_of_several_models_in_one_folder_are_a_log_each(tmp_path: Path) -> None:
+    for model, right in (("some-2.5", True), ("some-2.7", False)):
+        for reading in ("strict", "loose"):
+            verdicts(tmp_path / f"{model}_{reading}.jsonl", [[right], [True]], texts=reading == "strict")
+    logs = {log.name: log for log in read_logs(tmp_path)}
+    assert [*logs] == ["some-2.5", "some-2.7"]
+    for reading in ("strict", "loose"):
+        means = [mean(log, f"prompt_level_{reading}_acc") for log in logs.values()]
+        assert means == [1.0, 0.5]
+    verdicts(tmp_path / "some-2.5_strict.json", [[True], [True]])
+    with pytest.raises(FileError, match=r"holds inst_level_strict_acc, as some-2\.5_strict\.json"):
+        read_logs(tmp_path)
+
+
+def test_a_table_of_another_evaluation_says_nothing_of_samples(tmp_path: Path) -> None:
+    lines(tmp_path / "m" / "samples_t_2026-01-02T03-04-05.678901.jsonl", [sample(0, 1.0)])
+    table = {"results": {"t": {}}, "n-shot": {"t": 8}, "model_name": "other"}
+    (tmp_path / "m" / "results_2025-01-02T03-04-05.678901.json").write_text(json.dumps(table))
+    assert (read(tmp_path / "m").name, read(tmp_path / "m").settings) == ("m", {})
+    (tmp_path / "m" / "results.json").write_text(json.dumps(table | {"model_name": "mine"}))
+    assert (read(tmp_path / "m").name, read(tmp_path / "m").settings) == ("mine", {"shots": 8})
+
+
+def test_lambadas_perplexity_is_one_of_nats(tmp_path: Path) -> None:
+    rows = [sample(n, 1.0, metrics=["perplexity", "acc"], perplexity=-2.0 - n, acc=1.0) for n in range(2)]
+    log = read(lines(tmp_path / "samples_lambada.jsonl", rows))
+    assert (mean(log, "perplexity, nats"), log.metrics) == (2.5, ["perplexity, nats", "acc"])
+
+
+def test_what_no_filter_of_lm_eval_could_read_is_unparsable(tmp_path: Path) -> None:
+    rows = [
+        sample(place, 0.0, filter=name, filtered_resps=[read])
+        for place, name, read in (
+            (0, "strict", "[invalid]"),
+            (0, "flexible", "[invalid]"),
+            (1, "strict", "[invalid]"),
+            (1, "flexible", "3"),
+        )
+    ]
+    log = read(lines(tmp_path / "samples_t.jsonl", rows))
+    assert [item.unparsable for item in log.items] == [True, False]
+
+
+def test_each_filter_keeps_its_weights(tmp_path: Path) -> None:
+    rows = [sample(0, 1.0, metrics=["inst"], inst=[True, False], filter=name) for name in ("a", "b")]
+    assert read(lines(tmp_path / "samples_t.jsonl", rows)).items[0].weights == {"inst,a": 2.0, "inst,b": 2.0}
+
+
 def test_samples_of_lm_eval_have_their_results_beside_them(tmp_path: Path) -> None:
     date = "2026-01-02T03-04-05.678901"
     rows = [sample(0, 1.0), sample(1, 0.0)]
@@ -83,6 +131,8 @@ def test_the_choice_of_lm_eval_is_the_likeliest(tmp_path: Path) -> None:
     row = sample(0, 1.0, arguments=arguments, resps=[[chosen[0]], [chosen[1]]], filtered_resps=chosen)
     log = read(lines(tmp_path / "samples_t.jsonl", [row]))
     assert (log.items[0].response, log.notes) == (" choice 1", ())
+    older = row | {"arguments": [["Q", " choice 0"], ["Q", " choice 1"]]}
+    assert read(lines(tmp_path / "samples_t.jsonl", [older])).items[0].response == " choice 1"
 
 
 def test_inspect_scores_become_numbers(tmp_path: Path) -> None:

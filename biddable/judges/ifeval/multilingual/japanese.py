@@ -87,8 +87,8 @@ def frequency(text: Text, keyword: str, frequency: int, relation: str) -> Findin
 )
 def letter_frequency(text: Text, letter: str, let_frequency: int, let_relation: str) -> Finding:
     """How often the letter stands there, in hiragana or in katakana."""
-    found = text.raw.count(letter) + text.raw.count(chr(ord(letter) + _TO_KATAKANA))
-    return times(found, letter, let_relation, let_frequency)
+    count = text.raw.count(letter) + text.raw.count(chr(ord(letter) + _TO_KATAKANA))
+    return times(count, letter, let_relation, let_frequency)
 
 
 @rule(
@@ -141,8 +141,8 @@ def nth_paragraph_first_word(text: Text, num_paragraphs: int, nth_paragraph: int
 )
 def number_bullet_lists(text: Text, num_bullets: int) -> Finding:
     """How many lines start with one ・."""
-    found = re.findall(r"^\s*・[^・\n]", text.raw, re.MULTILINE)
-    return counted(len(found), "bullet point", "exactly", num_bullets)
+    bullets = re.findall(r"^\s*・[^・\n]", text.raw, re.MULTILINE)
+    return counted(len(bullets), "bullet point", "exactly", num_bullets)
 
 
 @rule(
@@ -152,8 +152,8 @@ def number_bullet_lists(text: Text, num_bullets: int) -> Finding:
 )
 def number_numbered_lists(text: Text, num_items: int) -> Finding:
     """How many lines start with digits, a period and a blank."""
-    found = re.findall(r"^\s*\d+\.\s", text.raw, re.MULTILINE)
-    return counted(len(found), "numbered item", "exactly", num_items)
+    items = re.findall(r"^\s*\d+\.\s", text.raw, re.MULTILINE)
+    return counted(len(items), "numbered item", "exactly", num_items)
 
 
 @rule(
@@ -163,8 +163,8 @@ def number_numbered_lists(text: Text, num_items: int) -> Finding:
 )
 def number_highlighted_sections(text: Text, num_highlights: int) -> Finding:
     """How many one-line spans in 《》 are not blank."""
-    found = [span for span in re.findall(r"《([^\n《》]*)》", text.raw) if span.strip()]
-    return counted(len(found), "highlighted part", "at least", num_highlights)
+    spans = [span for span in re.findall(r"《([^\n《》]*)》", text.raw) if span.strip()]
+    return counted(len(spans), "highlighted part", "at least", num_highlights)
 
 
 @rule(
@@ -175,8 +175,8 @@ def number_highlighted_sections(text: Text, num_highlights: int) -> Finding:
 )
 def multiple_sections(text: Text, section_spliter: str, num_sections: int) -> Finding:
     """How often 第, a number in digits (wide ones, too) and the word stand there."""
-    found = re.findall(rf"第\d+{re.escape(section_spliter.strip())}", text.raw)
-    return counted(len(found), "section", "at least", num_sections)
+    heads = re.findall(rf"第\d+{re.escape(section_spliter.strip())}", text.raw)
+    return counted(len(heads), "section", "at least", num_sections)
 
 
 @rule("ja:startend:end_checker", 'End with exactly this phrase: "{end_phrase}"', end_phrase=TEXT)
