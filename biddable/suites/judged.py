@@ -12,8 +12,8 @@ from biddable.errors import InputError
 from biddable.judges.followbench import FollowBenchJudge, followbench_scores
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.lazy import LazyModel
-from biddable.suites.base import Suite
-from biddable.suites.metrics import ACC, passed, score
+from biddable.suites.base import Metric, Suite
+from biddable.suites.metrics import ACC, chosen, decided
 from biddable.types import Record, Task, last_turn
 
 
@@ -35,13 +35,18 @@ def followbench(path: str, judge: str = "") -> Suite:
 
     ``judge`` is the model that says which constraints a response satisfies (the paper: GPT-4). Without one,
     the tasks of the kind *example* are asked, which a rule judges. Scores: responses that satisfy all (hsr),
-    the share satisfied (ssr), and levels passed in a row (csl, of whole groups).
+    the share satisfied (ssr), and levels passed in a row (csl, of whole groups). What the judging model says
+    nothing valid of is left out of each.
     """
     from biddable.tasks.followbench import load_followbench
 
     tasks = load_followbench(path)
+    notes: tuple[str, ...] = ()
     if not judge:
-        tasks = [task for task in tasks if "template" in task.meta]
+        ruled = [task for task in tasks if "template" in task.meta]
+        if others := len(tasks) - len(ruled):
+            notes = (f"{others:,} of {len(tasks):,} tasks need a model to judge (judge=MODEL): left out.",)
+        tasks = ruled
         if not tasks:
             raise InputError(
                 "judge", judge, f"a model to judge with, as in followbench:{path}?judge=runs/judge"
@@ -50,11 +55,15 @@ def followbench(path: str, judge: str = "") -> Suite:
     return Suite(
         "followbench",
         tuple(map(_laddered, tasks)),
-        (passed("hsr"), score("ssr")),
+        (
+            Metric("hsr", decided(lambda verdict: verdict.passed)),
+            Metric("ssr", decided(lambda verdict: verdict.score)),
+        ),
         judge=FollowBenchJudge(model),
         sampling=Sampling(max_tokens=1024, temperature=0.0),
         totals=_consistent_levels,
-        version=f"1 {judge or 'rules'}",
+        version=f"2 {judge or 'rules'}",
+        notes=notes,
         source="YJiangcm/FollowBench on GitHub",
         license="Apache-2.0",
     )
@@ -135,9 +144,10 @@ def _pair(name: str, both: Sequence[Task], turned: bool) -> Task:
 
 
 def _consistent(records: Sequence[Record]) -> dict[str, float]:
-    """The share of pairs whose orders are both judged right, or both wrong."""
+    """The share of pairs whose orders are both judged right, or both wrong; of those judged in both."""
     pairs: defaultdict[str, list[float]] = defaultdict(list)
     for record in records:
-        pairs[str(record.task.meta["source"])].append(record.metrics["acc"])
+        if chosen(record) is not None:
+            pairs[str(record.task.meta["source"])].append(record.metrics["acc"])
     whole = [numbers for numbers in pairs.values() if len(numbers) == 2]
     return {"consistent": fmean(numbers[0] == numbers[1] for numbers in whole)} if whole else {}

@@ -105,7 +105,7 @@ def score(name: str) -> Metric:
     return Metric(name, _of_verdicts(lambda verdict: verdict.score or 0.0))
 
 
-def _decided(number: Callable[[Verdict], float | None]) -> Callable[[Record], float | None]:
+def decided(number: Callable[[Verdict], float | None]) -> Callable[[Record], float | None]:
     """The mean over those of a record's samples that have the number; None where none has."""
 
     def measure(record: Record) -> float | None:
@@ -117,8 +117,8 @@ def _decided(number: Callable[[Verdict], float | None]) -> Callable[[Record], fl
 
 # Of any judge: what it could not decide is left out, for its scores may be below 0.
 JUDGED = (
-    Metric("pass_rate", _decided(lambda verdict: verdict.passed)),
-    Metric("score", _decided(lambda verdict: verdict.score), unanswered=None),
+    Metric("pass_rate", decided(lambda verdict: verdict.passed)),
+    Metric("score", decided(lambda verdict: verdict.score), unanswered=None),
 )
 """What any judge says of responses: whether they pass, and its scores."""
 

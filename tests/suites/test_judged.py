@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_constraints_are_judged_by_the_model_that_is_named(
     record = answered(suite.tasks[1], suite.judge, "text")
     assert loaded == ["mine"]
     assert [metric.measure(record) for metric in suite.metrics] == [0.0, 0.5]
+    # Two words are no answer on three constraints: nothing is known of the response.
+    unknown = answered(suite.tasks[2], suite.judge, "text")
+    assert [metric.measure(unknown) for metric in suite.metrics] == [None, None]
+
+
+def test_what_needs_a_judge_is_left_out_and_said(tmp_path: Path) -> None:
+    target = "{instruction}\nSo: {answer}"
+    write(tmp_path / "example_constraints.json", [row(n, f"Do {n}.", target) for n in range(1, 6)])
+    assert load_suite(f"followbench:{tmp_path}").notes == ()
+    write(tmp_path / "style_constraints.json", [row(n, f"Do {n}.") for n in range(6)])
+    suite = load_suite(f"followbench:{tmp_path}")
+    assert len(suite.tasks) == 5
+    assert suite.notes == ("5 of 10 tasks need a model to judge (judge=MODEL): left out.",)
 
 
 def test_a_pair_is_shown_in_both_orders(tmp_path: Path) -> None:
@@ -87,9 +101,16 @@ def test_a_pair_is_shown_in_both_orders(tmp_path: Path) -> None:
     numbers = [suite.metrics[0].measure(record) for record in records]
     assert numbers == [1.0, 0.0, 0.0, 1.0]
     measured = [
-        Record(task, metrics={"acc": number}) for task, number in zip(suite.tasks, numbers, strict=True)
+        replace(record, metrics={"acc": number}) for record, number in zip(records, numbers, strict=True)
     ]
     assert suite.totals(measured) == {"consistent": 0.0}
+    # Neither order of the first pair has an answer: nothing of it is consistent.
+    refused = Response("", finish_reason="error", error="too long")
+    lost = [Record(task, (refused,), metrics={"acc": 0.0}) for task in suite.tasks[:2]]
+    assert suite.totals([*lost, *measured[2:]]) == {"consistent": 0.0}
+    assert suite.totals(lost) == {}
+    unread = [Record(task, (Response("both"),), metrics={"acc": 0.0}) for task in suite.tasks[:2]]
+    assert suite.totals(unread) == {}
 
 
 @pytest.mark.skipif(not (DATA / "llmbar").is_dir(), reason="the published LLMBar is not there")
