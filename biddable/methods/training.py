@@ -293,18 +293,22 @@ def _reinforce(training: Training, tasks: list[Task]) -> Path:
 
 
 def _measure_tasks(training: Training, held: list[Task], weights: Path) -> Measured:
-    """The mean reward of one answer to each task."""
+    """The mean reward of one answer to each task, over the tasks on which both answers have one."""
     from biddable.train.grpo import rewards_of
 
     assert training.judge
     judge, config = training.judge, training.config
 
-    def rewards(name: str, model: str | Path) -> list[float]:
+    def rewards(name: str, model: str | Path) -> np.ndarray:
         answers = answered(training.run, name, model, held, 1, config.sampling, judge)
-        return rewards_of([verdict for _, _, verdict in answers.flat()], config.reward)
+        return np.array(rewards_of([verdict for _, _, verdict in answers.flat()], config.reward))
 
     before, after = rewards("before", training.model), rewards("after", weights)
-    return _compared("held-out reward", before, after, "higher"), _means(reward=(before, after))
+    both = np.isfinite(before) & np.isfinite(after)
+    before, after, numbers = before[both], after[both], {"unscored": float(np.mean(~both))}
+    if both.any():
+        numbers |= _means(reward=(before, after))
+    return _compared("held-out reward", before, after, "higher"), numbers
 
 
 def _scores(run: Run, name: str, model: str | Path, spans: Sequence[tuple[Prompt, str]]) -> list[TokenScores]:

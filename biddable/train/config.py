@@ -126,7 +126,7 @@ class GrpoConfig(TrainConfig):
     group_size: Annotated[int, Field(ge=2)] = 8
     """Responses sampled to each prompt; a response's advantage is its reward beside those of its group."""
     sampling: Sampling = Sampling(max_tokens=256, temperature=1.0)
-    """How responses are drawn."""
+    """How responses are drawn. The loss is of their probabilities at temperature 1, of all tokens."""
     updates: Count = 1
     """Optimizer steps on each sample of responses; from the second on, ratios are clipped."""
     epsilon: Positive = 0.2
@@ -145,4 +145,4 @@ class GrpoConfig(TrainConfig):
     ratio: Literal["token", "sequence"] = "token"
     """What probabilities are compared: each token's, or the whole response's (GSPO)."""
     reward: Literal["score", "passed"] = "score"
-    """Of a verdict: its score, or 1 where it passed."""
+    """Of a verdict: its score, or 1 where it passed and 0 where not; without it nothing is learned."""

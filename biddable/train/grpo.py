@@ -46,16 +46,17 @@ def train_grpo(
     Args:
         model: what to train. To resume, pass it as it was at first.
         tasks: prompts, and what the judge needs to know of them.
-        judge: gives the reward. A response without a finite score has the reward 0.
+        judge: gives the reward. A response without a finite score has none: nothing is learned from it, and
+            the others of its group are compared without it.
         config: see ``GrpoConfig``; ``batch_size`` counts prompts.
         checkpoint_dir: see ``train.loop.fit``.
         on_step: see ``train.loop.fit``.
 
     Returns:
-        the report; metrics of each step are ``reward`` and ``passed`` (means over the responses),
-        ``unscored`` (share without a score), ``length`` (mean tokens), ``cut_off`` (share that reached the
-        limit), ``alike`` (share of prompts whose responses have one reward, and teach nothing), and,
-        averaged as the loss is, ``clipped`` and with ``beta`` ``kl``.
+        the report; metrics of each step are ``reward`` (mean over the responses that have one), ``passed``
+        and ``unscored`` (shares that passed, and that have no reward), ``length`` (mean tokens), ``cut_off``
+        (share that reached the limit), ``alike`` (share of prompts whose responses have one reward, and
+        teach nothing), and, averaged as the loss is, ``clipped`` and with ``beta`` ``kl``.
 
     Raises:
         InputError: no tasks, or a prompt (named) that the model does not take or that leaves no room for a
@@ -116,11 +117,9 @@ def grpo_objective(config: GrpoConfig) -> Objective:
 
 
 def rewards_of(verdicts: Sequence[Verdict], reward: Literal["score", "passed"]) -> list[float]:
-    """The reward of each verdict; 0 where there is no finite score."""
-    if reward == "passed":
-        return [float(bool(verdict.passed)) for verdict in verdicts]
-    scores = [0.0 if verdict.score is None else verdict.score for verdict in verdicts]
-    return [score if math.isfinite(score) else 0.0 for score in scores]
+    """The reward of each verdict; NaN where the judge came to none."""
+    given = [verdict.passed if reward == "passed" else verdict.score for verdict in verdicts]
+    return [math.nan if value is None or not math.isfinite(value) else float(value) for value in given]
 
 
 Asked = tuple[Task, tuple[int, ...]]
@@ -197,12 +196,14 @@ def sampled_batch(
         "length": len(responses) * config.sampling.max_tokens,
     }[config.normalize]
     metrics = {
-        "reward": float(rewards.mean()),
+        "reward": float(rewards.nanmean()),
         "passed": float(np.mean([bool(verdict.passed) for verdict in verdicts])),
-        "unscored": float(np.mean([verdict.score is None for verdict in verdicts])),
+        "unscored": float(rewards.isnan().float().mean()),
         "length": float(np.mean(lengths)),
         "cut_off": float(np.mean([response.finish_reason == "length" for response in responses])),
-        "alike": float((rewards == rewards[:, :1]).all(1).float().mean()),
+        "alike": float(
+            (rewards.nan_to_num(-math.inf).amax(1) <= rewards.nan_to_num(math.inf).amin(1)).float().mean()
+        ),
     }
     return Batch(examples, units, columns, metrics)
 

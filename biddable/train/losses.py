@@ -76,17 +76,34 @@ def group_advantages(rewards: Tensor, scale: Literal["group", "batch", "none"] =
     """Advantages of GRPO: each reward beside those of its group, the samples of one prompt.
 
     Args:
-        rewards: [prompts, group].
+        rewards: [prompts, group]; NaN where there is none: what is unknown is beside nothing.
         scale: what differences are divided by: the standard deviation of the group (DeepSeekMath), of all
             rewards (REINFORCE++), or nothing (Dr. GRPO).
 
     Returns:
-        [prompts, group].
+        [prompts, group]; 0 where there is no reward.
     """
+    known = ~rewards.isnan()
+    if not known.all():
+        return _known_advantages(rewards, known, scale)
     centred = rewards - rewards.mean(1, keepdim=True)
     if scale == "none":
         return centred
     deviation = rewards.std(1, keepdim=True) if scale == "group" else rewards.std()
+    return centred / (deviation + 1e-4)
+
+
+def _known_advantages(rewards: Tensor, known: Tensor, scale: Literal["group", "batch", "none"]) -> Tensor:
+    """The same over those rewards of each group that are ``known``; 0 where one stands alone."""
+    centred = (rewards - rewards.nanmean(1, keepdim=True)).where(known, 0.0)
+    if scale == "none":
+        return centred
+    if scale == "group":
+        deviation = (
+            centred.square().sum(1, keepdim=True) / (known.sum(1, keepdim=True) - 1).clamp(min=1)
+        ).sqrt()
+    else:
+        deviation = rewards[known].std() if known.sum() > 1 else torch.zeros(())
     return centred / (deviation + 1e-4)
 
 

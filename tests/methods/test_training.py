@@ -18,7 +18,7 @@ from biddable.models.base import Sampling
 from biddable.models.load import load_model
 from biddable.runs.results import Results
 from biddable.train import loop
-from biddable.types import Response, Task, user
+from biddable.types import Response, Task, Verdict, user
 from tests.train.tiny import CONTEXT, local
 
 LONG = " ".join(["w1"] * CONTEXT)
@@ -177,6 +177,23 @@ def test_one_row_is_learned_and_nothing_measured(model: str, tmp_path: Path) -> 
     results = fit("dpo", model, written(tmp_path, PAIRS[:1]), out=tmp_path / "out", precision="fp32")
     assert results.comparisons == []
     assert results.notes[0].startswith("Nothing was held out")
+
+
+def test_a_held_out_answer_without_a_reward_is_left_out_and_counted(
+    model: str, tmp_path: Path, monkeypatch
+) -> None:
+    def negative(spec: str) -> Any:
+        def judge(tasks: Any, responses: Any, *, seeds: Any = None) -> list[Verdict]:
+            scores = [None if int(task.id[-1]) % 2 else -2.0 for task in tasks]
+            return [Verdict(score, None) for score in scores]
+
+        return judge
+
+    monkeypatch.setattr("biddable.methods.training.load_judge", negative)
+    monkeypatch.setattr("biddable.methods.training.judge_identity", str)
+    held = trained("grpo", model, tmp_path, held_out=0.5).metrics["held_out"]
+    assert 0 < held["unscored"] < 1
+    assert held["reward_before"] == held["reward_after"] == -2
 
 
 def test_a_reward_model_opens_in_plain_transformers(model: str, tmp_path: Path) -> None:

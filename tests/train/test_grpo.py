@@ -185,6 +185,29 @@ def test_advantages_by_hand(scale: Any, expected: list[list[float]]) -> None:
     torch.testing.assert_close(group_advantages(REWARDS, scale), torch.tensor(expected))
 
 
+@pytest.mark.parametrize("scale", ["none", "group", "batch"])
+def test_what_has_no_reward_is_compared_with_nothing(scale: Any) -> None:
+    """Rewards below 0, as a reward model gives them: taken as 0, the one without would be the best."""
+    rewards = torch.tensor([[-3.0, math.nan, -1.0], [math.nan, -2.0, math.nan], [-4.0, -5.0, -6.0]])
+    advantages = group_advantages(rewards, scale)
+    torch.testing.assert_close(advantages[rewards.isnan()], torch.zeros(3))
+    assert advantages[1].tolist() == [0, 0, 0], "one alone is beside no other"
+    deviations = {"none": [1, 1], "group": [math.sqrt(2) + 1e-4, 1 + 1e-4]}
+    of_first, of_last = deviations.get(scale, [rewards[~rewards.isnan()].std() + 1e-4] * 2)
+    torch.testing.assert_close(advantages[0], torch.tensor([-1.0, 0.0, 1.0]) / of_first)
+    torch.testing.assert_close(advantages[2], torch.tensor([1.0, 0.0, -1.0]) / of_last)
+
+
+@pytest.mark.parametrize("reward", ["score", "passed"])
+def test_from_verdicts_without_a_reward_nothing_is_learned(reward: Any) -> None:
+    def undecided(tasks: Any, responses: Any, *, seeds: Any = None) -> list[Verdict]:
+        return [Verdict(None if reward == "score" else 0.5, None) for _ in responses]
+
+    report = train_grpo(local(), TASKS, undecided, replace(CONFIG, epochs=1, reward=reward))
+    assert all(step.metrics["unscored"] == step.metrics["alike"] == 1 for step in report.history)
+    assert all(step.grad_norm == 0 for step in report.history)
+
+
 def test_clipping_by_hand() -> None:
     """Ratios 1.5 and 0.5, of a good and of a bad response: only the half that goes too far is cut off."""
     policy = torch.tensor([[1.5, 0.5], [1.5, 0.5]]).log().requires_grad_()
