@@ -54,6 +54,7 @@ _COUNTED: dict[Ask, dict[str, Metric]] = {
     "perplexity": {metric.name: metric for metric in (BITS_PER_BYTE, WORD_PERPLEXITY)},
     "generate": {name: score(name) if name in GRADED else met(name, f"reference:{name}") for name in METRICS},
 }
+_COMPARED = ("extract", "last", "ignore_case", "ignore_punctuation")
 _LABEL = re.compile(r"\W*([A-Za-z])\W*")
 
 Names = str | tuple[str, ...]
@@ -208,9 +209,9 @@ def _counted(described: Description, ask: Ask) -> tuple[Judge | None, tuple[Metr
         if names.count(name) > 1:
             raise InputError("metric", name, "each once")
     if ask != "generate":
-        for field in ("extract", "last", "ignore_case", "ignore_punctuation", "stop"):
-            if getattr(described, field):
-                raise InputError(field, getattr(described, field), f"nothing of it where ask is {ask!r}")
+        _refuse(described, (*_COMPARED, "stop"), f"nothing of it where ask is {ask!r}")
+        if described.max_tokens != ANSWER.max_tokens:
+            raise InputError("max_tokens", described.max_tokens, f"nothing of it where ask is {ask!r}")
         chosen = [known[name] for name in names] or [next(iter(known.values()))]
         return None, tuple(chosen), described.version
     names = names or ("exact_match",)
@@ -233,12 +234,18 @@ def _judged(described: Description, ask: Ask) -> tuple[Judge, tuple[Metric, ...]
     spec = str(described.judge)
     if ask != "generate":
         raise InputError("judge", spec, f"none where ask is {ask!r}")
-    if described.metric is not None:
-        raise InputError("metric", described.metric, "none beside a judge")
+    _refuse(described, ("metric", *_COMPARED), "none beside a judge")
     if spec.partition("?")[0] in ("rules", "answer"):
         expected = "another judge: rows of columns have no rules (tasks in IFEval's form are ifeval:FILE)"
         raise InputError("judge", spec, expected)
     return load_judge(spec), JUDGED, f"{described.version} {spec}"
+
+
+def _refuse(described: Description, fields: Sequence[str], expected: str) -> None:
+    """Raises InputError: one of the fields says something, which nothing would heed."""
+    for field in fields:
+        if value := getattr(described, field):
+            raise InputError(field, value, expected)
 
 
 @dataclass(frozen=True)
@@ -277,6 +284,15 @@ class _Reader:
             raise InputError("answer_is", described.answer_is, "text, where there are no choices")
         if described.answer_is != "text" and labels:
             raise InputError("answer_is", described.answer_is, "text beside labels, which say what it is")
+        if ask == "perplexity":
+            expected = "nothing of it where ask is 'perplexity': the text itself is measured"
+            _refuse(described, ("choices", "labels", "description", "shots", "shots_data"), expected)
+            for field, value in (("choices", columns.choices), ("answer", columns.answer)):
+                if value:
+                    raise InputError(f"columns.{field}", value, expected)
+        if described.shots_data is not None and described.shots_data == described.data:
+            expected = "another file than data, or none: the first rows of data, which are then not asked"
+            raise InputError("shots_data", described.shots_data, expected)
         template, names = (
             (None, frozenset[str]()) if described.template is None else _template(path, described.template)
         )

@@ -149,6 +149,7 @@ def test_a_table_is_read_as_well(tmp_path: Path) -> None:
 
 
 CHOOSING = LABELLED.replace('labels = {0 = "bad", 1 = "good"}', "choices = ['bad', 'good']")
+TEXTS = 'data = "data.jsonl"\nask = "perplexity"\ncolumns = {prompt = "text"}\n'
 WRITTEN = 'data = "data.jsonl"\ncolumns = {prompt = "text", answer = "key"}\n'
 
 
@@ -213,6 +214,13 @@ WRITTEN = 'data = "data.jsonl"\ncolumns = {prompt = "text", answer = "key"}\n'
         (WRITTEN.replace(', answer = "key"', ""), ("columns.answer is None",)),
         (WRITTEN.replace('prompt = "text", ', ""), ("template is None", "or columns.prompt")),
         ("template = 'x'\n" + WRITTEN, ("columns.prompt is 'text', expected no template beside it",)),
+        ("judge = 'answer'\nextract = 'a'\n" + WRITTEN, ("mine.toml: extract is 'a', expected none beside",)),
+        ("max_tokens = 7\n" + LABELLED, ("max_tokens is 7, expected nothing of it where ask is 'choose'",)),
+        ("shots = 1\nshots_data = 'data.jsonl'\n" + LABELLED, ("shots_data is 'data.jsonl', expected ano",)),
+        ("ask = 'perplexity'\n" + WRITTEN, ("columns.answer is 'key', expected nothing of it where ask",)),
+        ("shots = 1\n" + TEXTS, ("shots is 1, expected nothing of it where ask is 'perplexity'",)),
+        ("description = 'Read.'\n" + TEXTS, ("description is 'Read.', expected nothing of it",)),
+        ("choices = ['a', 'b']\n" + TEXTS, ("mine.toml: choices is ",)),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_line_that_names_file_and_field(make: Make, text: str, parts: tuple[str, ...]) -> None:
