@@ -20,12 +20,14 @@ import numpy as np
 
 from biddable.runs.codec import digest, jsonable
 from biddable.runs.files import replacing, write_atomic
+from biddable.suites.instructions import LOOSE
 from biddable.suites.metrics import chosen
-from biddable.suites.store import Cell
+from biddable.suites.store import Cell, Counted
 from biddable.types import Prompt, Record, Response
 
 Format = Literal["lm-eval", "inspect"]
 _OUTPUT = {"generate": "generate_until", "choose": "multiple_choice", "perplexity": "loglikelihood_rolling"}
+_INSTRUCTIONS = ("inst_level_strict_acc", "inst_level_loose_acc")
 _STOPPED = {"stop": "stop", "length": "max_tokens", "error": "unknown"}
 
 
@@ -130,7 +132,8 @@ def _means(name: str, cell: Cell) -> dict[str, Any]:
     for metric in cell.metrics:
         mean, error = _mean(cell, metric.name)
         row[f"{metric.name},none"] = math.exp(mean) if metric.scale == "exp" else mean
-        row[f"{metric.name}_stderr,none"] = "N/A" if error is None else error
+        # The error of a mean of nats is none of the perplexity's.
+        row[f"{metric.name}_stderr,none"] = "N/A" if error is None or metric.scale == "exp" else error
     return row | {f"{name},none": value for name, value in cell.totals.items()}
 
 
@@ -191,7 +194,10 @@ def _requests(cell: Cell, record: Record, prompt: str) -> tuple[list[dict[str, A
         return [{"arg_0": prompt, "arg_1": ""}], [
             [record.responses[0].text if record.responses else "", "None"]
         ]
-    how = {"until": [], "max_gen_toks": cell.max_tokens}
+    sampling = dict(jsonable(cell.asked.get("sampling") or {}))
+    how = {"until": list(sampling.get("stop") or []), "max_gen_toks": cell.max_tokens}
+    if "temperature" in sampling:
+        how |= {"temperature": sampling["temperature"], "do_sample": sampling["temperature"] > 0}
     return [{"arg_0": prompt, "arg_1": how}], [[each.text for each in record.responses] or [""]]
 
 
@@ -204,10 +210,21 @@ def _sample_value(name: str, value: float, record: Record) -> Any:
         return [-value * weight, weight]
     if name == "bits_per_byte":
         return [-value * weight * math.log(2), weight]
+    if name in _INSTRUCTIONS and (followed := _followed(record, loose="loose" in name)):
+        return followed
     met = value * weight
     if weight == int(weight) and abs(met - round(met)) < 1e-6 and 0 <= met <= weight:
         return [place < round(met) for place in range(int(weight))]
     return value
+
+
+def _followed(record: Record, *, loose: bool) -> list[bool]:
+    """Which instructions are followed, in order; empty where samples differ, or a judge has no rules."""
+    readings = {
+        tuple(check.passed for check in verdict.checks if check.id.startswith(LOOSE) == loose)
+        for verdict in record.verdicts
+    }
+    return list(readings.pop()) if len(readings) == 1 else []
 
 
 def _file_name(suite: str) -> str:
@@ -251,7 +268,7 @@ def inspect_log(cell: Cell, now: datetime) -> dict[str, Any]:
         },
         "model": cell.model,
         "config": {"epochs": 1},
-        "scorers": [{"name": metric.name} for metric in cell.metrics],
+        "scorers": [{"name": _scorer(metric)} for metric in cell.metrics],
         "metadata": {"license": cell.license, "notes": list(cell.notes), "ask": cell.ask}
         | {"totals": cell.totals},
     }
@@ -263,7 +280,7 @@ def inspect_log(cell: Cell, now: datetime) -> dict[str, Any]:
         "results": {
             "total_samples": len(cell.records),
             "completed_samples": len(cell.records),
-            "scores": [_score(cell, metric.name) for metric in cell.metrics],
+            "scores": [_score(cell, metric) for metric in cell.metrics],
         },
         "stats": {
             "started_at": created,
@@ -278,12 +295,17 @@ def _generation(cell: Cell) -> dict[str, Any]:
     return {"max_tokens": cell.max_tokens} if cell.ask == "generate" else {}
 
 
-def _score(cell: Cell, metric: str) -> dict[str, Any]:
-    mean, error = _mean(cell, metric)
+def _scorer(metric: Counted) -> str:
+    """What a metric is called, of which Inspect takes the mean: that of a perplexity is one of nats."""
+    return f"{metric.name}, nats" if metric.scale == "exp" else metric.name
+
+
+def _score(cell: Cell, metric: Counted) -> dict[str, Any]:
+    mean, error = _mean(cell, metric.name)
     numbers = {"mean": mean, "stderr": error}
     return {
-        "name": metric,
-        "scorer": metric,
+        "name": _scorer(metric),
+        "scorer": _scorer(metric),
         "metrics": {
             name: {"name": name, "value": value} for name, value in numbers.items() if value is not None
         },
@@ -303,8 +325,9 @@ def _sample(cell: Cell, record: Record) -> dict[str, Any]:
         for each in answers
     ]
     critique = " ".join(verdict.critique for verdict in record.verdicts if verdict.critique)
+    names = {metric.name: _scorer(metric) for metric in cell.metrics}
     scores = {
-        name: {
+        names.get(name, name): {
             "value": value,
             "answer": answers[0].text,
             "explanation": critique or None,

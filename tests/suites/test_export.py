@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from biddable.models.base import Sampling
 from biddable.suites.comparison import compare_logs
 from biddable.suites.export import export
 from biddable.suites.logs import read_logs
@@ -164,20 +166,49 @@ def test_inspect_reads_its_logs(tmp_path: Path) -> None:
         assert (found.status, found.eval.model, found.eval.task) == ("success", "org/m", cell.suite)
         assert [sample.id for sample in found.samples] == [record.task.id for record in cell.records]
         first, record = found.samples[0], cell.records[0]
-        assert {name: score.as_float() for name, score in first.scores.items()} == pytest.approx(
-            record.metrics
-        )
+        scored = {name.removesuffix(", nats"): score.as_float() for name, score in first.scores.items()}
+        assert scored == pytest.approx(record.metrics)
         assert log.read_eval_log_sample(str(path), id=record.task.id, epoch=1).id == record.task.id
         assert len(log.read_eval_log_sample_summaries(str(path))) == len(cell.records)
         assert log.read_eval_log(str(path), header_only=True).results == found.results
         means = {score.name: score.metrics["mean"].value for score in found.results.scores}
-        assert [*means] == [metric.name for metric in cell.metrics]
+        nats = {metric.name: ", nats" * (metric.scale == "exp") for metric in cell.metrics}
+        assert [*means] == [name + unit for name, unit in nats.items()]
         # Written anew by Inspect, in both of its formats, it is still the same log to us.
         for again in (tmp_path / "again.json", tmp_path / "again.eval"):
             log.write_eval_log(found, str(again))
             [ours], [theirs] = read_logs(path), read_logs(again)
             assert [item.metrics for item in ours.items] == [item.metrics for item in theirs.items]
             assert [item.response for item in ours.items] == [item.response for item in theirs.items]
+
+
+def test_perplexities_are_called_the_same_in_a_log_of_inspect_and_in_ours(tmp_path: Path) -> None:
+    [path] = export([texts()], tmp_path, "inspect", now=NOW)
+    [theirs] = read_logs(path)
+    assert theirs.metrics == cell_log(texts(), ".").metrics == ["bits_per_byte", "word_perplexity, nats"]
+
+
+def test_lm_eval_is_told_which_instructions_are_followed_and_how_answers_are_written(
+    tmp_path: Path,
+) -> None:
+    cell = instructions()
+    cell.asked["sampling"] = Sampling(temperature=0.5, stop=("END",))
+    path, _ = export([cell], tmp_path, "lm-eval", now=NOW)
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [row["inst_level_strict_acc"] for row in rows] == [
+        [i % 2 == 0, True, i > 2] for i in range(len(rows))
+    ]
+    how = {"until": ["END"], "max_gen_toks": 32, "temperature": 0.5, "do_sample": True}
+    assert rows[0]["arguments"]["gen_args_0"]["arg_1"] == how
+
+
+def test_a_perplexity_has_no_error_of_nats(tmp_path: Path) -> None:
+    cell = texts()
+    alike = [replace(record, weights=dict.fromkeys(record.weights, 5.0)) for record in cell.records]
+    export([replace(cell, records=tuple(alike))], tmp_path, "lm-eval", now=NOW)
+    found = json.loads(next(tmp_path.rglob("results_*.json")).read_text())["results"]["text"]
+    assert found["word_perplexity_stderr,none"] == "N/A"
+    assert found["bits_per_byte_stderr,none"] == pytest.approx(1 / math.sqrt(3))
 
 
 def test_means_are_those_of_the_records(tmp_path: Path) -> None:
