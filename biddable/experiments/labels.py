@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from biddable.errors import FileError, InputError
+from biddable.errors import FileError, InputError, shown
 from biddable.experiments.cross_task import SplitTask, positional_split, split_task
 from biddable.experiments.scores import ArmScores
+from biddable.judges.text_metrics import rouge_tokens
 from biddable.runs.figures import Curves, Point
 from biddable.tasks.groups import chosen
 from biddable.tasks.labelled import read_labelled
@@ -37,12 +38,18 @@ def labelled_task(
     """Labelled texts as a task; the first two training rows of different labels are its examples.
 
     Raises:
-        FileError: one label alone, too few rows for all sides, or see ``read_labelled``.
+        FileError: one label alone, labels that ROUGE-L cannot tell apart, too few rows for all sides, or see
+            ``read_labelled``.
     """
     rows = read_labelled(path, text=text, label=label, labels=tuple(labels) or None, encoding=encoding)
     names = sorted({row.label for row in rows})
     if len(names) < 2:
         raise FileError(path, f"has the label {names[0]} alone, expected rows of at least two labels")
+    words = {each: tuple(rouge_tokens(each)) for each in names}
+    if unread := [each for each, of in words.items() if not of or [*words.values()].count(of) > 1]:
+        listed = ", ".join(map(shown, unread[:5]))
+        problem = f"the labels {listed} differ in no Latin letter or digit, by which answers are compared"
+        raise FileError(path, f"{problem}: name them otherwise")
     said = f"Answer with one of: {', '.join(names)}." if len(names) <= LISTED else "Answer with its label."
     bare = Instructed(name or path.name.partition(".")[0], definition or f"Classify the text. {said}")
     texts = [row.text + (f"\nSecond text: {row.text_pair}" if row.text_pair else "") for row in rows]

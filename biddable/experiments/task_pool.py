@@ -20,6 +20,7 @@ from biddable.experiments.cross_task import (
     read_split_tasks,
     split_task,
 )
+from biddable.experiments.remarks import undefined
 from biddable.tasks.bbh import read_bbh
 from biddable.tasks.superni import Instructed
 from biddable.types import Task
@@ -48,7 +49,8 @@ def read_pool(paths: Sequence[Path], *, max_chars: int | None = None) -> tuple[l
     for each, kind in zip(tasks, kinds, strict=True):
         if each is not tasks[kind]:
             notes.append(f"{each.name} is left out: it is defined as {tasks[kind].name} is.")
-    return [each for at, each in enumerate(tasks) if kinds[at] == at], notes
+    chosen = [each for at, each in enumerate(tasks) if kinds[at] == at]
+    return chosen, [*notes, *undefined(chosen)]
 
 
 def read_bbh_tasks(path: Path, *, max_chars: int | None = None) -> tuple[list[SplitTask], list[str]]:

@@ -48,6 +48,7 @@ from biddable.experiments.claims import Claim
 from biddable.experiments.cross_task import SplitTask, hold_out, split_composed
 from biddable.experiments.figures import losses
 from biddable.experiments.over_tasks import Row
+from biddable.experiments.remarks import add_decided, unanswered
 from biddable.experiments.samplegen import render_regular
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import Weights, finetuned, publish_conversations, with_seed
@@ -261,6 +262,7 @@ class InstructEval(Method):
         seen, unseen, notes = self._sides(run.rng("held-out"))
         suites = self._asked(seen, unseen)
         cells: list[Cell] = []
+        found: dict[str, dict[tuple[str, int | None], list[float | None]]] = {}
         shares: dict[str, dict[str, float]] = {}
         learned: dict[str, list[Chat]] = {}
         for seed in range(run.root_seed, run.root_seed + config.seeds):
@@ -282,9 +284,10 @@ class InstructEval(Method):
                 cells += answered if seed == run.root_seed else []
                 for suite, cell in zip(suites, answered, strict=True):
                     for metric, values in _values(suite, cell).items():
-                        scores.add(arm, values, metric=metric, seed=None if once else seed)
+                        found.setdefault(metric, {})[arm, None if once else seed] = values
         run.publish(Path(weights[CLEAN]), "model")
         publish_conversations(run, learned[CLEAN])
+        notes += [*add_decided(scores, found), *unanswered(cells)]
         names = list(scores.metrics())
         averages = {
             arm: 100 * fmean(float(scores.values(arm, name).mean()) for name in names) for arm in self.arms
@@ -374,13 +377,13 @@ class InstructEval(Method):
         ]
 
 
-def _values(suite: Suite, cell: Cell) -> dict[str, list[float]]:
+def _values(suite: Suite, cell: Cell) -> dict[str, list[float | None]]:
     """The headline of each record, by the name of suite or side with metric and shots, as it is printed."""
-    found: dict[str, list[float]] = {}
-    headline = suite.metrics[0].name
+    found: dict[str, list[float | None]] = {}
+    headline = cell.metrics[0].name
     for record in cell.records:
         name = str(record.task.meta.get("side", suite.name)) if suite.name == ROWS else suite.name
-        found.setdefault(f"{name}: {headline}, {suite.k} shots", []).append(record.metrics[headline])
+        found.setdefault(f"{name}: {headline}, {suite.k} shots", []).append(record.metrics.get(headline))
     return found
 
 

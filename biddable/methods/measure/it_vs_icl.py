@@ -61,6 +61,7 @@ from biddable.experiments.over_tasks import (
     permutation_p,
     spearman,
 )
+from biddable.experiments.remarks import unanswered
 from biddable.experiments.samplegen import (
     END,
     MARK,
@@ -245,6 +246,7 @@ class ItVsIcl(Method):
         points = figures(scores, values, rows, TUNED, (ICL, PIPELINE, DIRECT), config.score)
         show(run, [*points, *losses(run, stages), items(leaderboard(cells))])
         of = {arm: list(by.values()) for arm, by in scores.items()}
+        notes = [*self.notes, *notes, *unanswered(cells), *said]
         counted = Counter(each.name for each, _ in rows)
         metrics = {
             "scores": scores,
@@ -258,7 +260,7 @@ class ItVsIcl(Method):
                 if arm not in (TUNED, CHANCE)
             },
         }
-        return run.finish(comparisons, metrics=metrics, notes=[*self.notes, *notes, *said])
+        return run.finish(comparisons, metrics=metrics, notes=notes)
 
     # -- 1. which tasks are scored -------------------------------------------------------------------------
 
@@ -367,7 +369,7 @@ class ItVsIcl(Method):
                 rest = "" if found.without is None else f" Without them rho is {found.without:.2f}."
                 tied = f"{found.tied} of {found.n} tasks are at 0 in both and share a rank."
                 notes.append(f"{name}, {TUNED} and {other}: {tied}{rest}")
-        if comparisons and comparisons[0].metric == metric:
+        if comparisons and comparisons[0].metric == metric and len({*of[ICL]}) > 1:
             rivals = [(f"{TUNED} and {arm}", of[arm]) for arm in (DIRECT, ICL)]
             comparisons.insert(1, compared(metric, of[TUNED], rivals[0], rivals[1], seeds))
         if self.proposals:

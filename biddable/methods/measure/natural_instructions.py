@@ -47,6 +47,7 @@ from biddable.experiments import cross_task
 from biddable.experiments.claims import Claim
 from biddable.experiments.cross_task import SplitTask, asked, copied, encode, hold_out, lessons, values
 from biddable.experiments.figures import losses
+from biddable.experiments.remarks import unanswered, undefined
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import finetuned, publish_conversations, with_seed
 from biddable.methods.base import About, Method, show
@@ -197,7 +198,6 @@ class NaturalInstructions(Method):
         made: dict[str, Path] = {}
         learned: dict[str, list[Chat]] = {}
         seen, unseen, said = self._sides(run.rng("held-out"))
-        notes = [*self.notes, *said]
         rows = [(each, row) for each in unseen for row in each.test[: config.test_rows]]
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             name = f"seed{seed}"
@@ -236,6 +236,7 @@ class NaturalInstructions(Method):
             "rows_learned": len(chats),
             "rows_scored": len(rows),
         }
+        notes = [*self.notes, *said, *unanswered(cells.values())]
         return run.finish(comparisons, metrics={"scores": scores.metrics(), "tasks": tasks}, notes=notes)
 
     def _scored(
@@ -263,6 +264,10 @@ class NaturalInstructions(Method):
         if not self.config.data:
             return cross_task.split_composed(composed_tasks(COMPOSED_ROWS)), []
         tasks, notes = cross_task.read_split_tasks(self.config.data, max_chars=self.config.max_chars)
+        if not any(each.task.definition for each in tasks):
+            expected = "tasks that say what is asked: none of these has a definition"
+            raise InputError("data", ", ".join(map(str, self.config.data)), expected)
+        notes += undefined(tasks)
         few = [each.name for each in tasks if len(each.task.positive) < ENCODINGS["examples"]["positive"]]
         return tasks, [*notes, *([f"Fewer than two examples have {', '.join(few)}."] if few else [])]
 

@@ -57,6 +57,7 @@ from biddable.experiments.labels import (
     subset,
     subset_size,
 )
+from biddable.experiments.remarks import unanswered
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import Weights, finetuned, with_seed
 from biddable.methods.base import About, Method, show
@@ -98,7 +99,7 @@ class QuickLearnersConfig:
     subsets: Literal["first", "random"] = "first"
     """Which rows a size has: the first of the file, as in the paper, or those of an order that is drawn."""
     equal: Literal["epochs", "steps"] = "epochs"
-    """What is the same for all sizes."""
+    """What is the same for all sizes; steps as near as whole epochs come."""
     instructions: bool = True
     """Show definition and examples before each input."""
     positive: Natural = 2
@@ -199,22 +200,26 @@ class QuickLearners(Method):
         config, scores = self.config, ArmScores()
         run.describe(model=config.starts[0])
         tasks, others, notes = self._sides(run.rng("tasks"))
-        count = min(config.test_rows, *(len(self._held_out(each)) for each in tasks))
-        self.most = {
-            each.name: max(subset_size(size, len(each.train)) for size in config.sizes) for each in tasks
-        }
+        short = min(tasks, key=lambda each: len(self._held_out(each)))
+        count = min(config.test_rows, len(self._held_out(short)))
+        if count < config.test_rows:
+            notes = [*notes, f"{count} rows of each task are scored: {short.name} has no more."]
+        rows = {each.name: [subset_size(size, len(each.train)) for size in config.sizes] for each in tasks}
+        self.most = {name: max(of) for name, of in rows.items()}
+        # From few to many, so that the last model is the one that learned most.
+        sizes = sorted(enumerate(config.sizes), key=lambda each: sum(of[each[0]] for of in rows.values()))
         cells: dict[str, list[Cell]] = {}
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             starts = self._starts(run.scope(f"seed{seed}"), others, seed)
             for start, weights in starts.items():
-                for at, size in enumerate(config.sizes):
+                for at, size in sizes:
                     arm, found = f"{start} {size}", []
                     groups = self._groups(tasks, size, run, seed)
                     for place, group in enumerate(groups):
-                        part = run.scope(f"seed{seed}-{start}-size{at}-{place}")
-                        last = self._learned(part, weights, group, seed)
+                        part = f"seed{seed}-{start}-size{at}-{place}"
+                        last = self._learned(run, part, weights, group, seed)
                         suite = self._suite(group, count)
-                        found.append(evaluate_cell(part, last, suite, name=f"{arm} (seed {seed})"))
+                        found.append(evaluate_cell(run.scope(part), last, suite, name=f"{arm} (seed {seed})"))
                     if seed == run.root_seed:
                         cells[arm] = found
                     for metric in METRICS:
@@ -333,19 +338,23 @@ class QuickLearners(Method):
             found.append(subset(each, size, order))
         return [found] if self.config.mode == "mtl" else [[each] for each in found]
 
-    def _learned(self, run: Run, start: Weights, group: Sequence[SplitTask], seed: int) -> Weights:
+    def _learned(self, run: Run, part: str, start: Weights, group: Sequence[SplitTask], seed: int) -> Weights:
         """The start after the labels of a group; itself where there are none."""
+        from biddable.train.loop import example_steps
+
         chats = []
         for each in group:
-            if each.train:
-                chats += lessons([each], len(each.train), self._write, run.rng("answers", each.name))
+            # A row's answer is the same for all starts and sizes.
+            answers = run.rng(f"seed{seed}-answers", each.name)
+            chats += lessons([each], len(each.train), self._write, answers) if each.train else []
         if not chats:
             return start
         sft = with_seed(self.config.sft, seed)
         if self.config.equal == "steps":
-            times = sum(self.most[each.name] for each in group) / len(chats)
-            sft = replace(sft, epochs=round(sft.epochs * times))
-        return finetuned(run, "labels", start, chats, sft)
+            most = example_steps(sft.batch_size, sft.epochs, sum(self.most[each.name] for each in group))
+            once = example_steps(sft.batch_size, 1, len(chats))
+            sft = replace(sft, epochs=max(1, round(most / once)))
+        return finetuned(run.scope(part), "labels", start, chats, sft)
 
     # -- 4. numbers ------------------------------------------------------------------------------------
 
@@ -372,13 +381,14 @@ class QuickLearners(Method):
             if start != TUNED
             for size in sizes
         ]
+        answered = [cell for row in cells.values() for cell in row]
         show(
             run,
             [
                 label_curves(scores, starts, labels, reference),
                 scores.bars("By start and size", METRICS, group_by="arm"),
                 cross_task.task_table(cells),
-                items(leaderboard([cell for row in cells.values() for cell in row])),
+                items(leaderboard(answered)),
             ],
         )
         metrics = {
@@ -391,7 +401,8 @@ class QuickLearners(Method):
             "tasks": {each.name: {"category": each.category, "rows": len(each.train)} for each in tasks},
             "scores": scores.metrics(),
         }
-        return run.finish(scores.compare(claims), metrics=metrics, notes=[*notes, _told(crossing, reference)])
+        notes = [*notes, *unanswered(answered), _told(crossing, reference)]
+        return run.finish(scores.compare(claims), metrics=metrics, notes=notes)
 
 
 def _told(crossing: Mapping[str, float | None], reference: float) -> str:

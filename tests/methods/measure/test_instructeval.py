@@ -12,6 +12,8 @@ import pytest
 
 from biddable.errors import FileError, InputError
 from biddable.experiments.cross_task import split_composed
+from biddable.experiments.remarks import add_decided
+from biddable.experiments.scores import ArmScores
 from biddable.methods.base import run
 from biddable.methods.measure.instructeval import (
     InstructEval,
@@ -170,3 +172,18 @@ def test_bad_settings_end_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileError, match=r"empty: holds no file named TASK.json"):
         check(data=(tmp_path / "empty",))
+
+
+def test_what_is_not_decided_for_one_arm_is_left_out_for_all() -> None:
+    scores = ArmScores()
+    found = {
+        "s": {("a", None): [1.0, None, 0.0], ("b", 0): [0.0, 1.0, 1.0], ("b", 1): [1.0, 1.0, 1.0]},
+        "t": {("a", None): [None], ("b", 0): [1.0], ("b", 1): [1.0]},
+    }
+    assert add_decided(scores, found) == [
+        "s: 1 of 3 tasks were not decided for every arm, and are left out.",
+        "t: 1 of 1 tasks were not decided for every arm, and are left out.",
+    ]
+    assert scores.values("a", "s").tolist() == [[1.0, 0.0]]
+    assert scores.values("b", "s").tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    assert not scores.arms("t")

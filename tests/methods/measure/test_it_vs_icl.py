@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from biddable.experiments.samplegen import (
 from biddable.experiments.task_pool import read_pool
 from biddable.methods.base import run
 from biddable.methods.measure.it_vs_icl import (
+    CHANCE,
     DIRECT,
     ICL,
     PIPELINE,
@@ -254,13 +256,25 @@ def test_bbh_is_read_with_its_options_spelled_out(tmp_path: Path) -> None:
     assert "a: 1 rows whose answer is none of their options left out." in method.notes
 
 
+def test_a_rho_that_is_not_there_is_not_compared() -> None:
+    method = ItVsIcl(ItVsIclConfig())
+    method.proposals = Counter()
+    names, rising = "abcdef", [n / 10 for n in range(6)]
+    scores = {arm: dict(zip(names, rising, strict=True)) for arm in (DIRECT, TUNED, PIPELINE)}
+    scores |= {ICL: dict.fromkeys(names, 0.5), CHANCE: dict.fromkeys(names, 0.0)}
+    comparisons, notes = method._correlations(scores, [0])
+    assert [each.method_name for each in comparisons] == [f"{TUNED} and {PIPELINE}"]
+    assert any("all tasks score the same in one of them" in note for note in notes)
+
+
 def test_bbh_tasks_without_a_published_prompt_are_read_beside_others(tmp_path: Path) -> None:
     folder = bbh(tmp_path / "bbh", 6)
     (tmp_path / "cot-prompts").mkdir()
     (tmp_path / "cot-prompts" / "a.txt").write_text("-----\nSay a.\n\nQ: x\nA: So the answer is a.\n")
-    tasks, _ = read_pool([folder])
+    tasks, notes = read_pool([folder])
     assert [(each.name, each.task.definition) for each in tasks][:2] == [("a", "Say a."), ("b", "")]
     assert len(tasks) == 6
+    assert "No definition, so that inputs stand alone: b, c, d, e, f." in notes
 
 
 def test_bad_settings_end_in_one_line(tmp_path: Path) -> None:

@@ -133,6 +133,26 @@ def test_bad_settings_end_in_one_line(tmp_path: Path) -> None:
         NaturalInstructionsConfig(encodings=("some",))
 
 
+def test_tasks_that_do_not_say_what_is_asked_are_named(tmp_path: Path) -> None:
+    header, row = "input,output", '"input: {} {}\noutput: ",a'
+    for name in ("task1", "task2"):
+        (tmp_path / name).mkdir()
+        rows = "\n".join([header, *(row.format(name, n) for n in range(9))])
+        (tmp_path / name / "test.csv").write_text(rows + "\n")
+    with pytest.raises(InputError, match=r"data is .*, expected tasks that say what is asked"):
+        check(data=(tmp_path,))
+    task = {
+        "Definition": "Say a.",
+        "Categories": ["kind"],
+        "Instances": [{"input": f"{n}", "output": "a"} for n in range(9)],
+    }
+    (tmp_path / "task3.json").write_text(json.dumps(task))
+    data = (*(tmp_path / name for name in ("task1", "task2")), tmp_path / "task3.json")
+    method = NaturalInstructions(NaturalInstructionsConfig(data=data))
+    method.check()
+    assert "No definition, so that inputs stand alone: task1, task2." in method.notes
+
+
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
 

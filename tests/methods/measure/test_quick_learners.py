@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from biddable.experiments.labels import (
 from biddable.methods.base import run
 from biddable.methods.measure.quick_learners import QuickLearners, QuickLearnersConfig
 from biddable.tasks.compose.instructed import composed_tasks
-from tests.methods.measure.learning import prompts, script
+from tests.methods.measure.learning import answers, prompts, script
 
 SMALL = {"sizes": ("0", "2", "6"), "test_rows": 4, "start_rows": 1, "number": 2}
 
@@ -150,15 +151,57 @@ def test_files_of_one_name_are_told_apart_and_the_start_met_no_classification(
         check(data=files, tasks=("opposite",))
 
 
-def test_equal_steps_and_random_subsets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("batch", "expected"), [(2, [3, 1]), (4, [2, 1]), (8, [1, 1])])
+def test_few_labels_get_as_many_steps_as_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, expected: list[int]
+) -> None:
     watch = script(monkeypatch)
-    run("quick-learners", out=tmp_path / "ql", equal="steps", subsets="random", bare_start=True, **SMALL)
-    epochs = [watch.configs[f"seed0-bare-size{at}-0-labels"].epochs for at in (1, 2)]
-    assert epochs == [3, 1]
+    run("quick-learners", out=tmp_path / "ql", equal="steps", **SMALL, **{"sft.batch_size": batch})
+    epochs = [watch.configs[f"seed0-tuned-size{at}-0-labels"].epochs for at in (1, 2)]
+    assert epochs == expected, "2 and 6 labels"
+
+
+def test_random_subsets_and_a_bare_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = script(monkeypatch)
+    run("quick-learners", out=tmp_path / "ql", subsets="random", bare_start=True, **SMALL)
     few, many = (watch.taught[f"seed0-plain-size{at}-0-labels"] for at in (1, 2))
     assert few == many[:2]
     bare = prompts(watch.taught["seed0-start-bare"])
     assert all(text.startswith("input: ") for text in bare)
+
+
+def test_the_model_that_learned_most_is_left_in_whatever_order_sizes_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch)
+    run("quick-learners", out=tmp_path / "ql", mode="mtl", **{**SMALL, "sizes": ("6", "0", "2")})
+    left = (tmp_path / "ql" / "artifacts" / "model" / "weights").read_text()
+    assert left.startswith("seed0-tuned-size0-0-labels")
+
+
+def test_a_row_is_learned_with_the_same_answer_from_every_start_and_in_every_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = script(monkeypatch)
+    for name, kind in (("task1", "Kind"), ("task2", "Other")):
+        instances = [{"input": f"{name} {i}", "output": list("abcdefgh")} for i in range(20)]
+        task = {"Definition": [f"do {name} so"], "Categories": [kind], "Instances": instances}
+        (tmp_path / f"{name}.json").write_text(json.dumps(task))
+    options = {**SMALL, "data": (tmp_path,), "tasks": ("task1",), "positive": 0}
+    run("quick-learners", out=tmp_path / "ql", **options)
+    many = answers(watch.taught["seed0-tuned-size2-0-labels"])
+    assert answers(watch.taught["seed0-plain-size2-0-labels"]) == many
+    assert answers(watch.taught["seed0-plain-size1-0-labels"]) == many[:2]
+    assert len({*many}) > 1
+
+
+def test_a_task_with_few_rows_to_score_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch)
+    files = (labelled(tmp_path / "long.csv"), labelled(tmp_path / "short.csv", 10))
+    options = {**SMALL, "data": files, "test_rows": 10, "sizes": ("0", "2")}
+    results = run("quick-learners", out=tmp_path / "ql", **options)
+    assert "4 rows of each task are scored: short has no more." in results.notes
+    assert results.comparisons[0].n == 8
 
 
 def test_validation_rows_are_scored_to_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +263,8 @@ def test_bad_settings_end_in_one_line(options: dict[str, Any], problem: str) -> 
         ("text,label\nhello,\n", "expected a label"),
         ("text,label\nx,a\ny,a\n", "the label a alone"),
         ("text,label\nx,a\ny,b\n", "2 texts"),
+        ("text,label\nx,C++\ny,C\nz,D\n", "the labels 'C', 'C\\+\\+' differ in no Latin letter or digit"),
+        ("text,label\nx,да\ny,нет\n", "the labels 'да', 'нет' differ in no Latin letter"),
         ("", "mine.csv"),
     ],
 )
