@@ -171,8 +171,9 @@ class Instructions:
             arms: all of the run by name, from the model as it comes to the one that the method ends with.
 
         Raises:
-            InputError: an unknown rule type, tasks that cannot be judged, arms to score on IFEval that are
-                not of the run or do not hold its first and last, no such model.
+            InputError: an unknown rule type, tasks that cannot be judged or that IFEval's prompts are among,
+                arms to score on IFEval that are not of the run or do not hold its first and last, no such
+                model.
             FileError: a file that cannot be read.
         """
         if not set(self.compose.types) - set(self.compose.held_out_types):
@@ -188,6 +189,7 @@ class Instructions:
         self._check_ifeval(arms)
         for task in [task for suite in self.suites for task in suite.tasks]:
             bind(task)
+        self._check_held_out()
         require_trainable(self.model)
 
     def train(self, seed: int, number: int) -> list[Task]:
@@ -247,6 +249,15 @@ class Instructions:
         if named and not {*ends} <= {*named}:
             expected = f"{' and '.join(ends)} among them: IFEval compares the two"
             raise InputError("test.ifeval_arms", named, expected)
+
+    def _check_held_out(self) -> None:
+        """Refuse IFEval's prompts that the user's tasks would be learned from."""
+        if self.file is None or self.test.ifeval is None:
+            return
+        learned = {task.prompt for task in self._own[0]}
+        if shared := [task.id for task in self.suites[-1].tasks if task.prompt in learned]:
+            value = f"{self.test.ifeval} (prompt {shared[0]} is among {self.file})"
+            raise InputError("test.ifeval", value, "prompts of which none is learned from")
 
     @cached_property
     def _own(self) -> tuple[list[Task], list[Task]]:

@@ -36,6 +36,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     Path("rules.jsonl").write_text(prompt("keywords:magic"))
     Path("mixed.jsonl").write_text(prompt() + prompt("keywords:magic", 2) + prompt(key=3))
     Path("mine.jsonl").write_text("".join(prompt(key=key) for key in range(1, 6)))
+    Path("more.jsonl").write_text("".join(prompt(key=key) for key in range(1, 9)))
+    Path("other.jsonl").write_text(prompt(key=9))
     Path("plain.jsonl").write_text('{"prompt": "Say something."}\n')
     Path("none.jsonl").write_text("")
     Path("empty").mkdir()
@@ -95,6 +97,10 @@ def refused(options: dict[str, Any]) -> BiddableError:
         (
             {"test.ifeval": "good.jsonl", "test.ifeval_arms": ("base", "spar-1"), "iterations": 2},
             "test.ifeval_arms is ('base', 'spar-1'), expected base and spar-2 among them",
+        ),
+        (
+            {"tasks": "mine.jsonl", "test.ifeval": "more.jsonl"},
+            "test.ifeval is 'more.jsonl (prompt 1 is among mine.jsonl)', expected prompts of which none is",
         ),
         ({"tasks": "gone.jsonl"}, "gone.jsonl: no"),
         ({"tasks": "half.jsonl"}, "half.jsonl:2: not JSON"),
@@ -166,6 +172,7 @@ def test_a_run_folder_is_a_model_that_is_there() -> None:
         ("--test.ifeval", "good.jsonl", "--test.ifeval-arms", "base,self,self-rewarding-2,spar-2",
          "--iterations", "2", "--arms", "self,self-rewarding"),
         ("--tasks", "mine.jsonl"),
+        ("--tasks", "mine.jsonl", "--test.ifeval", "other.jsonl"),
     ],
     ids=str,
 )  # fmt: skip
