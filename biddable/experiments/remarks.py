@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from biddable.experiments.cross_task import SplitTask
 from biddable.experiments.scores import ArmScores
 from biddable.suites.cells import Cell
@@ -33,12 +35,12 @@ def add_decided(scores: ArmScores, found: Found) -> list[str]:
     """Add the numbers of the cases that have one under every arm and seed; said is how many have not."""
     notes = []
     for metric, rows in found.items():
-        cases = list(zip(*rows.values(), strict=True))
-        kept = [at for at, numbers in enumerate(cases) if None not in numbers]
-        if len(kept) < len(cases):
-            missing = f"{len(cases) - len(kept)} of {len(cases)} tasks were not decided for every arm"
-            notes.append(f"{metric}: {missing}, and are left out.")
-        if kept:
-            for (arm, seed), numbers in rows.items():
-                scores.add(arm, [numbers[at] for at in kept], metric=metric, seed=seed)
+        numbers = np.array(list(rows.values()), dtype=np.float64)  # None becomes NaN
+        decided = ~np.isnan(numbers).any(axis=0)
+        if missing := int((~decided).sum()):
+            told = f"{missing} of {len(decided)} tasks were not decided for every arm"
+            notes.append(f"{metric}: {told}, and are left out.")
+        if decided.any():
+            for (arm, seed), row in zip(rows, numbers[:, decided], strict=True):
+                scores.add(arm, row, metric=metric, seed=seed)
     return notes
