@@ -1,7 +1,8 @@
 """INSTRUCTEVAL's average: the mean of the percentages of its problem-solving suites.
 
 Source: Chia et al. 2023 (arXiv 2306.04757): MMLU over all questions, BBH over its tasks, DROP, HumanEval and
-CRASS. The suites must have been asked in its style (``mmlu:DIR?style=instructeval``); HumanEval has but one.
+CRASS. The suites must have been asked in its style: ``mmlu:DIR?style=instructeval``, and for HumanEval
+``humaneval:FILE?instructed=true&reading=instructeval``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from biddable.suites.benchmarks import INSTRUCTEVAL
 from biddable.suites.leaderboard import Leaderboard, Row
 
 PROBLEM_SOLVING = ("mmlu", "bbh", "drop", "humaneval", "crass")
-ALWAYS = "humaneval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def averages(board: Leaderboard) -> list[Average]:
 
 
 def _counts(row: Row) -> bool:
-    named = row.cell.suite in PROBLEM_SOLVING
-    return named and (row.cell.suite == ALWAYS or row.cell.judge == INSTRUCTEVAL)
+    """Whether it was read as in INSTRUCTEVAL: its version ends so (HumanEval: "1 instructeval")."""
+    return row.cell.suite in PROBLEM_SOLVING and row.cell.judge.split()[-1:] == [INSTRUCTEVAL]
 
 
 def _average(model: str, rows: Sequence[Row]) -> Average:

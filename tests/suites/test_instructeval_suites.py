@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,12 @@ def test_the_average_is_of_percentages_and_says_what_is_missing(tmp_path: Path, 
 
 def test_no_average_of_other_styles_or_of_one_suite(tmp_path: Path, named: Any) -> None:
     assert averages(asked(tmp_path, named, mmlu(tmp_path / "mmlu"))) == []
+
+
+def test_humaneval_counts_if_it_was_read_as_in_instructeval(tmp_path: Path, named: Any) -> None:
+    board = asked(tmp_path, named, mmlu(tmp_path / "mmlu"), bbh(tmp_path / "bbh"))
+    row = board.row("says", "mmlu")
+    for judge, counted in (("1 code", False), ("1 instructeval", True), ("1 instructeval lm:x", False)):
+        cell = replace(row.cell, suite="humaneval", judge=judge)
+        [average] = averages(replace(board, rows=(*board.rows, replace(row, cell=cell))))
+        assert (len(average.parts), "humaneval" in average.missing) == (2 + counted, not counted)
