@@ -38,7 +38,7 @@ def add_decided(scores: ArmScores, found: Found) -> list[str]:
         numbers = np.array(list(rows.values()), dtype=np.float64)  # None becomes NaN
         decided = ~np.isnan(numbers).any(axis=0)
         if missing := int((~decided).sum()):
-            told = f"{missing} of {len(decided)} tasks were not decided for every arm"
+            told = f"{missing} of {numbers.shape[1]} tasks were not decided for every arm"
             notes.append(f"{metric}: {told}, and are left out.")
         if decided.any():
             for (arm, seed), row in zip(rows, numbers[:, decided], strict=True):
