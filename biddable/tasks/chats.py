@@ -31,7 +31,7 @@ ROLES: dict[str, Role] = {
 """The names that data sets and services have for the three roles."""
 
 _FORMS = ("prompt", "messages", "conversations")
-_LEARNED = ("loss", "loss_weight", "weight")
+_LEARNED = ("loss", "loss_weight", "weight", "train")
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _MEDIA = ("image", "images", "audio", "audios", "video", "videos", "documents")
@@ -72,7 +72,8 @@ def read_chat(row: Any) -> Chat:
 def learned(turns: Any, chat: Chat) -> tuple[bool, ...]:
     """Which turns of ``chat`` are learned: the assistant's, but those that ``turns`` (as read) mark as not.
 
-    A mark is ``loss`` (AgentInstruct's: true, false or null), ``loss_weight`` or ``weight`` (0 or 1).
+    A mark is ``loss`` (AgentInstruct's: true, false or null), ``train`` (axolotl's: true or false),
+    ``loss_weight`` or ``weight`` (0 or 1).
 
     Raises:
         InputError: a mark is another value, or has a turn learned that is not the assistant's.

@@ -48,6 +48,7 @@ def file(tmp_path):
         ({"messages": [U, {**A, "weight": 0}, U, {**A, "weight": 1}]}, SECOND),
         ({"messages": [{**U, "loss_weight": 0.0}, {**A, "loss_weight": 0.0}, U, A]}, SECOND),
         ({"conversations": [H, G]}, PAIR),
+        ({"messages": [U, {**A, "train": False}, U, {**A, "train": True}]}, SECOND),
         ({"conversations": [{**H, "loss": None}, {**G, "loss": False}, H, {**G, "loss": True}]}, SECOND),
         ({"instruction": "Hi.", "input": "", "output": "Ho."}, PAIR),
         ({"instruction": "Hi.", "output": "Ho.", "system": "Sing."}, OPENED),
