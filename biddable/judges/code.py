@@ -25,6 +25,8 @@ Reading = Literal["code", "instructeval", "whole"]
 CHECK = "code:tests"
 
 _FENCED = re.compile(r"^[ \t]*(```+|~~~+)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_INDENTED = re.compile(r"\n*(?: {2,}|\t)[^\s`~]")
 _TOP_LEVEL = re.compile(r"\n(?=[^\s)\]}])")
 _DEFINITION = re.compile(
     r"from\s+\S+\s+import\b|import\s+\w|(?:async\s+)?def\s|class\s|@\w|[A-Za-z_]\w*(?:\s*:[^=\n]+)?\s*=[^=]"
@@ -46,9 +48,9 @@ class CodeJudge:
     Args:
         reading: how code is read out of a response.
 
-            * ``code``: the block in backticks that defines the function, else the first, else the text; it
-              stands after the stub where it defines the function, and else goes on with it up to the next
-              line at the margin;
+            * ``code``: the block in backticks that defines the function, else an indented text up to its
+              first fence, else the first block, else the text; it stands after the stub where it defines
+              the function, and else goes on with it up to the next line at the margin;
             * ``instructeval``: INSTRUCTEVAL's rule: lines indented by an even number of blanks, then up to
               the first empty line, after the stub;
             * ``whole``: as it is, after the stub (what the authors of HumanEval do).
@@ -170,7 +172,11 @@ def _as_it_is(response: str, stub: str, name: str) -> str:
 def _as_code(response: str, stub: str, name: str) -> str:
     blocks = [block for _, block in _FENCED.findall(response)]
     defines = re.compile(rf"^(?:async\s+)?def\s+{re.escape(name)}\b" if name else "", re.MULTILINE)
-    code = next(filter(defines.search, blocks), blocks[0] if blocks else response)
+    code = next(filter(defines.search, blocks), None)
+    if code is None and stub and _INDENTED.match(response):
+        # It goes on with the stub: a fence after that ends the code.
+        blocks, response = [], _FENCE.split(response)[0]
+    code = code if code is not None else blocks[0] if blocks else response
     code = (textwrap.dedent(code) if blocks else code).lstrip("\n")
     at_margin = bool(code[:1].strip())
     if not stub:

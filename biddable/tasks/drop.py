@@ -80,8 +80,8 @@ def read_drop(
 
 
 def _names(row: Row) -> list[str]:
-    if not isinstance(row.value, dict):
-        raise FileError(row.where, "expected an object with passages by name")
+    if not isinstance(row.value, dict) or {"passage", "question"} <= {*row.value}:
+        raise FileError(row.where, "expected an object with passages by name, as in drop_dataset_dev.json")
     return list(row.value)
 
 

@@ -55,6 +55,8 @@ def judged(*responses: str, task: Task = TASK, **options: object) -> list[Verdic
         f"```python\n{FUNCTION}",
         f"Here it is:\n\n{FUNCTION}\nThis function (as asked) works.\nprint(x)\n",
         f"\n{STUB}{RIGHT}",
+        f"{RIGHT}```\nThis function returns the area.\n",
+        f"{RIGHT}```\n\nAn example:\n```python\nprint(area(1))\n```",
     ],
 )
 def test_code_is_found_however_it_is_given(response: str) -> None:

@@ -80,6 +80,13 @@ def test_passages_that_cannot_be_used(tmp_path, passage, problem):
     assert problem in str(error.value)
 
 
+def test_a_table_of_the_hub_is_told_from_the_published_file(tmp_path):
+    path = tmp_path / "drop.jsonl"
+    path.write_text('{"section_id": "s", "query_id": "q", "passage": "P", "question": "?"}\n')
+    with pytest.raises(FileError, match=r"drop\.jsonl:1: expected an object with passages by name"):
+        read_drop(path)
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "[]", "3", "{}", '{"p": 1'])
 def test_files_that_cannot_be_used(tmp_path, text):
     path = tmp_path / "drop.json"
