@@ -75,8 +75,9 @@ def bbh(
 
     With ``ask=choose`` the likeliest option is taken, of the tasks that list options or have fixed ones. With
     ``reasoning`` the examples reason, and what follows the last "answer is" counts, with or without a full
-    stop. In INSTRUCTEVAL's style the solved examples are the first three questions, an answer is right if it
-    begins with the reference, and all tasks weigh the same.
+    stop. An answer ends at "Q:" (lm-eval's at any "Q"), and blanks around it are no part of it. In
+    INSTRUCTEVAL's style the solved examples are the first three questions, an answer is right if it begins
+    with the reference, and all tasks weigh the same.
     """
     from biddable.tasks.bbh import read_bbh
 
@@ -217,7 +218,8 @@ def _by_prefix(
 def gsm8k(path: str) -> Suite:
     """GSM8K (Cobbe et al. 2021, arXiv 2110.14168): sums in words; five solved examples.
 
-    The number after "####" counts (exact_match), or the last number anywhere (flexible).
+    They are the first of train.jsonl (lm-eval draws some); beside a single file there are none. The number
+    after "####" counts (exact_match), or the last number anywhere (flexible).
     """
     from biddable.tasks.gsm8k import read_gsm8k
 

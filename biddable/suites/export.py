@@ -59,8 +59,8 @@ def _write_lm_eval(cells: Sequence[Cell], folder: Path, now: datetime) -> list[P
     for model in dict.fromkeys(cell.model for cell in cells):
         own = [cell for cell in cells if cell.model == model]
         place = folder / re.sub(r'["<>:/|\\?*\[\]]+', "__", model)
-        for cell in own:
-            path = place / f"samples_{_file_name(cell.suite)}_{date}.jsonl"
+        for name, cell in zip(_task_names(own), own, strict=True):
+            path = place / f"samples_{name}_{date}.jsonl"
             lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in lm_eval_samples(cell)]
             write_atomic(path, "".join(lines).encode("utf-8", "replace"))
             written.append(path)
@@ -100,7 +100,7 @@ def lm_eval_samples(cell: Cell) -> list[dict[str, Any]]:
 
 def lm_eval_results(cells: Sequence[Cell], now: datetime) -> dict[str, Any]:
     """The table of results of one model's cells."""
-    names = [_file_name(cell.suite) for cell in cells]
+    names = _task_names(cells)
     by_name = list(zip(names, cells, strict=True))
     model = cells[0].model
     return {
@@ -225,6 +225,17 @@ def _followed(record: Record, *, loose: bool) -> list[bool]:
         for verdict in record.verdicts
     }
     return list(readings.pop()) if len(readings) == 1 else []
+
+
+def _task_names(cells: Sequence[Cell]) -> list[str]:
+    """A name for each cell of one model; "a:b" and "a_b" are told apart by a number."""
+    names: list[str] = []
+    for cell in cells:
+        name, number = _file_name(cell.suite), 1
+        while (tried := name if number == 1 else f"{name}_{number}") in names:
+            number += 1
+        names.append(tried)
+    return names
 
 
 def _file_name(suite: str) -> str:

@@ -202,6 +202,14 @@ def test_lm_eval_is_told_which_instructions_are_followed_and_how_answers_are_wri
     assert rows[0]["arguments"]["gen_args_0"]["arg_1"] == how
 
 
+def test_suites_whose_names_differ_in_a_mark_are_both_written(tmp_path: Path) -> None:
+    cells = [replace(choices(), suite=suite) for suite in ("a:b", "a_b", "a_b_2")]
+    *samples, results = export(cells, tmp_path, "lm-eval", now=NOW)
+    assert len({*samples}) == 3
+    assert [*json.loads(results.read_text())["results"]] == ["a_b", "a_b_2", "a_b_2_2"]
+    assert sorted(log.suite for log in read_logs(tmp_path)) == ["a_b", "a_b_2", "a_b_2_2"]
+
+
 def test_a_perplexity_has_no_error_of_nats(tmp_path: Path) -> None:
     cell = texts()
     alike = [replace(record, weights=dict.fromkeys(record.weights, 5.0)) for record in cell.records]
