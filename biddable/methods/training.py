@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from operator import attrgetter
@@ -46,7 +46,7 @@ class Objective:
     Attributes:
         config: its settings.
         read: reads its rows from a source.
-        source: what a row comes from; rows of one source are held out together.
+        source: what a row comes from; rows of one source are held out together, and are one in an interval.
         check: raises InputError for a row that cannot be learned from, TooLongError where it does not fit.
         train: makes the stage ``training`` and gives its folder of weights.
         measure: compares the weights with the model before, on held-out rows.
@@ -56,7 +56,7 @@ class Objective:
 
     config: type[TrainConfig]
     read: Callable[[str | Path], list[Any]]
-    source: Callable[[Any], Any]
+    source: Callable[[Any], Hashable]
     check: Callable[[Encoder, Any, Any], object]
     train: Callable[[Training, list[Any]], Path]
     measure: Callable[[Training, list[Any], Path], Measured]
@@ -162,6 +162,10 @@ def _fit(kind: Objective, training: Training, rows: list[Any], data: str, share:
     figures += logged(run, "training", "Training: metrics by step", kind.metrics)
     show(run, list(figures))
     notes = [] if held else ["Nothing was held out: what the training made of the model is not measured."]
+    if held and not comparisons:
+        notes.append(
+            "The held-out rows that were scored come from one source: their numbers have no interval."
+        )
     if dropped := len(rows) - len(fitting):
         notes.append(f"{dropped} of {len(rows)} rows do not fit in the model's context and were left out.")
     return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=kind.next_steps)
@@ -218,7 +222,8 @@ def _measure_conversations(training: Training, held: list[Conversation], weights
         return [-sum(s.total for s in row) / sum(len(s.token_ids) for s in row) for row in rows]
 
     before, after = losses_of("before", training.model), losses_of("after", weights)
-    return _compared("held-out loss", before, after, "lower"), _means(loss=(before, after))
+    sources = [_opening(row) for row in held]
+    return _compared("held-out loss", before, after, "lower", sources), _means(loss=(before, after))
 
 
 # Preferences
@@ -247,8 +252,8 @@ def _measure_preferences(training: Training, held: list[Preference], weights: Pa
     margins = training.config.beta * (after - before)
     loss = np.logaddexp(0, -margins)
     likelier = (before > 0).astype(float), (after > 0).astype(float)
-    comparisons = _compared("held-out: chosen likelier than rejected", *likelier, "higher")
-    return comparisons, {
+    prompts = [pair.prompt for pair in held]
+    return _compared("held-out: chosen likelier than rejected", *likelier, "higher", prompts), {
         **_means(likelier=likelier, loss=(np.log(2) + 0 * loss, loss)),
         "accuracy": float((margins > 0).mean()),
     }
@@ -270,7 +275,8 @@ def _measure_rewards(training: Training, held: list[Preference], weights: Path) 
     scores = np.array(training.run.map("after", items, score, float, BATCH))
     margins = scores[::2] - scores[1::2]
     right = (margins > 0).astype(float)
-    comparisons = _compared("held-out accuracy", np.full(len(right), 0.5), right, "higher", "chance")
+    chance, prompts = np.full(len(right), 0.5), [pair.prompt for pair in held]
+    comparisons = _compared("held-out accuracy", chance, right, "higher", prompts, "chance")
     loss = float(np.logaddexp(0, -margins).mean())
     return comparisons, {"accuracy": float(right.mean()), "loss": loss, "margin": float(margins.mean())}
 
@@ -308,7 +314,8 @@ def _measure_tasks(training: Training, held: list[Task], weights: Path) -> Measu
     before, after, numbers = before[both], after[both], {"unscored": float(np.mean(~both))}
     if both.any():
         numbers |= _means(reward=(before, after))
-    return _compared("held-out reward", before, after, "higher"), numbers
+    prompts = [task.prompt for task, scored in zip(held, both, strict=True) if scored]
+    return _compared("held-out reward", before, after, "higher", prompts), numbers
 
 
 def _scores(run: Run, name: str, model: str | Path, spans: Sequence[tuple[Prompt, str]]) -> list[TokenScores]:
@@ -330,13 +337,20 @@ def _rewards(weights: Path, batch: list[tuple[Chat, str]]) -> list[float]:
 
 
 def _compared(
-    metric: str, before: Any, after: Any, predicted: Any, baseline: str = "before"
+    metric: str,
+    before: Any,
+    after: Any,
+    predicted: Any,
+    sources: Sequence[Hashable],
+    baseline: str = "before",
 ) -> list[Comparison]:
-    """The weights beside the model before; one row alone has no interval."""
-    if len(after) < 2:
+    """The weights beside the model before; rows of one source alone have no interval."""
+    different = len({*sources})
+    if different < 2:
         return []
+    clusters = sources if different < len(sources) else None
     compared = partial(compare, seeds=(0,), baseline_name=baseline, method_name="trained")
-    return [compared(metric, before, after, predicted=predicted)]
+    return [compared(metric, before, after, predicted=predicted, clusters=clusters)]
 
 
 def _means(**pairs: tuple[Any, Any]) -> dict[str, float]:

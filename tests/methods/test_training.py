@@ -173,6 +173,16 @@ def test_data_of_another_kind_is_refused(model: str, tmp_path: Path) -> None:
         fit("dpo", model, written(tmp_path, CHATS), out=tmp_path / "out")
 
 
+@pytest.mark.parametrize("objective", ["dpo", "reward", "grpo", "sft"])
+def test_rows_of_one_prompt_are_one_in_an_interval(
+    objective: str, model: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(DATA, objective, [row for row in DATA[objective][:6] for _ in range(3)])
+    (comparison,) = trained(objective, model, tmp_path, epochs=1, held_out=0.5).comparisons
+    assert comparison.n == 9
+    assert "3 clusters of 9 cases" in comparison.interval_kind
+
+
 def test_one_row_is_learned_and_nothing_measured(model: str, tmp_path: Path) -> None:
     results = fit("dpo", model, written(tmp_path, PAIRS[:1]), out=tmp_path / "out", precision="fp32")
     assert results.comparisons == []
