@@ -126,6 +126,10 @@ def read_split_tasks(
         for made, said in _read(path, max_chars):
             if any(made.name == each.name for each in tasks):
                 raise InputError("data", str(path), f"no task {made.name} again: it was named before")
+            if same := next((each for each in tasks if _in_another_layout(made.task, each.task)), None):
+                notes.append(f"{made.name} is left out: it is {same.name} in another layout.")
+                tasks[tasks.index(same)] = _with_origin(same, made)
+                continue
             notes += said
             if made.train and made.test:
                 tasks.append(made)
@@ -372,6 +376,19 @@ def _read(path: Path, max_chars: int | None) -> Iterable[tuple[SplitTask, list[s
             yield split_task(task, learned.instances, checked, task.instances, max_chars=max_chars)
         else:
             yield split_task(task, *positional_split(task.instances), max_chars=max_chars)
+
+
+def _in_another_layout(task: Instructed, other: Instructed) -> bool:
+    """Whether two tasks, named by number alone in CSV, with more in JSON, are the same one."""
+    numbers = [each.name.split("_")[0] for each in (task, other)]
+    pairs = word_pairs(task.definition), word_pairs(other.definition)
+    return numbers[0] == numbers[1] in (task.name, other.name) and similarity(*pairs) >= ALIKE
+
+
+def _with_origin(task: SplitTask, of: SplitTask) -> SplitTask:
+    """The task with the category and the sources that the same one in another layout tells."""
+    sources = (*task.task.sources, *of.task.sources)
+    return replace(task, category=task.category or of.category, task=replace(task.task, sources=sources))
 
 
 def _category(task: Instructed) -> str:

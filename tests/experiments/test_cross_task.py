@@ -247,6 +247,23 @@ def test_a_task_named_twice_is_refused(tmp_path: Path) -> None:
         read_split_tasks([tmp_path / "a", tmp_path / "b"])
 
 
+def test_a_task_in_both_layouts_is_one(tmp_path: Path) -> None:
+    definition = "say which of both words is the longer one of the two"
+    save_csv(tmp_path / "csv" / "task7", "test", [f"i{n}" for n in range(9)], definition)
+    save_task(tmp_path / "json", "task8", Definition=[definition])
+    for name, said in (("task7_longer", definition), ("task7_other", "count them")):
+        file = json.loads((tmp_path / "json" / "task8.json").read_text())
+        file |= {
+            "Definition": [said],
+            "Instances": [{"input": f"{name} {n}", "output": "a"} for n in range(9)],
+        }
+        (tmp_path / "json" / f"{name}.json").write_text(json.dumps(file))
+    tasks, notes = read_split_tasks([tmp_path / "csv", tmp_path / "json"])
+    assert [each.name for each in tasks] == ["task7", "task7_other", "task8"]
+    assert notes == ["task7_longer is left out: it is task7 in another layout."]
+    assert (tasks[0].category, tasks[0].task.sources) == ("kind_8", ("source8",))
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
