@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +61,19 @@ def read(path: Path, rows: Sequence[Row]) -> Log:
     filters = {str(row.value.get("filter", "none")) for row in rows if isinstance(row.value, dict)}
     items = [_item(row, len(filters) > 1, left_out) for row in rows]
     # An item has a line for each filter.
-    whole, _ = merged(items, [item.position for item in items])
+    whole, _ = merged(items, [(item.position, item.document) for item in items])
     results = _results(path.parent, task, date)
     settings = _settings(results, task)
     notes = [f"{name} is of all items together: left out." for name in sorted(left_out)]
+    times = Counter(
+        (item.position, item.document, str(row.value.get("filter")))
+        for item, row in zip(items, rows, strict=True)
+    )
+    if twice := len({key[:2] for key, n in times.items() if n > 1}):
+        notes.append(f"{counted(twice, 'item')} in several lines: their scores are means.")
+    if len({item.position for item in whole}) < len(whole):
+        whole = [replace(item, position=place) for place, item in enumerate(whole)]
+        notes.append("A doc_id stands for several documents: items are numbered as they stand in the file.")
     if repeats := len({row.value["doc_id"] for row in rows if _repeated(row.value)}):
         notes.append(f"{counted(repeats, 'item')} answered several times; the first response is shown.")
     name = results.get("model_name") if isinstance(results.get("model_name"), str) else ""

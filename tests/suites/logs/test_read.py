@@ -77,6 +77,19 @@ def test_lambadas_perplexity_is_one_of_nats(tmp_path: Path) -> None:
     assert (mean(log, "perplexity, nats"), log.metrics) == (2.5, ["perplexity, nats", "acc"])
 
 
+def test_samples_of_several_tasks_in_one_file_stay_apart(tmp_path: Path) -> None:
+    alike = [sample(2, 1.0), sample(3, 1.0, doc_hash="hash 2")]  # two items of one text
+    assert read(lines(tmp_path / "samples_t.jsonl", alike)).notes == ()
+    rows = [sample(0, 1.0), sample(1, 1.0), sample(0, 0.0, doc_hash="other"), sample(1, 0.0)]
+    log = read(lines(tmp_path / "samples_t.jsonl", rows))
+    assert [item.metrics["exact_match"] for item in log.items] == [1.0, 0.5, 0.0]
+    assert [item.position for item in log.items] == [0, 1, 2]
+    assert log.notes == (
+        "1 item in several lines: their scores are means.",
+        "A doc_id stands for several documents: items are numbered as they stand in the file.",
+    )
+
+
 def test_what_no_filter_of_lm_eval_could_read_is_unparsable(tmp_path: Path) -> None:
     rows = [
         sample(place, 0.0, filter=name, filtered_resps=[read])
