@@ -50,10 +50,13 @@ def refused(row: Mapping[str, Any]) -> str | None:
 def read(path: Path, rows: Sequence[Row]) -> Log:
     """The log of one file of reviews. Raises FileError: a line (named) is no review."""
     items = [_item(row) for row in rows]
-    whole, repeated = merged(items, [item.position for item in items])
+    whole, repeated = merged(items, [(item.position, item.id, item.prompt) for item in items])
     notes = (
         [f"{counted(repeated, 'item')} answered several times: their scores are means."] if repeated else []
     )
+    if len({item.position for item in whole}) < len(whole):
+        whole = [replace(item, position=place) for place, item in enumerate(whole)]
+        notes.append("An index stands for several items: they are numbered as they stand in the file.")
     name = _model(rows) or path.parent.name or path.stem
     return Log(name, str(path), path.stem, KIND, tuple(whole), {}, tuple(notes))
 

@@ -241,6 +241,14 @@ def test_reviews_of_evalscope_and_what_stands_beside_them(tmp_path: Path) -> Non
     assert [(item.id, item.prompt) for item in log.items] == [("1001", PROMPTS[1]), ("1000", PROMPTS[0])]
 
 
+def test_reviews_of_several_subsets_in_one_file_stay_apart(tmp_path: Path) -> None:
+    other = review(1, {"acc": 0.0}) | {"index": 0}
+    other["sample_score"] |= {"group_id": 0}
+    log = read(lines(tmp_path / "reviews" / "qwen" / "all.jsonl", [review(0, {"acc": 1.0}), other]))
+    assert [(item.position, item.metrics["acc"]) for item in log.items] == [(0, 1.0), (1, 0.0)]
+    assert log.notes == ("An index stands for several items: they are numbered as they stand in the file.",)
+
+
 def test_subsets_of_a_suite_are_its_groups(tmp_path: Path) -> None:
     for subset in ("anatomy", "college law"):
         lines(tmp_path / "reviews" / "qwen" / f"mmlu_{subset}.jsonl", [review(0, {"acc": 1.0})])
