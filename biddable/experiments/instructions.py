@@ -261,7 +261,7 @@ class Instructions:
 
     @cached_property
     def _own(self) -> tuple[list[Task], list[Task]]:
-        """The user's tasks: to learn from, and held out."""
+        """The user's tasks: to learn from, and held out; two prompts at least, as one has no interval."""
         from biddable.tasks.data import read_tasks, split
 
         assert self.file is not None
@@ -275,10 +275,14 @@ class Instructions:
             except InputError as error:
                 raise error.at(f"{self.file}, task {task.id}") from None
         prompts = [str(task.prompt) for task in tasks]
-        if len({*prompts}) < 2:
-            expected = "at least two different prompts: one to learn from, one held out"
+        if len({*prompts}) < 3:
+            expected = "at least three different prompts: one to learn from, two held out"
             raise InputError("tasks", str(self.file), expected)
-        return split(tasks, prompts, self.test.share, seed=0)
+        learned, held = split(tasks, prompts, self.test.share, seed=0)
+        if len({task.prompt for task in held}) < 2:
+            learned, more = split(learned, [str(task.prompt) for task in learned], 1 / len(tasks), seed=0)
+            held += more
+        return learned, held
 
     @staticmethod
     def _shuffled(seed: int, epoch: int, n: int) -> list[int]:

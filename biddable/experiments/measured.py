@@ -55,8 +55,11 @@ class Measured:
                 continue
             answers = scored(self.run, stage, weights, suite)
             self.answers[suite.name][arm].append(answers)
+            prompts = [task.prompt for task in suite.tasks]
             for metric, values in _values(suite, answers).items():
                 self.scores.add(arm, values, metric=metric, seed=seed)
+                if len({*prompts}) < len(prompts):  # answered alike, and so no cases of their own
+                    self.scores.cluster(metric, prompts)
 
     def answered_by(self, arm: str) -> list[Suite]:
         """The suites that an arm answered."""

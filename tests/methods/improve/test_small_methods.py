@@ -67,6 +67,21 @@ def test_self_rewarding_answers_with_the_model_of_the_iteration(given, tmp_path)
     assert len(pairs) == sum(results.metrics["pairs"])
 
 
+@pytest.mark.parametrize(("prompts", "copies"), [(3, 1), (5, 1), (4, 5)])
+def test_of_a_few_own_tasks_two_prompts_are_held_out_and_compared(given, tmp_path, prompts, copies) -> None:
+    rows = [
+        {"prompt": f"Say {n}.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+        for n in range(prompts)
+        for _ in range(copies)
+    ]
+    file = tmp_path / "own.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    results = biddable.run("self-rewarding", out=tmp_path / "run", prompts=12, tasks=file)
+    assert results.comparisons[0].n == 2 * copies
+    if copies > 1:
+        assert f"2 clusters of {2 * copies} cases" in results.comparisons[0].interval_kind
+
+
 @pytest.mark.parametrize(("meta", "upheld"), [("majority", "Yes"), ("checks", "No")])
 def test_the_meta_judge_settles_disputed_judgements(meta, upheld) -> None:
     votes = ["a\nFinal Judgement: No", "b\nFinal Judgement: Yes", "c\nFinal Judgement: Yes"]

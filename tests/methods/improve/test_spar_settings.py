@@ -112,7 +112,7 @@ def refused(options: dict[str, Any]) -> BiddableError:
             {"tasks": "mixed.jsonl"},
             "mixed.jsonl, task 2: instruction_id_list[0] is 'keywords:magic'",
         ),
-        ({"tasks": "good.jsonl"}, "tasks is 'good.jsonl', expected at least two different prompts"),
+        ({"tasks": "good.jsonl"}, "tasks is 'good.jsonl', expected at least three different prompts"),
     ],
     ids=str,
 )
@@ -201,7 +201,7 @@ def test_what_is_there_reaches_the_run(options: tuple[str, ...], monkeypatch: py
             ("--test.ifeval", "good.jsonl", "--test.ifeval-arms", "base"),
             "expected base and spar-1 among them",
         ),
-        ("spar", ("--tasks", "good.jsonl"), "--tasks is 'good.jsonl', expected at least two"),
+        ("spar", ("--tasks", "good.jsonl"), "--tasks is 'good.jsonl', expected at least three"),
         ("spar", ("--model", "gone"), "--model is 'gone', expected "),
         ("spar-controlled", ("--model", "gone"), "--model is 'gone', expected "),
     ],
