@@ -21,6 +21,7 @@ from biddable.experiments.cross_task import (
     split_task,
 )
 from biddable.experiments.remarks import undefined
+from biddable.judges.text_metrics import rouge_tokens, superni_normalized
 from biddable.tasks.bbh import read_bbh
 from biddable.tasks.superni import Instructed
 from biddable.types import Task
@@ -51,6 +52,30 @@ def read_pool(paths: Sequence[Path], *, max_chars: int | None = None) -> tuple[l
             notes.append(f"{each.name} is left out: it is defined as {tasks[kind].name} is.")
     chosen = [each for at, each in enumerate(tasks) if kinds[at] == at]
     return chosen, [*notes, *undefined(chosen)]
+
+
+def scorable(tasks: Sequence[SplitTask], metric: str = "rouge_l") -> tuple[list[SplitTask], list[str]]:
+    """Tasks without the rows that a metric cannot score, and sentences on what is left out.
+
+    Of right answers without a Latin letter or digit ROUGE-L gives 0 whatever is said; of those that are
+    punctuation alone exact match gives 1 to who says nothing.
+    """
+    words = rouge_tokens if metric == "rouge_l" else superni_normalized
+    kept, notes = [], []
+    for each in tasks:
+        sides = [
+            tuple(row for row in rows if any(map(words, row.references)))
+            for rows in (each.test, each.validation)
+        ]
+        if missing := len(each.test) + len(each.validation) - sum(map(len, sides)):
+            notes.append(f"{each.name}: {missing} rows left out, whose answers {metric} cannot compare.")
+        if sides[0]:
+            kept.append(replace(each, test=sides[0], validation=sides[1]))
+        else:
+            notes.append(f"{each.name} is left out: no row to score remains.")
+    if not kept:
+        raise InputError("data", f"{len(tasks)} tasks", f"one with answers that {metric} can compare")
+    return kept, notes
 
 
 def read_bbh_tasks(path: Path, *, max_chars: int | None = None) -> tuple[list[SplitTask], list[str]]:

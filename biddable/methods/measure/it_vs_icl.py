@@ -76,7 +76,7 @@ from biddable.experiments.samplegen import (
 )
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import Weights, finetuned, publish_conversations, with_seed
-from biddable.experiments.task_pool import read_pool
+from biddable.experiments.task_pool import read_pool, scorable
 from biddable.judges.reference import ReferenceJudge
 from biddable.methods.base import About, Method, show
 from biddable.models.base import Sampling
@@ -204,6 +204,8 @@ class ItVsIcl(Method):
             if config.data
             else (split_composed(skill_tasks(COMPOSED_ROWS)), list[str]())
         )
+        self.tasks, notes = scorable(self.tasks, config.score)
+        self.notes += notes
         seen, scored, _ = self._sides(np.random.default_rng(0))
         for each in scored:
             if len(each.train) < config.examples:

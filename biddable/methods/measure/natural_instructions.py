@@ -50,6 +50,7 @@ from biddable.experiments.figures import losses
 from biddable.experiments.remarks import unanswered, undefined
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import finetuned, publish_conversations, with_seed
+from biddable.experiments.task_pool import scorable
 from biddable.methods.base import About, Method, show
 from biddable.models.load import require_trainable
 from biddable.runs.results import Results
@@ -267,7 +268,8 @@ class NaturalInstructions(Method):
         if not any(each.task.definition for each in tasks):
             expected = "tasks that say what is asked: none of these has a definition"
             raise InputError("data", ", ".join(map(str, self.config.data)), expected)
-        notes += undefined(tasks)
+        tasks, said = scorable(tasks)
+        notes += [*said, *undefined(tasks)]
         few = [each.name for each in tasks if len(each.task.positive) < ENCODINGS["examples"]["positive"]]
         return tasks, [*notes, *([f"Fewer than two examples have {', '.join(few)}."] if few else [])]
 

@@ -60,6 +60,7 @@ from biddable.experiments.labels import (
 from biddable.experiments.remarks import unanswered
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import Weights, finetuned, with_seed
+from biddable.experiments.task_pool import scorable
 from biddable.methods.base import About, Method, show
 from biddable.models.load import require_trainable
 from biddable.runs.results import Results
@@ -255,8 +256,9 @@ class QuickLearners(Method):
                 self.own.append(made)
                 self.notes += notes
         if folders:
-            self.pool, notes = cross_task.read_split_tasks(folders, max_chars=config.max_chars)
-            self.notes += notes
+            read, notes = cross_task.read_split_tasks(folders, max_chars=config.max_chars)
+            self.pool, said = scorable(read)
+            self.notes += [*notes, *said]
         else:
             self.pool = cross_task.split_composed(composed_tasks(COMPOSED_ROWS))
         if self.own:  # texts to classify: the tuned start has met no such task either

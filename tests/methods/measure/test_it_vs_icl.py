@@ -277,6 +277,22 @@ def test_bbh_tasks_without_a_published_prompt_are_read_beside_others(tmp_path: P
     assert "No definition, so that inputs stand alone: b, c, d, e, f." in notes
 
 
+def test_rows_that_the_score_cannot_compare_are_left_out(tmp_path: Path) -> None:
+    folder = bbh(tmp_path / "bbh", 6)
+    answers = {"brackets": ["] )"] * 12, "signs": [*"+++", *"x" * 9], "russian": ["да", "нет"] * 6}
+    for name, targets in answers.items():
+        examples = [{"input": f"{name} {n}", "target": target} for n, target in enumerate(targets)]
+        (folder / f"{name}.json").write_text(json.dumps({"examples": examples}))
+    method = ItVsIcl(ItVsIclConfig(data=(folder,), tuned="x", base="y"))
+    method.check()
+    assert {each.name: len(each.test) for each in method.tasks} == {**dict.fromkeys("abcdef", 4), "signs": 1}
+    assert "brackets is left out: no row to score remains." in method.notes
+    assert "signs: 3 rows left out, whose answers rouge_l cannot compare." in method.notes
+    method = ItVsIcl(ItVsIclConfig(data=(folder,), tuned="x", base="y", score="exact_match"))
+    method.check()
+    assert {each.name for each in method.tasks} == {*"abcdef", "russian", "signs"}
+
+
 def test_bad_settings_end_in_one_line(tmp_path: Path) -> None:
     data = bbh(tmp_path / "bbh", 4)
     with pytest.raises(InputError, match=r"data is '4 of 4 tasks', expected at least 5 to score"):
@@ -311,7 +327,7 @@ def test_the_published_files_are_read() -> None:
     names = {each.name for each in method.tasks}
     assert "task1152" in names
     assert not names & {"task1153", "task393", "logical_deduction_three_objects"}
-    assert len(names) == 40
+    assert len(names) == 39
     assert any(note.startswith("movie_recommendation: 1 rows whose answer is none") for note in method.notes)
 
 
