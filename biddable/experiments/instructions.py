@@ -152,6 +152,15 @@ class Suite:
         return f"{self.title}: all rules followed{'' if self.official else ' in a proper answer'}"
 
 
+_SETTINGS = {
+    "own": "tasks",
+    "composed": "test.tasks",
+    "held-out-types": "test.held_out",
+    "ifeval": "test.ifeval",
+}
+"""Which setting says what is in a suite."""
+
+
 class Instructions:
     """The tasks of an experiment, composed or the user's own.
 
@@ -171,9 +180,9 @@ class Instructions:
             arms: all of the run by name, from the model as it comes to the one that the method ends with.
 
         Raises:
-            InputError: an unknown rule type, tasks that cannot be judged or that IFEval's prompts are among,
-                arms to score on IFEval that are not of the run or do not hold its first and last, no such
-                model.
+            InputError: an unknown rule type, a single task to measure on, tasks that cannot be judged or that
+                IFEval's prompts are among, arms to score on IFEval that are not of the run or do not hold its
+                first and last, no such model.
             FileError: a file that cannot be read.
         """
         if not set(self.compose.types) - set(self.compose.held_out_types):
@@ -189,6 +198,10 @@ class Instructions:
         self._check_ifeval(arms)
         for task in [task for suite in self.suites for task in suite.tasks]:
             bind(task)
+        for suite in self.suites:
+            if len({task.prompt for task in suite.tasks}) < 2:
+                expected = "at least two prompts to measure on: one has no interval"
+                raise InputError(_SETTINGS[suite.name], len(suite.tasks), expected)
         self._check_held_out()
         require_trainable(self.model)
 

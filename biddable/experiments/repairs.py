@@ -160,6 +160,18 @@ def measure_refiners(
         scores.add(f"{arm} refiner", claimed, metric=CLAIMED, seed=seed)
 
 
+def comparable(claims: Sequence[Claim], scores: ArmScores) -> list[Claim]:
+    """The claims on two scores or more: where hardly anything failed there is nothing to compare."""
+    return [
+        claim
+        for claim in claims
+        if all(
+            arm in scores.arms(claim.metric) and scores.values(arm, claim.metric).size > 1
+            for arm in (claim.baseline, claim.method)
+        )
+    ]
+
+
 def failures(suite: Suite, scored: Scored, limit: int) -> list[Failure]:
     """The first ``limit`` failed answers to a suite, or to its first tasks, as roots for a search."""
     rows = zip(suite.tasks, scored.texts, scored.verdicts, strict=False)

@@ -532,7 +532,8 @@ class Spar(InstructionMethod):
         refiner = f"iteration {self.config.iterations} refiner"
         earlier = ("untrained refiner", "bootstrapped refiner")
         claims = repairs.inference_claims(measured, self._last)
-        return claims + [Claim(name, refiner, metric=repairs.MENDED) for name in earlier]
+        claims += [Claim(name, refiner, metric=repairs.MENDED) for name in earlier]
+        return repairs.comparable(claims, measured.scores)
 
     def _figures(self, measured: Measured, played: Sequence[Played]) -> list[Figure]:
         first, name = played[0], played[0].play.name

@@ -140,6 +140,14 @@ def test_self_starts_anew_on_all_that_stood(given, tmp_path) -> None:
     assert [(row.chat, row.trained) for row in rows] == [(chat, (False, True)) for chat in second]
 
 
+@pytest.mark.parametrize("refined_tasks", [0, 1])
+def test_self_compares_no_refiners_on_a_single_failure(given, tmp_path, refined_tasks) -> None:
+    settings = {"prompts": 12, "teaching.tasks": 6, "iterations": 1, "refined_tasks": refined_tasks}
+    results = biddable.run("self-evolution", out=tmp_path / "run", **settings, **COMPOSED)
+    assert ("base", "self-1") in arms(results)
+    assert ("untrained refiner", "taught refiner") not in arms(results)
+
+
 def test_humpback_learns_backwards_from_what_passed() -> None:
     chats = passing_chats(
         Answers(TASKS, [["a", "b"], ["c", "d"], ["e", "f"]], [[FAIL, PASS], [PASS, PASS], [FAIL] * 2])

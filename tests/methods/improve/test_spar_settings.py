@@ -30,14 +30,15 @@ def prompt(rule: str = NO_COMMA, key: int = 1) -> str:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A folder to work in, with files of IFEval and things that hold no model; its names."""
     monkeypatch.chdir(tmp_path)
-    Path("good.jsonl").write_text(prompt())
+    Path("good.jsonl").write_text(prompt() + prompt(key=2))
+    Path("single.jsonl").write_text(prompt())
     Path("half.jsonl").write_text(prompt() + "{")
     Path("twice.jsonl").write_text(prompt() * 2)
     Path("rules.jsonl").write_text(prompt("keywords:magic"))
     Path("mixed.jsonl").write_text(prompt() + prompt("keywords:magic", 2) + prompt(key=3))
     Path("mine.jsonl").write_text("".join(prompt(key=key) for key in range(1, 6)))
     Path("more.jsonl").write_text("".join(prompt(key=key) for key in range(1, 9)))
-    Path("other.jsonl").write_text(prompt(key=9))
+    Path("other.jsonl").write_text(prompt(key=8) + prompt(key=9))
     Path("plain.jsonl").write_text('{"prompt": "Say something."}\n')
     Path("none.jsonl").write_text("")
     Path("empty").mkdir()
@@ -71,6 +72,9 @@ def refused(options: dict[str, Any]) -> BiddableError:
             {"compose": {"types": (NO_COMMA,), "held_out_types": (NO_COMMA,)}},
             "fewer than all of the rule types",
         ),
+        ({"test.tasks": 1}, "test.tasks is 1, expected at least two prompts to measure on"),
+        ({"test.held_out": 1}, "test.held_out is 1, expected at least two prompts to measure on"),
+        ({"test.ifeval": "single.jsonl"}, "test.ifeval is 1, expected at least two prompts to measure on"),
         ({"test.ifeval": "gone.jsonl"}, "gone.jsonl: no"),
         ({"test.ifeval": "empty"}, "empty: "),
         ({"test.ifeval": "none.jsonl"}, "none.jsonl: "),
