@@ -39,6 +39,7 @@ _DRAWS = 20
 """How often categories are drawn anew where they leave nothing to learn from."""
 
 _TRAINING_FILES = ("train", "thousand", "twohundred", "hundred", "ten")
+_FILES = (*_TRAINING_FILES, "onepercent", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ def is_instructed(path: Path) -> bool:
         return any(any(tasks.glob(name)) for name in ("task*.json", "task*/test.csv")) or (
             path.name.startswith("task") and (path / "test.csv").is_file()
         )
+    if path.suffix == ".csv":
+        return re.fullmatch(r"task\d+.*", path.parent.name) is not None and path.stem in _FILES
     return path.name.startswith("task") and path.suffix == ".json"
 
 

@@ -287,6 +287,8 @@ def test_what_a_path_holds_is_known_by_its_names(tmp_path: Path) -> None:
     save_csv(tmp_path / "csv" / "task2", "test", ["x"], "do")
     (tmp_path / "mine.csv").write_text("text,label\na,b\n")
     assert all(map(is_instructed, [tmp_path / "json", tmp_path / "json" / "task1.json", tmp_path / "csv"]))
+    assert is_instructed(tmp_path / "csv" / "task2" / "test.csv")
+    assert not is_instructed(tmp_path / "csv" / "task2" / "mine.csv")
     assert not is_instructed(tmp_path / "mine.csv")
     assert not is_instructed(tmp_path)
 
