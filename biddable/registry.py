@@ -26,6 +26,7 @@ Kind = Literal["methods", "suites", "judges", "envs"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
+        "ape": "biddable.methods.prompt.ape:Ape",
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
         "grpo": "biddable.methods.improve.grpo:Grpo",
         "humpback": "biddable.methods.improve.humpback:Humpback",

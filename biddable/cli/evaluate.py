@@ -50,7 +50,12 @@ NOTES = 12
     "TOML file that describes your own. `biddable suites` lists them.",
 )
 @click.option("--baseline", metavar="MODEL", help="Whom the others are compared with.  [default: the first]")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N tasks of each suite.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only N tasks of each suite, as many of each of its groups.",
+)
 @click.option(
     "--shots", type=click.IntRange(0), metavar="K", help="Solved examples.  [default: as the suite says]"
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from biddable.errors import InputError, shown
-from biddable.judges import text_metrics
+from biddable.judges import induction, text_metrics
 from biddable.judges.base import require_equal_lengths
 from biddable.types import CheckResult, Response, Task, Verdict
 
@@ -96,6 +96,10 @@ METRICS: dict[str, tuple[_Extract, _Measure]] = {
     "rouge_l": (_whole, text_metrics.rouge_l),
     "prefix_match": (_whole, text_metrics.prefix_match),
     "strict_prefix_match": (_whole, text_metrics.strict_prefix_match),
+    "induction_exact_match": (_whole, induction.induction_exact_match),
+    "induction_exact_set": (_whole, induction.induction_exact_set),
+    "induction_contains": (_whole, induction.induction_contains),
+    "induction_f1": (_whole, induction.induction_f1),
     "gsm8k_strict": (_strict_number, _same_number),
     "gsm8k_flexible": (_last_number, _same_number),
     "option_letter": (option_letter, _option_matches),

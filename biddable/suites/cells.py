@@ -18,7 +18,7 @@ from biddable.runs.codec import digest
 from biddable.runs.run import Run
 from biddable.suites.answers import map_again
 from biddable.suites.asking import Answer, Asking, Query, Template
-from biddable.suites.base import Metric, Suite, check_suite
+from biddable.suites.base import Metric, Suite, by_meta, check_suite
 from biddable.suites.metrics import JUDGED
 from biddable.suites.store import Cell, Counted, cell_name, write_cell
 from biddable.types import Record, Task, Verdict
@@ -32,7 +32,7 @@ class EvaluateSettings:
     """How models are asked, where it is not as the suites say."""
 
     limit: Count | None = None
-    """Only the first so many tasks of each suite."""
+    """Only so many tasks of each suite, as many of each of its groups, from the first."""
     shots: int | None = None
     """Solved examples before each task, at most."""
     samples: Count | None = None
@@ -55,7 +55,15 @@ def as_asked(suite: Suite, settings: EvaluateSettings) -> Suite:
         from biddable.judges.load import load_judge
 
         judge, version = load_judge(settings.judge), f"{suite.version} {settings.judge}"
-        suite = replace(suite, judge=judge, version=version, metrics=JUDGED)
+        # Groups and totals of the suite are of its own metrics.
+        suite = replace(
+            suite,
+            judge=judge,
+            version=version,
+            metrics=JUDGED,
+            groups=by_meta,
+            totals=lambda records: {},
+        )
     sampling = suite.sampling
     if settings.temperature is not None:
         sampling = replace(sampling, temperature=settings.temperature)
@@ -67,14 +75,26 @@ def as_asked(suite: Suite, settings: EvaluateSettings) -> Suite:
     if samples > 1 and sampling.temperature == 0 and suite.ask == "generate":
         raise InputError("samples", samples, "1 at temperature 0, where all are the same")
     k = suite.k if settings.shots is None else settings.shots
-    suite = replace(suite, tasks=suite.tasks[: settings.limit], sampling=sampling, samples=samples, k=k)
+    tasks = suite.tasks if settings.limit is None else _limited(suite.tasks, settings.limit)
+    suite = replace(suite, tasks=tasks, sampling=sampling, samples=samples, k=k)
     check_suite(suite)
     return suite
 
 
+def _limited(tasks: Sequence[Task], limit: int) -> tuple[Task, ...]:
+    """So many tasks, as many of each group (``meta["group"]``) as can be, from the first, in their order."""
+    turns: dict[str, int] = {}
+    ranks = []
+    for place, task in enumerate(tasks):
+        group = str(task.meta.get("group", ""))
+        turns[group] = turns.get(group, 0) + 1
+        ranks.append((turns[group], place))
+    return tuple(tasks[place] for place in sorted(place for _, place in sorted(ranks)[:limit]))
+
+
 def evaluate_cell(
     run: Run,
-    model: str | Path,
+    model: str | Path | LazyModel,
     suite: Suite,
     settings: EvaluateSettings | None = None,
     *,
@@ -86,17 +106,17 @@ def evaluate_cell(
 
     Args:
         run: any run; a method's, too.
-        model: what ``load_model`` takes.
+        model: what ``load_model`` takes; or a lazy model, which several cells load once.
         suite: a checked suite.
         settings: how the model is asked.
         identity: what tells its weights from others under that name (default ``model_identity``).
         served: how a served model is asked.
         name: what the model is called in records and leaderboards (default: as it was named).
     """
-    settings, name = settings or EvaluateSettings(), name or str(model)
-    asked = _identity(suite, settings, model_identity(model) if identity is None else identity)
+    lazy = model if isinstance(model, LazyModel) else LazyModel(model, served)
+    settings, name = settings or EvaluateSettings(), name or str(lazy.weights)
+    asked = _identity(suite, settings, model_identity(lazy.weights) if identity is None else identity)
     cell = cell_name(suite.name, name, asked)
-    lazy = LazyModel(model, served)
     asking = Asking(
         lazy,
         suite.ask,

@@ -252,8 +252,9 @@ def _row(
     base_mean, base_parts = _parts(base, np.array([mine.weights.get(ours, 1.0) for mine, _ in pairs]))
     mean, parts = _parts(scores, np.array([theirs.weights.get(other, 1.0) for _, theirs in pairs]))
     differences = mean - base_mean + parts - base_parts
+    weighted = any(ours in mine.weights or other in theirs.weights for mine, theirs in pairs)
     clusters = _clusters([mine.source or theirs.source for mine, theirs in pairs])
-    right = right_alone(base, scores) if not any(ours in mine.weights for mine, _ in pairs) else None
+    right = right_alone(base, scores) if not weighted else None
     exact = right is not None and clusters is None
     units = len(pairs) if clusters is None else len({*clusters})
     interval, kind, p, test, seen, needed = None, "", None, "", None, None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from biddable.config import configure
 from biddable.errors import EndpointError, InputError, ModelError
+from biddable.models.lazy import LazyModel
 from biddable.models.load import model_identity
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.figures import save_figures
@@ -74,7 +75,7 @@ def evaluate(
         if not named:
             raise InputError(field, named, "at least one")
     asked = [as_asked(load_suite(each) if isinstance(each, str) else each, how) for each in listed]
-    unused = _written_only(asked, how)
+    unused = [*_written_only(asked, how), *_unused(asked, how)]
     _require_distinct("models", names, "each once")
     distinct = "each once; SUITE?name=OTHER calls the second something else"
     _require_distinct("suite", [suite.name for suite in asked], distinct)
@@ -85,10 +86,10 @@ def evaluate(
     failed: list[EndpointError | InputError | ModelError] = []
     with Run.open(out, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
         for name, identity in identities.items():
+            model = LazyModel(name, served if name.startswith("openai:") else None)
             for suite in asked:
                 try:
-                    options = served if name.startswith("openai:") else None
-                    cell = evaluate_cell(run, name, suite, how, identity=identity, served=options)
+                    cell = evaluate_cell(run, model, suite, how, identity=identity)
                 except (EndpointError, InputError, ModelError) as error:
                     failed.append(error)
                     continue
@@ -163,6 +164,17 @@ def _responses(cell: Cell) -> str:
             row |= {"error": each.error} if each.error else {}
         lines.append(json.dumps(row) + "\n")
     return "".join(lines)
+
+
+def _unused(suites: Sequence[Suite], how: EvaluateSettings) -> list[str]:
+    """Settings that do not apply to texts whose likelihood is measured: they are shown as they are."""
+    texts = ", ".join(suite.name for suite in suites if suite.ask == "perplexity")
+    given = [*(["--shots"] if how.shots else []), *(["--template"] if how.template == "chat" else [])]
+    return (
+        [f"{texts}: texts are measured as they are, so {', '.join(given)} did not apply."]
+        if texts and given
+        else []
+    )
 
 
 def _written_only(suites: Sequence[Suite], how: EvaluateSettings) -> list[str]:

@@ -47,7 +47,7 @@ from biddable.types import Task
 if TYPE_CHECKING:
     from jinja2 import Template
 
-GRADED = ("token_f1", "rouge_l")
+GRADED = ("token_f1", "rouge_l", "induction_f1")
 """Metrics of references that are no yes or no: a verdict's score is the one of them that is asked for."""
 _COUNTED: dict[Ask, dict[str, Metric]] = {
     "choose": {metric.name: metric for metric in (ACC, ACC_NORM, MC2)},

@@ -1,0 +1,246 @@
+"""Finding prompts for a task, as stages of a run: instructions proposed, and prompts scored on examples."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from biddable.judges.reference import ReferenceJudge
+from biddable.models.base import NoScoresError, Sampling
+from biddable.models.lazy import LazyModel
+from biddable.runs.figures import Table
+from biddable.runs.files import write_atomic
+from biddable.runs.run import Run
+from biddable.search.prompts import (
+    distinct,
+    instruction_request,
+    ranked,
+    read_instruction,
+    variation_request,
+)
+from biddable.suites.answers import BATCH
+from biddable.suites.asking import uses_chat
+from biddable.suites.base import Suite
+from biddable.suites.cells import Cell, EvaluateSettings, evaluate_cell
+from biddable.suites.metrics import ACC, score
+from biddable.tasks.templates import Exemplar, PromptTemplate, Template
+from biddable.types import Prompt, Task, as_chat
+
+SCORE = "score"
+Proposal = tuple[tuple[Exemplar, ...], str, int]
+"""Examples or else an instruction to vary, and a seed."""
+
+
+@dataclass(frozen=True)
+class _Propose:
+    """Asks a model for an instruction, by examples or for another wording."""
+
+    model: LazyModel
+    sampling: Sampling
+
+    def __call__(self, batch: Sequence[Proposal]) -> list[str]:
+        model = self.model()
+        chat = uses_chat(model, "auto")
+        requests = [
+            instruction_request(pairs, chat=chat) if pairs else variation_request(text, chat=chat)
+            for pairs, text, _ in batch
+        ]
+        rows = model.generate(requests, sampling=self.sampling, seeds=[seed for *_, seed in batch])
+        return [_whole(row[0].text, row[0].finish_reason == "length") for row in rows]
+
+
+def _whole(text: str, cut_off: bool) -> str:
+    """An instruction, up to its last sentence where the model was cut off."""
+    instruction = read_instruction(text)
+    end = max(instruction.rfind(mark) for mark in ".!?")
+    return instruction[: end + 1] if cut_off and end > 0 else instruction
+
+
+def proposed(
+    run: Run, name: str, proposer: LazyModel, asked: Sequence[Proposal], sampling: Sampling
+) -> list[str]:
+    """What a model proposes, one text for each; empty where it proposed none."""
+    items = list(asked)
+    return run.map(name, items, _Propose(proposer, sampling), str, BATCH, key=_key)
+
+
+def _key(item: Proposal) -> object:
+    pairs, text, seed = item
+    return [[(each.input, each.output) for each in pairs], text, seed]
+
+
+def demonstrations(tasks: Sequence[Task], number: int, rng: np.random.Generator) -> tuple[Exemplar, ...]:
+    """Some examples in an order that is drawn, each with one of its right outputs."""
+    chosen = rng.permutation(len(tasks))[:number]
+    return tuple(
+        Exemplar(str(tasks[i].prompt), tasks[i].references[int(rng.integers(len(tasks[i].references)))])
+        for i in chosen
+    )
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How prompts for a task are scored.
+
+    Attributes:
+        model: whose prompts they are.
+        metric: of written outputs, a name of ``judges.reference.METRICS``; empty: an output is the likeliest
+            of the choices that its example names.
+        template: prompts as a user's turn, as raw text, or as the model has a template.
+        max_tokens: longest written output, which ends at its first line.
+    """
+
+    model: LazyModel
+    metric: str = ""
+    template: Template = "auto"
+    max_tokens: int = 16
+
+
+@dataclass(frozen=True)
+class _Likelihood:
+    """Nats per token of outputs after prompts; each (prompt text, output)."""
+
+    model: LazyModel
+    template: Template
+
+    def __call__(self, batch: Sequence[tuple[str, str]]) -> list[float]:
+        model = self.model()
+        chat = uses_chat(model, self.template)
+        prompts: list[Prompt] = [as_chat(text) if chat else text for text, _ in batch]
+        outputs = [output if chat else f" {output}" for _, output in batch]
+        scored = model.score(prompts, outputs, end=False)
+        return [fmean(each.logprobs) for each in scored]
+
+
+def likelihoods(
+    run: Run, name: str, how: Scoring, prompts: Sequence[PromptTemplate], tasks: Sequence[Task]
+) -> NDArray[np.float64] | None:
+    """Mean nats per token of the outputs that are right, the first of each task [prompts, tasks].
+
+    None where the model gives no log-probabilities.
+    """
+    rows = [(prompt.text(str(task.prompt)), task.references[0]) for prompt in prompts for task in tasks]
+    try:
+        values = run.map(name, rows, _Likelihood(how.model, how.template), float, BATCH)
+    except NoScoresError:
+        return None
+    return np.array(values).reshape(len(prompts), len(tasks))
+
+
+def executed(
+    run: Run, name: str, how: Scoring, prompts: Sequence[PromptTemplate], tasks: Sequence[Task]
+) -> tuple[NDArray[np.float64], Cell]:
+    """How good a model's outputs are, 0 to 1 [prompts, tasks], and the cell ``name`` with them."""
+    asked = [
+        replace(
+            task,
+            id=f"{p}/{task.id}",
+            prompt=prompt.text(str(task.prompt)),
+            meta={"group": f"prompt {p}", "source": task.id},
+        )
+        for p, prompt in enumerate(prompts)
+        for task in tasks
+    ]
+    if how.metric:
+        suite = Suite(
+            name,
+            tuple(replace(each, choices=()) for each in asked),
+            (score(SCORE),),
+            judge=ReferenceJudge(how.metric),
+            sampling=Sampling(max_tokens=how.max_tokens, temperature=0.0, stop=("\n",)),
+            version=f"1 {how.metric}",
+        )
+    else:
+        suite = Suite(name, tuple(asked), (ACC,), "choose")
+    cell = evaluate_cell(run, how.model, suite, EvaluateSettings(template=how.template))
+    metric = suite.metrics[0].name
+    values = [record.metrics[metric] for record in cell.records]
+    return np.array(values).reshape(len(prompts), len(tasks)), cell
+
+
+def variations(
+    run: Run, name: str, proposer: LazyModel, texts: Sequence[str], number: int, sampling: Sampling
+) -> list[str]:
+    """Other wordings of instructions, ``number`` of each, without those that are there already."""
+    asked = [((), text, run.seed(name, text, i)) for text in texts for i in range(number)]
+    made = distinct(proposed(run, name, proposer, asked, sampling))
+    known = {" ".join(text.lower().split()) for text in texts}
+    return [text for text in made if " ".join(text.lower().split()) not in known]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Instructions for a task, scored.
+
+    Attributes:
+        texts: all that were proposed.
+        scores: of each, nats per token or share right; None of one that was not scored.
+        finalists: places of the best.
+        right: how good what the model writes with each finalist is, 0 to 1.
+        chosen: the place of the one that is taken.
+        greedy: what the proposer says without drawing; empty where it proposes nothing.
+        evaluations: examples scored with a prompt, in all.
+        scoring: likelihood or execution.
+    """
+
+    texts: tuple[str, ...]
+    scores: tuple[float | None, ...]
+    finalists: tuple[int, ...]
+    right: tuple[float, ...]
+    chosen: int
+    greedy: str
+    evaluations: int
+    scoring: str
+
+    @property
+    def instruction(self) -> str:
+        """The instruction that is taken."""
+        return self.texts[self.chosen]
+
+    @property
+    def order(self) -> list[int]:
+        """Places from the best score to the worst; those without one come last."""
+        return ranked([-np.inf if score is None else score for score in self.scores], self.texts)
+
+    @property
+    def agreement(self) -> float | None:
+        """Rank correlation of finalists' scores with what they write; None where either is constant."""
+        scores = [self.scores[i] for i in self.finalists]
+        if len({*scores}) < 2 or len({*self.right}) < 2:
+            return None
+        return float(spearmanr(scores, self.right).statistic)
+
+    def rows(self) -> list[tuple[bool, float | None, float | None, str]]:
+        """Of each, the best first: whether it is taken, its score, how good what is written is, the text."""
+        right = dict(zip(self.finalists, self.right, strict=True))
+        return [(i == self.chosen, self.scores[i], right.get(i), self.texts[i]) for i in self.order]
+
+    def table(self, name: str, most: int = 20) -> Table:
+        """The best of them."""
+        rows = [("chosen" if taken else "", *others) for taken, *others in self.rows()[:most]]
+        unit = "nats per token" if self.scoring == "likelihood" else "share right"
+        return Table(f"Proposals for {name}", ("", unit, "right", "instruction"), tuple(rows))
+
+
+def write_ranking(path: Path, rankings: Mapping[str, Ranking]) -> None:
+    """Write the instructions of each task as CSV, the best first. Raises StorageError."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("task", "chosen", "score", "right", "instruction"))
+    writer.writerows((name, *row) for name, ranking in rankings.items() for row in ranking.rows())
+    write_atomic(path, text.getvalue())
+
+
+def accuracy_table(tested: Mapping[str, Mapping[str, float]], note: str = "") -> Table:
+    """Accuracies by task and arm."""
+    arms = list(dict.fromkeys(arm for row in tested.values() for arm in row))
+    rows = tuple((name, *(row.get(arm) for arm in arms)) for name, row in tested.items())
+    return Table("Accuracy on held-out examples", ("task", *arms), rows, note=note)
