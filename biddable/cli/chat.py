@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from biddable.cli.commands import Command
-from biddable.cli.generate import sampling_options
+from biddable.cli.generate import prompt_option, sampling_options
 from biddable.cli.output import say, tell
 from biddable.cli.served import served_options
 from biddable.errors import EndpointError, FileError, InputError
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("model")
 @click.option("--system", metavar="TEXT", help="A first message that says how to behave.")
+@prompt_option
 @sampling_options
 @served_options
-def chat(model: str, system: str | None, seed: int, served: ServedOptions | None, **sampling: object) -> None:
+def chat(
+    model: str,
+    system: str | None,
+    around: str | None,
+    seed: int,
+    served: ServedOptions | None,
+    **sampling: object,
+) -> None:
     """Talk to a model, on a terminal or through a pipe.
 
-    /reset forgets the conversation, /exit (or the end of the input) ends it.
+    /reset forgets the conversation, /exit (or the end of the input) ends it. With --prompt each line is an
+    input by itself.
 
     \b
     Examples:
@@ -37,10 +46,14 @@ def chat(model: str, system: str | None, seed: int, served: ServedOptions | None
     """
     from biddable.models.base import Sampling
     from biddable.models.load import load_model
+    from biddable.tasks.templates import read_prompt
     from biddable.types import Chat, Message
 
     how = Sampling(**sampling)  # type: ignore[arg-type]
     opening: Chat = (Message("system", sendable("--system", system)),) if system is not None else ()
+    template = None if around is None else read_prompt(around)
+    if template is not None and system is not None:
+        raise InputError("system", system, "none beside --prompt")
     loaded, talk = load_model(model, served=served), opening
     for turn, line in enumerate(_lines(), seed):
         if line == "/exit":
@@ -50,7 +63,8 @@ def chat(model: str, system: str | None, seed: int, served: ServedOptions | None
             continue
         asked = (*talk, Message("user", line))
         try:
-            [[answer]] = loaded.generate([asked], sampling=how, seeds=[turn])
+            prompt = template.prompt((Message("user", line),)) if template else asked
+            [[answer]] = loaded.generate([prompt], sampling=how, seeds=[turn])
             if answer.error:
                 raise EndpointError(answer.error)
         except (InputError, EndpointError) as error:

@@ -80,6 +80,13 @@ NOTES = 12
     show_default=True,
     help="chat: each prompt is a user's turn. none: raw text, for base models. auto: as the model has one.",
 )
+@click.option(
+    "--prompt",
+    type=click.Path(exists=True),
+    metavar="PROMPT",
+    help="What stands around every task: a run that found a prompt, its prompt.json, or a text file with an "
+    "instruction. The model is then a row of its own, beside the one without.",
+)
 @click.option("--judge", metavar="JUDGE", help="Who judges responses, instead of the suite's own judge.")
 @click.option(
     "--strip-thinking",

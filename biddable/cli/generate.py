@@ -65,6 +65,16 @@ def sampling_options(command: Any) -> Any:
     return command
 
 
+prompt_option = click.option(
+    "--prompt",
+    "around",
+    type=click.Path(exists=True),
+    metavar="PROMPT",
+    help="What stands around every input: a run that found a prompt (biddable run ape), a prompt.json, or a "
+    "text file with an instruction.",
+)
+
+
 @click.command(cls=Command)
 @click.argument("model")
 @click.option(
@@ -77,6 +87,7 @@ def sampling_options(command: Any) -> Any:
 @click.option(
     "--n", "count", type=click.IntRange(1), default=1, show_default=True, help="Responses to each prompt."
 )
+@prompt_option
 @strip_thinking_option
 @sampling_options
 @served_options
@@ -86,6 +97,7 @@ def generate(
     prompts: str,
     out: str,
     count: int,
+    around: str | None,
     strip_thinking: bool,
     seed: int,
     served: ServedOptions | None,
@@ -105,13 +117,14 @@ def generate(
     Examples:
       biddable generate smollm2 --prompts prompts.jsonl --out answers.jsonl
       biddable generate runs/spar --prompts prompts.jsonl --out answers.jsonl --n 4 --temperature 0.7
+      biddable generate smollm2 --prompts inputs.csv --prompt runs/ape --out answers.jsonl --temperature 0
       biddable generate openai:NAME@http://localhost:8000 --prompts prompts.jsonl --out answers.jsonl
     """
     from biddable.methods import generate as generating
     from biddable.models.base import Sampling
 
     how, target = Sampling(**sampling), None if out == "-" else replaceable("--out", out)
-    rows = generating.read_prompt_rows(prompts, seed)
+    rows = generating.read_prompt_rows(prompts, seed, around)
     if answered := sum(row.answered for row in rows):
         note = "end with an answer of the assistant's, which is left off and asked for anew"
         tell(f"warning: {answered} of {len(rows)} chats {note}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,18 @@ def labelled_task(
         notes.append(f"{bare.name}: {len(tasks) - len(distinct)} repeated texts left out.")
     learned = tuple(row for row in made.train if row not in (first, other))
     return replace(made, task=replace(bare, positive=examples), train=learned), notes
+
+
+def labelled_tasks(paths: Sequence[Path], **how: Any) -> tuple[list[SplitTask], list[str]]:
+    """The same of several files, called by their names, or by folder and name where those are alike."""
+    stems = [path.name.partition(".")[0] for path in paths]
+    tasks, notes = [], []
+    for path, stem in zip(paths, stems, strict=True):
+        name = stem if stems.count(stem) == 1 else f"{path.parent.name}-{stem}"
+        task, said = labelled_task(path, name=name, **how)
+        tasks.append(task)
+        notes += said
+    return tasks, notes
 
 
 def downstream(

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from biddable.errors import InputError
 from biddable.judges.reference import ReferenceJudge
-from biddable.models.base import NoScoresError, Sampling
+from biddable.models.base import GREEDY, NoScoresError, Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Table
 from biddable.runs.files import write_atomic
@@ -84,6 +85,50 @@ def demonstrations(tasks: Sequence[Task], number: int, rng: np.random.Generator)
         Exemplar(str(tasks[i].prompt), tasks[i].references[int(rng.integers(len(tasks[i].references)))])
         for i in chosen
     )
+
+
+def instructions(
+    run: Run,
+    proposer: LazyModel,
+    shown: Mapping[str, Sequence[Task]],
+    draws: int,
+    each: int,
+    demos: int,
+    sampling: Sampling,
+) -> dict[str, tuple[list[str], str]]:
+    """Instructions for tasks, proposed from examples; those of all tasks are written side by side.
+
+    Args:
+        run: the run.
+        proposer: the model that proposes.
+        shown: the examples of each task.
+        draws, demos: how many draws of how many examples.
+        each: instructions from each draw.
+        sampling: how they are drawn.
+
+    Returns:
+        by task: what was proposed, equal ones once; and the likeliest after the first draw, or nothing.
+
+    Raises:
+        InputError: nothing is proposed for a task.
+    """
+    asked: list[Proposal] = []
+    firsts: list[Proposal] = []
+    for name, tasks in shown.items():
+        rng = run.rng(name, "draws")
+        pairs = [demonstrations(tasks, demos, rng) for _ in range(draws)]
+        asked += [(pairs[d], "", run.seed(name, d, i)) for d in range(draws) for i in range(each)]
+        firsts.append((pairs[0], "", 0))
+    drawn = iter(proposed(run, "proposals", proposer, asked, sampling))
+    greedy = proposed(run, "greedy", proposer, firsts, replace(sampling, temperature=GREEDY.temperature))
+    made = {}
+    for name, first in zip(shown, greedy, strict=True):
+        texts = distinct([next(drawn) for _ in range(draws * each)])
+        if not texts:
+            expected = f"a model that proposes instructions: it wrote none for {name}"
+            raise InputError("proposer_model", str(proposer.weights), expected)
+        made[name] = (texts, first)
+    return made
 
 
 @dataclass(frozen=True)

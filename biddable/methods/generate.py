@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biddable.errors import EndpointError
+from biddable.errors import EndpointError, InputError
 from biddable.judges.thinking import has_thinking, without_thinking
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
@@ -22,6 +22,7 @@ from biddable.runs.files import write_atomic
 from biddable.runs.run import Run
 from biddable.suites.answers import BATCH, Ask, answers, not_plain
 from biddable.tasks import data
+from biddable.tasks.templates import read_prompt
 from biddable.types import Prompt, Response
 
 if TYPE_CHECKING:
@@ -52,18 +53,26 @@ class Generated:
     notes: list[str]
 
 
-def read_prompt_rows(source: str | Path, seed: int = 0) -> list[PromptRow]:
+def read_prompt_rows(source: str | Path, seed: int = 0, around: str | Path | None = None) -> list[PromptRow]:
     """The prompts of a file, a folder, a run or a data set of the hub, with all that their rows hold.
 
-    A row that is a text alone is written with it as ``prompt``.
+    A row that is a text alone is written with it as ``prompt``. ``around`` is what stands around each
+    (``tasks.templates.read_prompt``); rows keep their own prompts.
 
     Raises:
-        FileError: the source cannot be read, holds nothing, or a row (named) is no prompt.
+        FileError: the source cannot be read, holds nothing, or a row (named) is no prompt; so of ``around``.
+        InputError: a row (named) is a chat that what stands around it does not take.
     """
+    template = None if around is None else read_prompt(around)
     rows = []
     for i, (row, prompt, answered) in enumerate(data.read_prompt_rows(source)):
         fields = {"prompt": row.value} if isinstance(row.value, str) else row.value
         drawn = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
+        if template is not None:
+            try:
+                prompt = template.prompt(prompt)
+            except InputError as error:
+                raise error.at(row.where) from None
         rows.append(PromptRow(row.where, fields, prompt, drawn, answered))
     return rows
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,7 @@ from biddable.errors import InputError
 from biddable.tasks.templates import Exemplar
 from biddable.types import Message, Prompt
 
-Evaluate = Callable[[Sequence[int], int], ArrayLike]
+Evaluate = Callable[[Sequence[int], int], Any]
 """Scores [candidates][items] of some candidates on the items of a round (its number)."""
 
 _LABEL = re.compile(r"^(?:the\s+)?(?:instruction|task|prompt)s?(?:\s+(?:is|was))?\s*:\s*", re.IGNORECASE)
@@ -169,9 +170,10 @@ class UCB:
         order = np.lexsort((rng.random(self.n), -bounds))
         return sorted(int(i) for i in order[:k])
 
-    def update(self, candidates: Sequence[int], scores: ArrayLike) -> None:
+    def update(self, candidates: Sequence[int], scores: Sequence[ArrayLike]) -> None:
         """Add scores [candidates][items]. Raises InputError: one is not between 0 and 1."""
-        for candidate, row in zip(candidates, np.asarray(scores, dtype=np.float64), strict=True):
+        for candidate, values in zip(candidates, scores, strict=True):
+            row = np.asarray(values, dtype=np.float64)
             if not all(0 <= score <= 1 for score in row):
                 raise InputError("scores", row.tolist(), "numbers from 0 to 1")
             self.sums[candidate] += row.sum()

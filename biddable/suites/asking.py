@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from biddable.errors import InputError
 from biddable.models.base import LanguageModel, Sampling
@@ -12,9 +12,9 @@ from biddable.models.choices import Ranking, rank_choices
 from biddable.models.lazy import LazyModel
 from biddable.suites.base import Ask
 from biddable.tasks.fewshot import Shots, few_shot_prompt
+from biddable.tasks.templates import PromptTemplate, Template
 from biddable.types import Prompt, Response, as_chat
 
-Template = Literal["auto", "chat", "none"]
 """Prompts as a user's turn, as raw text, or "auto": as a turn where the model has a chat template."""
 
 
@@ -51,7 +51,8 @@ class Asking:
         ask: see ``Suite``; so for ``k`` and ``separator``.
         sampling: how responses are written.
         samples: responses to each query.
-        template: see ``Template``.
+        template: see ``Template``; that of ``around`` stands before it.
+        around: what stands around every query that is not a conversation.
     """
 
     model: LazyModel
@@ -61,19 +62,22 @@ class Asking:
     template: Template = "auto"
     k: int = 0
     separator: str = "\n\n"
+    around: PromptTemplate | None = None
 
     def __call__(self, batch: Sequence[Query]) -> list[Answer]:
         """Answers in order. What the model does not take has a response with its ``error``."""
         model = self.model()
         if self.ask == "perplexity":
             return _perplexities(model, batch)
-        chat, limit = uses_chat(model, self.template), self.longest(model)
-        template = "chat" if chat else "none"
+        around: Template = self.around.template if self.around else "auto"
+        template = self.template if around == "auto" else around
+        chat, limit = uses_chat(model, template), self.longest(model)
+        name = "chat" if chat else "none"
         shown = [self._shown(model, query, chat) for query in batch]
         prompts, kept = [prompt for prompt, _ in shown], [shots for _, shots in shown]
         answers = (self._chosen if self.ask == "choose" else self._written)(model, batch, prompts, chat)
         return [
-            replace(answer, shots=shots, prompt_tokens=_length(model, prompt), template=template, limit=limit)
+            replace(answer, shots=shots, prompt_tokens=_length(model, prompt), template=name, limit=limit)
             for answer, shots, prompt in zip(answers, kept, prompts, strict=True)
         ]
 
@@ -86,7 +90,8 @@ class Asking:
     def _shown(self, model: LanguageModel, query: Query, chat: bool) -> tuple[Prompt, int]:
         """The prompt as the model is shown it, and how many solved examples are in it."""
         if not isinstance(query.prompt, str):  # a conversation: nothing stands before it
-            return (query.prompt if chat else _as_text(query.prompt)), 0
+            prompt = self.around.prompt(query.prompt) if self.around and chat else query.prompt
+            return (prompt if chat else _as_text(prompt)), 0
         answer = self.longest(model)
         if self.ask == "choose":
             answer = max(_length(model, choice) for choice in query.choices)
@@ -95,7 +100,7 @@ class Asking:
             return _length(model, as_chat(text) if chat else text)
 
         text, kept = few_shot_prompt(
-            query.prompt,
+            self.around.text(query.prompt) if self.around else query.prompt,
             query.shots,
             self.k,
             room=None if (context := _context(model)) is None else context - answer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from biddable.models.load import model_identity
 from biddable.runs.codec import digest
 from biddable.runs.run import Run
 from biddable.suites.answers import map_again
-from biddable.suites.asking import Answer, Asking, Query, Template
+from biddable.suites.asking import Answer, Asking, Query
 from biddable.suites.base import Metric, Suite, by_meta, check_suite
 from biddable.suites.metrics import JUDGED
 from biddable.suites.store import Cell, Counted, cell_name, write_cell
+from biddable.tasks.templates import PromptTemplate, Template, read_prompt
 from biddable.types import Record, Task, Verdict
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class EvaluateSettings:
     """Longest response."""
     template: Template = "auto"
     """Prompts as a user's turn (chat), as raw text (none), or (auto) a turn where there is a template."""
+    prompt: Path | None = None
+    """What stands around every task: a run that found a prompt, its prompt.json, or a text file."""
     judge: str | None = None
     """Who judges written responses (see ``load_judge``)."""
     strip_thinking: bool = False
@@ -81,6 +84,11 @@ def as_asked(suite: Suite, settings: EvaluateSettings) -> Suite:
     return suite
 
 
+def called(model: str | Path, settings: EvaluateSettings) -> str:
+    """What a model is called in records and leaderboards: with its prompt, where one stands around tasks."""
+    return str(model) if settings.prompt is None else f"{model} with {settings.prompt}"
+
+
 def _limited(tasks: Sequence[Task], limit: int) -> tuple[Task, ...]:
     """So many tasks, as many of each group (``meta["group"]``) as can be, from the first, in their order."""
     turns: dict[str, int] = {}
@@ -114,8 +122,11 @@ def evaluate_cell(
         name: what the model is called in records and leaderboards (default: as it was named).
     """
     lazy = model if isinstance(model, LazyModel) else LazyModel(model, served)
-    settings, name = settings or EvaluateSettings(), name or str(lazy.weights)
-    asked = _identity(suite, settings, model_identity(lazy.weights) if identity is None else identity)
+    settings = settings or EvaluateSettings()
+    name = name or called(lazy.weights, settings)
+    around = None if settings.prompt is None else read_prompt(settings.prompt)
+    weights = model_identity(lazy.weights) if identity is None else identity
+    asked = _identity(suite, settings, weights, around)
     cell = cell_name(suite.name, name, asked)
     asking = Asking(
         lazy,
@@ -125,6 +136,7 @@ def evaluate_cell(
         settings.template,
         suite.k,
         suite.separator,
+        around,
     )
     # 1. Answers, [tasks], from the journal or the model.
     answers = _answers(run, cell, asking, suite)
@@ -169,7 +181,9 @@ def evaluate_cell(
     return kept
 
 
-def _identity(suite: Suite, settings: EvaluateSettings, weights: str) -> dict[str, Any]:
+def _identity(
+    suite: Suite, settings: EvaluateSettings, weights: str, around: PromptTemplate | None
+) -> dict[str, Any]:
     """All that the answers depend on."""
     shots = digest([group, each] for group, each in sorted(suite.shots.items())) if suite.shots else ""
     return {
@@ -181,6 +195,7 @@ def _identity(suite: Suite, settings: EvaluateSettings, weights: str) -> dict[st
         "samples": suite.samples,
         "template": settings.template,
         "priors": digest(map(suite.prior, suite.tasks)) if suite.prior else "",
+        **({} if around is None else {"prompt": digest([asdict(around)])}),
     }
 
 

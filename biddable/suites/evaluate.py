@@ -17,7 +17,7 @@ from biddable.runs.figures import save_figures
 from biddable.runs.files import write_atomic
 from biddable.runs.run import Run
 from biddable.suites.base import Suite
-from biddable.suites.cells import EvaluateSettings, as_asked, evaluate_cell
+from biddable.suites.cells import EvaluateSettings, as_asked, called, evaluate_cell
 from biddable.suites.figures import figures
 from biddable.suites.leaderboard import Leaderboard, Row, leaderboard
 from biddable.suites.load import load_suite
@@ -80,9 +80,10 @@ def evaluate(
     distinct = "each once; SUITE?name=OTHER calls the second something else"
     _require_distinct("suite", [suite.name for suite in asked], distinct)
     identities = {name: model_identity(name) for name in names}
+    shown = [called(name, how) for name in names]
     known = {cell.model for cell in read_cells(out)} if is_evaluation(out) else set()
-    if baseline is not None and baseline not in {*names, *known}:
-        raise InputError("baseline", baseline, f"one of the models: {', '.join([*names, *sorted(known)])}")
+    if baseline is not None and baseline not in {*shown, *known}:
+        raise InputError("baseline", baseline, f"one of the models: {', '.join([*shown, *sorted(known)])}")
     failed: list[EndpointError | InputError | ModelError] = []
     with Run.open(out, "eval", {"evaluation": 1}, seed=0, executor=executor) as run:
         for name, identity in identities.items():

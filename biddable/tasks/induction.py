@@ -153,7 +153,8 @@ def _divided(
 ) -> InductionTask:
     """Rows in those to learn from and those held out; equal inputs are on one side."""
     if len({str(row.prompt) for row in rows}) < 2:
-        raise InputError(f"data, task {name}", f"{len(rows)} rows", "at least two different inputs")
+        inputs = len({str(row.prompt) for row in rows})
+        raise InputError(f"inputs of {name}", inputs, "at least two that differ")
     induce, execute = split(rows, [str(row.prompt) for row in rows], share, seed=0)
     return InductionTask(name, tuple(induce), tuple(execute), metric, tuple(humans), left_out)
 

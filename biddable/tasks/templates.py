@@ -16,6 +16,7 @@ from biddable.types import Message, Prompt, as_chat
 PROMPT_FILE = "prompt.json"
 INPUT, OUTPUT = "{input}", "{output}"
 Template = Literal["auto", "chat", "none"]
+"""A prompt is a user's turn (chat), raw text (none), or a turn where the model has a template (auto)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,7 @@ Departures from the paper, and why:
 * At 135M parameters HumanEval and most of BBH are at the floor: there they test the sandbox and the readers,
   and say nothing of data.
 * IMPACT, writing rated by a large model, is left out: a judge of 135M parameters rates at random.
-* MMLU and the others are written and compared by prefix as in the paper; log-probabilities of choices, as
-  lm-evaluation-harness takes them, are the suites' other style, and give other numbers.
+* MMLU and the others are written and compared by prefix as in the paper; the suites' other style differs.
 * The learning rate was not tuned; ``--tune`` scores rows and tasks that are set aside for it.
 """
 

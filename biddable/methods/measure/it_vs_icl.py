@@ -4,9 +4,9 @@ Bigoulaeva, Tayyar Madabushi and Gurevych 2025, "The Inherent Limits of Pretrain
 Convergence of Instruction Tuning and In-Context Learning Capabilities" (arXiv 2501.08716). A base model is
 asked with solved examples, its instruction-tuned twin with the instruction, on many tasks.
 
-Claim: over 90 instruction-tuned models of several families, scales and kinds of tasks, the score of the tuned
-model is significantly correlated with the few-shot score of its own base model: pretraining sets a limit for
-both. (Which pairs of columns the reported coefficients belong to is not verified, so there is no target.)
+Claim: over 90 instruction-tuned models of several families and scales, the score of the tuned model is
+significantly correlated with the few-shot score of its base model: pretraining sets a limit for both.
+(Which columns the reported coefficients pair is not verified: there is no target.)
 
 The steps:
 
@@ -27,10 +27,8 @@ Departures from the paper, and why:
   base model with its published twin is ``--base B --tuned T``.
 * Scores are ROUGE-L (or exact match) of the first line; BERTScore of the options needs an encoder.
 * The twin answers without the mark ``Answer Solution:``, which costs tokens; SampleGen keeps it.
-* Adapters of rank 16 learn a few rows of each task, tasks alike; the paper's, of rank 64, 20,000 samples of
-  FLAN's mixture. The rate was not tuned; ``--tune`` holds out other tasks to do so.
-* Tasks of which one is defined as another are one point: seven analogies would count as seven.
-* Tasks at 0 in two conditions tie and share a rank; how many do, and rho without them, is told.
+* Adapters of rank 16 learn a few rows of each task (paper: rank 64, 20,000 samples of FLAN); untuned rate.
+* Tasks of one definition are one point. Those at 0 in two conditions tie: rho without them is told too.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ from biddable.experiments.labels import (
     crossing_size,
     downstream,
     label_curves,
-    labelled_task,
+    labelled_tasks,
     subset,
     subset_size,
 )
@@ -237,24 +237,11 @@ class QuickLearners(Method):
         """The user's labelled texts, all other tasks, and what of both is left out."""
         config = self.config
         folders = [path for path in config.data if cross_task.is_instructed(path)]
-        self.own: list[SplitTask] = []
+        files = [path for path in config.data if path not in folders]
+        columns = {"text": config.text, "label": config.label, "labels": config.labels}
+        how: dict[str, Any] = {**columns, "definition": config.definition, "encoding": config.encoding}
+        self.own, self.notes = labelled_tasks(files, max_chars=config.max_chars, **how)
         self.pool: list[SplitTask] = []
-        self.notes: list[str] = []
-        stems = [path.name.partition(".")[0] for path in config.data]
-        for path, stem in zip(config.data, stems, strict=True):
-            if path not in folders:
-                made, notes = labelled_task(
-                    path,
-                    name=stem if stems.count(stem) == 1 else f"{path.parent.name}-{stem}",
-                    definition=config.definition,
-                    text=config.text,
-                    label=config.label,
-                    labels=config.labels,
-                    encoding=config.encoding,
-                    max_chars=config.max_chars,
-                )
-                self.own.append(made)
-                self.notes += notes
         if folders:
             read, notes = cross_task.read_split_tasks(folders, max_chars=config.max_chars)
             self.pool, said = scorable(read)

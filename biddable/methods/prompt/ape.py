@@ -42,25 +42,24 @@ from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.prompts import (
-    Proposal,
     Ranking,
     Scoring,
     accuracy_table,
     demonstrations,
     executed,
+    instructions,
     likelihoods,
-    proposed,
     variations,
     write_ranking,
 )
 from biddable.experiments.scores import ArmScores
 from biddable.judges.reference import METRICS
 from biddable.methods.base import About, Method, show
-from biddable.models.base import GREEDY, Sampling
+from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.results import Results
 from biddable.runs.run import Run
-from biddable.search.prompts import bandit_search, distinct, ranked
+from biddable.search.prompts import bandit_search, ranked
 from biddable.suites.cells import Cell
 from biddable.suites.figures import items
 from biddable.suites.leaderboard import leaderboard
@@ -187,7 +186,9 @@ class Ape(Method):
         """See ``Method.run``."""
         config, scores = self.config, ArmScores()
         run.describe(model=config.model, proposer=config.proposer_model or config.model)
-        made = self._proposals(run)
+        shown = {task.name: self._halves(task)[0] for task in self.tasks}
+        counts = (config.draws, config.proposals, config.demos)
+        made = instructions(run, self.proposer, shown, *counts, config.sampling)
         found = {task.name: self._search(run.scope(task.name), task, *made[task.name]) for task in self.tasks}
         by_arm: dict[str, list[NDArray[np.float64]]] = {}
         cells: list[Cell] = []
@@ -234,30 +235,6 @@ class Ape(Method):
         order = rng.permutation(len(task.induce))
         shown = min(int(self.config.share * len(order)), MOST_SHOWN)
         return [task.induce[i] for i in order[:shown]], [task.induce[i] for i in order[shown:]]
-
-    def _proposals(self, run: Run) -> dict[str, tuple[list[str], str]]:
-        """By task: what the proposer draws, and the likeliest of its first request; all tasks side by side."""
-        config = self.config
-        asked: list[Proposal] = []
-        firsts: list[Proposal] = []
-        for task in self.tasks:
-            rng, shown = run.rng(task.name, "draws"), self._halves(task)[0]
-            draws = [demonstrations(shown, config.demos, rng) for _ in range(config.draws)]
-            asked += [
-                (draw, "", run.seed(task.name, "proposal", d, i))
-                for d, draw in enumerate(draws)
-                for i in range(config.proposals)
-            ]
-            firsts.append((draws[0], "", 0))
-        drawn = iter(proposed(run, "proposals", self.proposer, asked, config.sampling))
-        likeliest = Sampling(max_tokens=config.sampling.max_tokens, temperature=GREEDY.temperature)
-        greedy = proposed(run, "greedy", self.proposer, firsts, likeliest)
-        each = config.draws * config.proposals
-        made = {task.name: distinct([next(drawn) for _ in range(each)]) for task in self.tasks}
-        if silent := next((name for name, texts in made.items() if not texts), None):
-            expected = f"a model that proposes instructions: it wrote none for {silent}"
-            raise InputError("proposer_model", str(self.proposer.weights), expected)
-        return {name: (texts, first) for (name, texts), first in zip(made.items(), greedy, strict=True)}
 
     def _search(self, run: Run, task: InductionTask, texts: list[str], greedy: str) -> Ranking:
         config, rest = self.config, self._halves(task)[1]
