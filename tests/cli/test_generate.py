@@ -343,3 +343,48 @@ def _until(terminal: int, expected: str, then: str = "") -> str:
         if select.select([terminal], [], [], 1)[0]:
             seen += os.read(terminal, 4096).decode()
     return seen
+
+
+def test_a_prompt_stands_around_every_input(biddable: Command, parrot: Parrot) -> None:
+    write_lines("in.jsonl", [{"prompt": "dog"}, {"messages": [TURN]}])
+    Path("prompt.json").write_text(
+        json.dumps({"instruction": "Say it in French.", "output": "French: {output}"})
+    )
+    assert biddable(*ARGUMENTS, "--prompt", "prompt.json").exit_code == 0
+    first, second = [chat[-1].content for chat in parrot.chats]
+    assert first == "Say it in French.\n\nInput: dog\nFrench:"
+    assert second == "Say it in French.\n\nInput: Now.\nFrench:"
+    assert [line.get("prompt") for line in written()] == ["dog", None]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("p.json", "{}", "p.json: "),
+        ("p.txt", "", "p.txt: expected an instruction"),
+        ("p.json", '{"instruction": "x", "template": "none"}', "in.jsonl"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used(
+    biddable: Command, parrot: Parrot, file: str, content: str, problem: str
+) -> None:
+    write_lines("in.jsonl", [{"messages": [TURN, {"role": "assistant", "content": "y"}, TURN]}])
+    Path(file).write_text(content)
+    result = biddable(*ARGUMENTS, "--prompt", file)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert not Path("out.jsonl").exists()
+
+
+def test_with_a_prompt_each_line_of_a_chat_is_an_input(biddable: Command, parrot: Parrot) -> None:
+    Path("p.txt").write_text("Answer in one word.")
+    assert biddable("chat", "parrot", "--prompt", "p.txt", input="one\ntwo\n").exit_code == 0
+    assert [[turn.content for turn in chat] for chat in parrot.chats] == [
+        ["Answer in one word.\n\none"],
+        ["Answer in one word.\n\ntwo"],
+    ]
+    refused = biddable("chat", "parrot", "--prompt", "p.txt", "--system", "Sing.", input="one\n")
+    assert (refused.exit_code, "system is 'Sing.', expected none beside --prompt" in refused.stderr) == (
+        2,
+        True,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from biddable.errors import InputError, ModelError, RunError
+from biddable.errors import FileError, InputError, ModelError, RunError
 from biddable.judges.ifeval import evaluate as official
 from biddable.models import load
 from biddable.runs import journal
@@ -362,3 +362,19 @@ def test_settings_of_written_answers_are_said_not_to_apply_to_choices(tmp_path: 
     assert "even: no answers are written, so --max-tokens did not apply." in board.notes
     with pytest.raises(InputError, match="max_tokens is 5, expected a suite whose answers are written"):
         evaluate("m", choosing(), out=tmp_path / "f", max_tokens=5)
+
+
+def test_a_model_with_a_prompt_is_a_row_beside_the_one_without(tmp_path: Path, named: Models) -> None:
+    asked = Parrot()
+    named(m=asked)
+    prompt = tmp_path / "p.txt"
+    prompt.write_text("Be brief.")
+    evaluate("m", writing(2), out=tmp_path / "e")
+    board = evaluate("m", writing(2), out=tmp_path / "e", prompt=prompt, baseline="m")
+    name = f"m with {prompt}"
+    assert scores(board) == {("echo", "m"): 1.0, ("echo", name): 0.0}  # an echo says the prompt, too
+    assert [last_turn(chat) for chat in asked.chats[2:]] == ["Be brief.\n\nsay w0", "Be brief.\n\nsay w1"]
+    assert [(each.baseline_name, each.method_name) for each in board.comparisons] == [("m", name)]
+    prompt.write_text("")
+    with pytest.raises(FileError, match="expected an instruction"):
+        evaluate("m", writing(2), out=tmp_path / "e", prompt=prompt)
