@@ -32,6 +32,7 @@ ROLES: dict[str, Role] = {
 
 _FORMS = ("prompt", "messages", "conversations")
 _LEARNED = ("loss", "loss_weight", "weight", "train")
+_THOUGHT = ("thinking", "reasoning", "reasoning_content")
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _MEDIA = ("image", "images", "audio", "audios", "video", "videos", "documents")
@@ -76,7 +77,8 @@ def learned(turns: Any, chat: Chat) -> tuple[bool, ...]:
     ``loss_weight`` or ``weight`` (0 or 1).
 
     Raises:
-        InputError: a mark is another value, or has a turn learned that is not the assistant's.
+        InputError: a mark is another value, or has a turn learned that is not the assistant's; or a turn to
+            learn holds thoughts beside its content, which would not be learned.
     """
     trained = []
     for index, (turn, message) in enumerate(zip(turns, chat, strict=True)):
@@ -92,6 +94,12 @@ def learned(turns: Any, chat: Chat) -> tuple[bool, ...]:
                     f"turn [{index}].{name}", mark, "false: only the assistant's turns are learned"
                 )
         trained.append(message.role == "assistant" and (mark is None or bool(mark)))
+        thought = next((name for name in _THOUGHT if trained[-1] and turn.get(name)), None)
+        if thought:
+            expected = (
+                "none: only content is learned; put thoughts into it or take them out"
+            )
+            raise InputError(f"turn [{index}].{thought}", turn[thought], expected)
     return tuple(trained)
 
 

@@ -549,3 +549,18 @@ def test_published_files(read, name, count, learned):
     nouns = getattr(data, f"read_{read}")(SHARED / name)
     assert len(nouns) == count
     assert sum(sum(noun.trained) for noun in nouns if isinstance(noun, Conversation)) == learned
+
+
+@pytest.mark.parametrize("name", ["thinking", "reasoning", "reasoning_content"])
+def test_thoughts_beside_a_turn_to_learn_are_not_left_out_silently(tmp_path: Path, name: str) -> None:
+    turns = [
+        {"role": "user", "content": "What is 2 + 2?"},
+        {"role": "assistant", "content": "4", name: "Two and two make four."},
+    ]
+    file = tmp_path / "d.jsonl"
+    file.write_text(json.dumps({"messages": turns}) + "\n")
+    with pytest.raises(FileError, match=rf"turn \[1\]\.{name} is 'Two and two make four.', expected none"):
+        data.read_conversations(file)
+    for harmless in ({"weight": 0}, {name: None}, {name: ""}):
+        file.write_text(json.dumps({"messages": [turns[0], {**turns[1], **harmless}]}) + "\n")
+        assert data.read_conversations(file)[0].chat[1].content == "4"

@@ -63,7 +63,7 @@ class VerifiableConfig(InstructionSettings):
 
     judge: str = "answer"
     """Who gives the reward: what load_judge takes, such as answer, rules, hf:DIR or lm:MODEL."""
-    prompts: Count = 128
+    prompts: Count = 64
     """Tasks to learn from; those of SPaR's budget with --beside-spar."""
     grpo: GrpoConfig = GrpoConfig(lr=1e-4, sampling=Sampling(max_tokens=80))
     """How it is trained."""
