@@ -12,11 +12,11 @@ from torch import nn
 from biddable.envs.base import make_env
 from biddable.envs.minigrid import Bot
 from biddable.errors import InputError, MissingDependency
-from biddable.policies import text
+from biddable.models import embedding as text
+from biddable.models.embedding import TextVectors, minilm
 from biddable.policies.base import rollouts, successes
 from biddable.policies.cloning import CloningConfig, GreedyPolicy, clone_choices
 from biddable.policies.networks import CNN, MLP, CellStem, FiLM, FiLMBlock, PictureStem, orthogonal
-from biddable.policies.text import TextVectors, minilm
 
 LEVEL = "minigrid:BabyAI-GoToLocal-v0"
 

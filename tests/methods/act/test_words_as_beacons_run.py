@@ -15,7 +15,7 @@ from biddable.methods.act.words_as_beacons.method import (
 )
 from biddable.methods.act.words_as_beacons.student import train_student
 from biddable.methods.act.words_as_beacons.subgoals import KINDS
-from biddable.policies.text import text_vectors
+from biddable.models.embedding import text_vectors
 
 LEVEL = "MiniGrid-MultiRoom-N2-S4-v0"
 TINY = {

@@ -187,8 +187,8 @@ class WordsAsBeacons(Method):
         def compute() -> tuple[dict[str, list[float]], list[float]]:
             from biddable.methods.act.words_as_beacons.subgoals import KINDS, oracle_subgoals
             from biddable.methods.act.words_as_beacons.teachers import LMTeacher
+            from biddable.models.embedding import text_vectors
             from biddable.models.load import load_model
-            from biddable.policies.text import text_vectors
 
             model = load_model(self.config.teacher_model)
             vectors = text_vectors(model, [kind.replace("_", " ") for kind in KINDS])
