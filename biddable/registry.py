@@ -39,6 +39,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",
+        "teach-or-show": "biddable.methods.prompt.teach_or_show:TeachOrShow",
         "verbalizer-manipulation": "biddable.methods.measure.verbalizer_manipulation:VerbalizerManipulation",
         "web-navigation": "biddable.methods.act.web_navigation:WebNavigation",
         "words-as-beacons": "biddable.methods.act.words_as_beacons:WordsAsBeacons",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from biddable.errors import InputError
-from biddable.judges.reference import ReferenceJudge
+from biddable.judges.reference import METRICS, ReferenceJudge
 from biddable.models.base import GREEDY, NoScoresError, Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Table
@@ -31,13 +32,19 @@ from biddable.suites.answers import BATCH
 from biddable.suites.asking import uses_chat
 from biddable.suites.base import Suite
 from biddable.suites.cells import Cell, EvaluateSettings, evaluate_cell
-from biddable.suites.metrics import ACC, score
+from biddable.suites.metrics import ACC, chosen, score
+from biddable.tasks.induction import InductionTask, read_induction
 from biddable.tasks.templates import Exemplar, PromptTemplate, Template
 from biddable.types import Prompt, Task, as_chat
 
 SCORE = "score"
+Outputs = Literal["auto", "written", "chosen"]
+Tested = tuple[str, str, float, float, int]
+"""A task, an arm, its accuracy on validation and on held-out examples, evaluations made."""
+Fitted = Callable[[Task], PromptTemplate]
+"""A prompt for each task: with the exemplars nearest to it."""
 Proposal = tuple[tuple[Exemplar, ...], str, int]
-"""Examples or else an instruction to vary, and a seed."""
+"""Examples, what was tried before (or, without examples, an instruction to vary), and a seed."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class _Propose:
         model = self.model()
         chat = uses_chat(model, "auto")
         requests = [
-            instruction_request(pairs, chat=chat) if pairs else variation_request(text, chat=chat)
+            instruction_request(pairs, chat=chat, tried=text) if pairs else variation_request(text, chat=chat)
             for pairs, text, _ in batch
         ]
         rows = model.generate(requests, sampling=self.sampling, seeds=[seed for *_, seed in batch])
@@ -131,6 +138,27 @@ def instructions(
     return made
 
 
+def prompt_tasks(
+    specs: Sequence[str], composed: Sequence[InductionTask], outputs: Outputs
+) -> list[InductionTask]:
+    """The tasks that somebody names, or else composed ones.
+
+    Raises:
+        FileError: see ``read_induction``.
+        InputError: so, two tasks of a name, no such metric, or outputs that are not chosen from a few.
+    """
+    tasks = [task for spec in specs for task in read_induction(spec)] or list(composed)
+    names = [task.name for task in tasks]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError("data", twice, "a name of its own for each task (?name=…)")
+    for task in tasks:
+        if outputs == "chosen" and not task.chosen:
+            raise InputError("outputs", "chosen", f"written: outputs of {task.name} are not a few labels")
+        if task.metric not in METRICS:
+            raise InputError("data", task.metric, f"a metric of {', '.join(METRICS)}")
+    return tasks
+
+
 @dataclass(frozen=True)
 class Scoring:
     """How prompts for a task are scored.
@@ -147,6 +175,32 @@ class Scoring:
     metric: str = ""
     template: Template = "auto"
     max_tokens: int = 16
+
+    @classmethod
+    def of(
+        cls, model: LazyModel, task: InductionTask, outputs: Outputs, template: Template, max_tokens: int
+    ) -> Scoring:
+        """Outputs are chosen where every example says among which (``auto``), or as is asked for."""
+        choose = task.chosen if outputs == "auto" else outputs == "chosen"
+        return cls(model, "" if choose else task.metric, template, max_tokens)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores prompts on a task's examples, a cell of the run for each call."""
+
+    run: Run
+    name: str
+    how: Scoring
+    tasks: Sequence[Task]
+
+    def __call__(
+        self, part: str, prompts: Sequence[PromptTemplate | Fitted]
+    ) -> tuple[list[float], list[list[Exemplar]]]:
+        """Of each prompt: how good outputs are on average, and the inputs it got right with the outputs."""
+        values, cell = executed(self.run, f"{part} {self.name}", self.how, prompts, self.tasks)
+        right = [right_outputs(cell, p, self.tasks) for p in range(len(prompts))]
+        return [float(row.mean()) for row in values], right
 
 
 @dataclass(frozen=True)
@@ -181,14 +235,17 @@ def likelihoods(
 
 
 def executed(
-    run: Run, name: str, how: Scoring, prompts: Sequence[PromptTemplate], tasks: Sequence[Task]
+    run: Run, name: str, how: Scoring, prompts: Sequence[PromptTemplate | Fitted], tasks: Sequence[Task]
 ) -> tuple[NDArray[np.float64], Cell]:
-    """How good a model's outputs are, 0 to 1 [prompts, tasks], and the cell ``name`` with them."""
+    """How good a model's outputs are, 0 to 1 [prompts, tasks], and the cell ``name`` with them.
+
+    A prompt may be one that depends on the task. No task is shown its own output.
+    """
     asked = [
         replace(
             task,
             id=f"{p}/{task.id}",
-            prompt=prompt.text(str(task.prompt)),
+            prompt=_of(prompt, task).without(str(task.prompt)).text(str(task.prompt)),
             meta={"group": f"prompt {p}", "source": task.id},
         )
         for p, prompt in enumerate(prompts)
@@ -209,6 +266,23 @@ def executed(
     metric = suite.metrics[0].name
     values = [record.metrics[metric] for record in cell.records]
     return np.array(values).reshape(len(prompts), len(tasks)), cell
+
+
+def _of(prompt: PromptTemplate | Fitted, task: Task) -> PromptTemplate:
+    return prompt if isinstance(prompt, PromptTemplate) else prompt(task)
+
+
+def right_outputs(cell: Cell, prompt: int, tasks: Sequence[Task]) -> list[Exemplar]:
+    """What a model got right with one of the prompts of ``executed``: inputs with its own outputs."""
+    records = cell.records[prompt * len(tasks) : (prompt + 1) * len(tasks)]
+    metric = cell.metrics[0].name
+    return [
+        Exemplar(
+            str(task.prompt), chosen(record) or "" if record.scores else record.responses[0].text.strip()
+        )
+        for task, record in zip(tasks, records, strict=True)
+        if record.metrics[metric] == 1.0
+    ]
 
 
 def variations(
@@ -289,3 +363,21 @@ def accuracy_table(tested: Mapping[str, Mapping[str, float]], note: str = "") ->
     arms = list(dict.fromkeys(arm for row in tested.values() for arm in row))
     rows = tuple((name, *(row.get(arm) for arm in arms)) for name, row in tested.items())
     return Table("Accuracy on held-out examples", ("task", *arms), rows, note=note)
+
+
+def arm_means(rows: Sequence[Tested]) -> dict[str, dict[str, float]]:
+    """Of each arm the means over tasks and seeds."""
+    of = {arm: [row[2:] for row in rows if row[1] == arm] for arm in dict.fromkeys(row[1] for row in rows)}
+    names = ("validation", "test", "evaluations")
+    return {arm: dict(zip(names, np.mean(told, axis=0).tolist(), strict=True)) for arm, told in of.items()}
+
+
+def gap_table(rows: Sequence[Tested]) -> Table:
+    """Of each arm its accuracy by which it was chosen, that on held-out examples, and what is lost."""
+    told = tuple(
+        (arm, of["validation"], of["test"], of["validation"] - of["test"], round(of["evaluations"]))
+        for arm, of in arm_means(rows).items()
+    )
+    columns = ("arm", "validation", "held out", "gap", "evaluations")
+    note = "Validation is what prompts were chosen by; the gap is what is lost on other examples."
+    return Table("Validation and held-out accuracy", columns, told, note=note)

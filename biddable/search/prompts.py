@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ from biddable.errors import InputError
 from biddable.tasks.templates import Exemplar
 from biddable.types import Message, Prompt
 
+EvaluateSets = Callable[[Sequence[tuple[int, ...]]], Sequence[float]]
+"""How good ordered sets of exemplars are, by their places in the pool."""
 Evaluate = Callable[[Sequence[int], int], Any]
 """Scores [candidates][items] of some candidates on the items of a round (its number)."""
 
@@ -30,12 +32,13 @@ _QUOTES = (('"', '"'), ("“", "”"), ("'", "'"), ("`", "`"), ("**", "**"))
 # -- proposals ---------------------------------------------------------------------------------------------
 
 
-def instruction_request(pairs: Sequence[Exemplar], *, chat: bool) -> Prompt:
+def instruction_request(pairs: Sequence[Exemplar], *, chat: bool, tried: str = "") -> Prompt:
     """A request for the instruction that leads from each input to its output.
 
     Args:
         pairs: examples of what the instruction does.
         chat: a user's turn; else a text that a model goes on with, the instruction next.
+        tried: instructions with what they scored, the best last (``tried_before``), to find a better one.
 
     Raises:
         InputError: there are no pairs.
@@ -43,6 +46,7 @@ def instruction_request(pairs: Sequence[Exemplar], *, chat: bool) -> Prompt:
     if not pairs:
         raise InputError("pairs", list(pairs), "at least one")
     shown = "\n\n".join(f"Input: {each.input}\nOutput: {each.output}" for each in pairs)
+    shown += f"\n\nInstructions that were tried, with the share of right outputs:\n{tried}" if tried else ""
     if chat:
         asked = (
             "Below are inputs with the outputs that somebody wrote for them, all by one instruction.\n\n"
@@ -54,6 +58,12 @@ def instruction_request(pairs: Sequence[Exemplar], *, chat: bool) -> Prompt:
         "Somebody was given one instruction and several inputs, and wrote an output for each input by that "
         f"instruction.\n\n{shown}\n\nThe instruction, which also works for other inputs, was:"
     )
+
+
+def tried_before(scores: Mapping[str, float], most: int = 8) -> str:
+    """Instructions with their scores, a line each, the best last (OPRO, Yang et al., arXiv 2309.03409)."""
+    best = sorted(scores.items(), key=lambda each: each[1])[-most:]
+    return "\n".join(f"{score:.2f}: {text or '(none)'}" for text, score in best)
 
 
 def variation_request(instruction: str, *, chat: bool) -> Prompt:
@@ -194,3 +204,106 @@ def bandit_search(
 def ranked(scores: Sequence[float], texts: Sequence[str]) -> list[int]:
     """Places from the best score to the worst; of equal ones the shorter text is first, then the earlier."""
     return sorted(range(len(scores)), key=lambda i: (-scores[i], len(texts[i]), i))
+
+
+# -- exemplars: of a pool of n pairs, k in an order --------------------------------------------------------
+
+
+def random_sets(n: int, k: int, number: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """``number`` ordered sets that differ, or all that there are where they are fewer.
+
+    Raises:
+        InputError: the pool has fewer than ``k``, or ``k`` is not above 0.
+    """
+    if not 1 <= k <= n:
+        raise InputError("k", k, f"an integer from 1 to {n}, the exemplars in the pool")
+    drawn: dict[tuple[int, ...], None] = {}
+    wanted = min(number, math.perm(n, k))
+    while len(drawn) < wanted:
+        drawn.setdefault(tuple(int(i) for i in rng.permutation(n)[:k]))
+    return list(drawn)
+
+
+def search_random(
+    n: int, k: int, evaluate: EvaluateSets, budget: Budget, rng: np.random.Generator
+) -> dict[tuple[int, ...], float]:
+    """Scores of as many random sets as the budget allows, in the order in which they were drawn."""
+    assert budget.left is not None
+    sets = random_sets(n, k, budget.left, rng)
+    budget.spend(len(sets))
+    return dict(zip(sets, map(float, evaluate(sets)), strict=True))
+
+
+def search_mutation(
+    n: int,
+    k: int,
+    evaluate: EvaluateSets,
+    budget: Budget,
+    rng: np.random.Generator,
+    *,
+    population: int = 8,
+    parents: int = 2,
+    children: int = 4,
+) -> dict[tuple[int, ...], float]:
+    """Scores of sets that come of each other: one exemplar replaced, and now and then the order shuffled.
+
+    Args:
+        n, k: the pool, and exemplars in a set.
+        evaluate: gives scores of sets.
+        budget: evaluations that may be made.
+        rng: what is drawn.
+        population: random sets at the beginning.
+        parents: the best so far, of which one is changed.
+        children: sets that are scored side by side.
+    """
+    assert budget.left is not None
+    first = random_sets(n, k, min(population, budget.left), rng)
+    budget.spend(len(first))
+    scores = dict(zip(first, map(float, evaluate(first)), strict=True))
+    most = math.perm(n, k)
+    while budget.left and len(scores) < most:
+        best = sorted(scores, key=lambda each: -scores[each])[:parents]
+        made: dict[tuple[int, ...], None] = {}
+        for _ in range(50 * children):  # small pools: most changes are known already
+            child = _mutated(best[int(rng.integers(len(best)))], n, rng)
+            if child not in scores:
+                made.setdefault(child)
+            if len(made) == min(children, budget.left):
+                break
+        if not made:
+            break
+        budget.spend(len(made))
+        scores |= dict(zip(made, map(float, evaluate(list(made))), strict=True))
+    return scores
+
+
+def _mutated(parent: tuple[int, ...], n: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """One exemplar replaced by one that is not among them, if there is any; shuffled with a chance of 1/2."""
+    child, others = list(parent), sorted({*range(n)} - {*parent})
+    if others:
+        child[int(rng.integers(len(child)))] = others[int(rng.integers(len(others)))]
+    if not others or rng.random() < 0.5:
+        rng.shuffle(child)
+    return tuple(child)
+
+
+def nearest(pool: NDArray[np.floating], query: NDArray[np.floating], k: int) -> tuple[int, ...]:
+    """The ``k`` of a pool [n, width] that are most like a query [width], by cosine; the nearest is last."""
+    lengths = np.linalg.norm(pool, axis=1) * np.linalg.norm(query)
+    similar = pool @ query / np.maximum(lengths, 1e-12)
+    return tuple(int(i) for i in np.argsort(-similar, kind="stable")[:k])[::-1]
+
+
+def diverse(pool: NDArray[np.floating], k: int, seed: int) -> tuple[int, ...]:
+    """Of ``k`` clusters of a pool [n, width] (k-means) the one nearest to each centre."""
+    from scipy.cluster.vq import kmeans2
+
+    centres, labels = kmeans2(pool.astype(np.float64), k, minit="++", seed=seed)
+    chosen = []
+    for cluster in range(k):
+        members = np.flatnonzero(labels == cluster)
+        if len(members):
+            distances = np.linalg.norm(pool[members] - centres[cluster], axis=1)
+            chosen.append(int(members[distances.argmin()]))
+    rest = [i for i in range(len(pool)) if i not in chosen]  # clusters may be empty
+    return tuple(chosen + rest[: k - len(chosen)])

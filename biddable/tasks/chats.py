@@ -96,9 +96,7 @@ def learned(turns: Any, chat: Chat) -> tuple[bool, ...]:
         trained.append(message.role == "assistant" and (mark is None or bool(mark)))
         thought = next((name for name in _THOUGHT if trained[-1] and turn.get(name)), None)
         if thought:
-            expected = (
-                "none: only content is learned; put thoughts into it or take them out"
-            )
+            expected = "none: only content is learned; put thoughts into it or take them out"
             raise InputError(f"turn [{index}].{thought}", turn[thought], expected)
     return tuple(trained)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -90,6 +91,14 @@ class PromptTemplate:
     def with_instruction(self, instruction: str) -> PromptTemplate:
         """The same with another instruction."""
         return replace(self, instruction=instruction)
+
+    def with_exemplars(self, exemplars: Sequence[Exemplar]) -> PromptTemplate:
+        """The same with other exemplars."""
+        return replace(self, exemplars=tuple(exemplars))
+
+    def without(self, given: str) -> PromptTemplate:
+        """The same without exemplars of an input: whoever is asked for its output must not see it solved."""
+        return replace(self, exemplars=tuple(each for each in self.exemplars if each.input != given))
 
     def _pair(self, given: str, output: str) -> str:
         before, after = self.input.split(INPUT)

@@ -42,6 +42,7 @@ from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.prompts import (
+    Outputs,
     Ranking,
     Scoring,
     accuracy_table,
@@ -49,11 +50,11 @@ from biddable.experiments.prompts import (
     executed,
     instructions,
     likelihoods,
+    prompt_tasks,
     variations,
     write_ranking,
 )
 from biddable.experiments.scores import ArmScores
-from biddable.judges.reference import METRICS
 from biddable.methods.base import About, Method, show
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
@@ -63,7 +64,7 @@ from biddable.search.prompts import bandit_search, ranked
 from biddable.suites.cells import Cell
 from biddable.suites.figures import items
 from biddable.suites.leaderboard import leaderboard
-from biddable.tasks.induction import InductionTask, composed_induction, read_induction
+from biddable.tasks.induction import InductionTask, composed_induction
 from biddable.tasks.templates import PROMPT_FILE, PromptTemplate, Template, read_prompt, write_prompt
 from biddable.types import Task
 
@@ -98,7 +99,7 @@ class ApeConfig:
     """How proposals are drawn."""
     template: Template = "none"
     """Prompts as raw text (none, as in the paper), a user's turn (chat), or as the model has one (auto)."""
-    outputs: Literal["auto", "written", "chosen"] = "auto"
+    outputs: Outputs = "auto"
     """Outputs are written, or the likeliest of few labels or of an example's choices (auto: if there are)."""
     scoring: Literal["likelihood", "execution"] = "likelihood"
     """Score by the log-probability of right outputs, or by how often the model's outputs are right."""
@@ -161,18 +162,11 @@ class Ape(Method):
             raise InputError("share", config.share, "a number between 0 and 1")
         layout = PromptTemplate(template=config.template)
         self.template = read_prompt(config.prompt) if config.prompt else layout
-        self.tasks = [task for spec in config.data for task in read_induction(spec)] or composed_induction()
+        self.tasks = prompt_tasks(config.data, composed_induction(), config.outputs)
         self.model = LazyModel(config.model)
         self.proposer = LazyModel(config.proposer_model) if config.proposer_model else self.model
-        names = [task.name for task in self.tasks]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InputError("data", twice, "a name of its own for each task (?name=…)")
         for task in self.tasks:
             shown, scored = self._halves(task)
-            if config.outputs == "chosen" and not task.chosen:
-                raise InputError("outputs", "chosen", f"written: outputs of {task.name} are not a few labels")
-            if task.metric not in METRICS:
-                raise InputError("data", task.metric, f"a metric of {', '.join(METRICS)}")
             for field, wanted, there in (
                 ("demos", config.demos, len(shown)),
                 ("shots", config.shots, len(shown)),
@@ -273,10 +267,8 @@ class Ape(Method):
         )
 
     def _how(self, task: InductionTask) -> Scoring:
-        """Outputs are chosen where every example says among which, if not asked otherwise."""
         config = self.config
-        chosen = task.chosen if config.outputs == "auto" else config.outputs == "chosen"
-        return Scoring(self.model, "" if chosen else task.metric, self.template.template, config.max_tokens)
+        return Scoring.of(self.model, task, config.outputs, self.template.template, config.max_tokens)
 
     def _scores(
         self, run: Run, task: InductionTask, texts: Sequence[str], scored: Sequence[Task], name: str
