@@ -14,9 +14,15 @@ from biddable.search.prompts import (
     Budget,
     bandit_search,
     distinct,
+    diverse,
     instruction_request,
+    nearest,
+    random_sets,
     ranked,
     read_instruction,
+    search_mutation,
+    search_random,
+    tried_before,
     variation_request,
 )
 from biddable.tasks.templates import Exemplar
@@ -113,3 +119,63 @@ def test_the_bandit_spends_most_on_the_best() -> None:
     assert bandit.counts.sum() == 30 * 4 * 5
     assert int(bandit.means.argmax()) >= 10
     assert bandit.counts[-3:].mean() > 2 * bandit.counts[:6].mean()
+
+
+def test_sets_are_ordered_and_differ() -> None:
+    sets = random_sets(5, 2, 15, np.random.default_rng(0))
+    assert len({*sets}) == 15
+    assert all(len({*each}) == 2 for each in sets)
+    assert len(random_sets(3, 3, 99, np.random.default_rng(0))) == 6  # all that there are
+    with pytest.raises(InputError, match="k is 4, expected an integer from 1 to 3"):
+        random_sets(3, 4, 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("search", [search_random, search_mutation])
+def test_searches_spend_their_budget_and_find_good_sets(search: Any) -> None:
+    asked = []
+
+    def evaluate(sets: Any) -> list[float]:
+        asked.extend(sets)
+        return [(sum(each) + each[0] / 10) / 30 for each in sets]
+
+    budget = Budget(24)
+    scores = search(10, 3, evaluate, budget, np.random.default_rng(0))
+    assert (len(asked), budget.spent, len(scores)) == (24, 24, 24)
+    assert {*asked} == {*scores}
+    best = max(scores, key=lambda each: scores[each])
+    assert scores[best] > np.mean(list(scores.values())) + 0.1
+
+
+def test_mutation_climbs_where_chance_does_not() -> None:
+    def evaluate(sets: Any) -> list[float]:
+        return [float(sum(each)) for each in sets]
+
+    def best(search: Any, seed: int) -> float:
+        return max(search(40, 3, evaluate, Budget(40), np.random.default_rng(seed)).values())
+
+    climbed = [best(search_mutation, seed) for seed in range(10)]
+    drawn = [best(search_random, seed) for seed in range(10)]
+    assert np.mean(climbed) > np.mean(drawn) + 3
+
+
+def test_a_small_pool_ends_the_search_before_the_budget() -> None:
+    scores = search_mutation(2, 2, lambda sets: [0.0] * len(sets), Budget(50), np.random.default_rng(0))
+    assert {*scores} == {(0, 1), (1, 0)}
+
+
+def test_the_nearest_comes_last() -> None:
+    pool = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    assert nearest(pool, np.array([0.0, 1.0]), 2) == (2, 1)
+
+
+def test_the_diverse_are_of_different_clusters() -> None:
+    rng = np.random.default_rng(0)
+    pool = np.concatenate([rng.normal(centre, 0.1, (5, 2)) for centre in (0.0, 5.0, 10.0)])
+    chosen = diverse(pool, 3, seed=1)
+    assert sorted(i // 5 for i in chosen) == [0, 1, 2]
+    assert len({*diverse(pool[:2], 2, seed=0)}) == 2
+
+
+def test_what_was_tried_comes_best_last() -> None:
+    assert tried_before({"b": 0.5, "a": 0.75, "": 0.25}) == "0.25: (none)\n0.50: b\n0.75: a"
+    assert "0.50: b" in str(instruction_request((Exemplar("x", "y"),), chat=True, tried="0.50: b"))
