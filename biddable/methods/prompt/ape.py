@@ -183,12 +183,14 @@ class Ape(Method):
         shown = {task.name: self._halves(task)[0] for task in self.tasks}
         counts = (config.draws, config.proposals, config.demos)
         made = instructions(run, self.proposer, shown, *counts, config.sampling)
-        found = {task.name: self._search(run.scope(task.name), task, *made[task.name]) for task in self.tasks}
+        rankings = {
+            task.name: self._search(run.scope(task.name), task, *made[task.name]) for task in self.tasks
+        }
         by_arm: dict[str, list[NDArray[np.float64]]] = {}
         cells: list[Cell] = []
         tested: dict[str, dict[str, float]] = {}
         for task in self.tasks:
-            values, cell = self._test(run.scope(task.name), task, found[task.name])
+            values, cell = self._test(run.scope(task.name), task, rankings[task.name])
             cells.append(cell)
             tested[task.name] = {arm: float(row.mean()) for arm, row in values.items()}
             for arm, row in values.items():
@@ -198,13 +200,13 @@ class Ape(Method):
             scores.add(arm, np.concatenate(rows))
         claims = [Claim(arm, APE) for arm in (GREEDY_ARM, POOL, NONE, HUMAN, YOURS) if arm in whole]
         claims += [Claim(SHOTS, APE_SHOTS)] if SHOTS in whole else []
-        self._leave(run, found)
+        self._leave(run, rankings)
         show(
             run,
             [
                 scores.bars("Held-out examples", arms=list(whole), unit="accuracy", note="0 to 1."),
                 accuracy_table(tested, POOL_NOTE),
-                *(each.table(name) for name, each in found.items()),
+                *(each.table(name) for name, each in rankings.items()),
                 items(leaderboard(cells)),
             ],
         )
@@ -212,13 +214,13 @@ class Ape(Method):
             "accuracy": tested,
             "iqm": {arm: float(trim_mean([t[arm] for t in tested.values()], 0.25)) for arm in whole},
             "parity": _parity(tested),
-            "instructions": {name: each.instruction for name, each in found.items()},
-            "evaluations": {name: each.evaluations for name, each in found.items()},
-            "proposals": {name: len(each.texts) for name, each in found.items()},
+            "instructions": {name: each.instruction for name, each in rankings.items()},
+            "evaluations": {name: each.evaluations for name, each in rankings.items()},
+            "proposals": {name: len(each.texts) for name, each in rankings.items()},
         }
         best = f"biddable generate {config.model} --prompt {{run}} --prompts FILE --out FILE"
         return run.finish(
-            scores.compare(claims), metrics=metrics, notes=self._notes(found), next_steps=(best,)
+            scores.compare(claims), metrics=metrics, notes=self._notes(rankings), next_steps=(best,)
         )
 
     # -- 2. to 5. one task ---------------------------------------------------------------------------------
@@ -311,27 +313,27 @@ class Ape(Method):
     # -- 6. the test ---------------------------------------------------------------------------------------
 
     def _test(
-        self, run: Run, task: InductionTask, found: Ranking
+        self, run: Run, task: InductionTask, ranking: Ranking
     ) -> tuple[dict[str, NDArray[np.float64]], Cell]:
         """Scores [examples] of each arm on held-out examples, and the cell with all answers."""
         config, rng = self.config, run.rng("test")
         held = [task.execute[i] for i in rng.permutation(len(task.execute))[: config.test]]
-        drawn = [found.texts[i] for i in rng.permutation(len(found.texts))[: config.pool]]
+        drawn = [ranking.texts[i] for i in rng.permutation(len(ranking.texts))[: config.pool]]
         solved = demonstrations(self._halves(task)[0], config.shots, rng)
         template = self.template
         arms: list[tuple[str, PromptTemplate]] = [
-            (APE, template.with_instruction(found.instruction)),
+            (APE, template.with_instruction(ranking.instruction)),
             (NONE, template.with_instruction("")),
             *((POOL, template.with_instruction(text)) for text in drawn),
             *((HUMAN, template.with_instruction(text)) for text in task.humans[: config.humans]),
         ]
-        if found.greedy:
-            arms.append((GREEDY_ARM, template.with_instruction(found.greedy)))
+        if ranking.greedy:
+            arms.append((GREEDY_ARM, template.with_instruction(ranking.greedy)))
         if config.prompt:
             arms.append((YOURS, template))
         if solved:
             of = replace(template, instruction="", exemplars=solved)
-            arms += [(SHOTS, of), (APE_SHOTS, of.with_instruction(found.instruction))]
+            arms += [(SHOTS, of), (APE_SHOTS, of.with_instruction(ranking.instruction))]
         prompts = [prompt for _, prompt in arms]
         values, cell = executed(run, f"test {task.name}", self._how(task), prompts, held)
         names = list(dict.fromkeys(arm for arm, _ in arms))
@@ -342,27 +344,27 @@ class Ape(Method):
 
     # -- what is left --------------------------------------------------------------------------------------
 
-    def _leave(self, run: Run, found: Mapping[str, Ranking]) -> None:
+    def _leave(self, run: Run, rankings: Mapping[str, Ranking]) -> None:
         """The prompt of each task, that of the first as the run's; and all proposals, ranked, as CSV."""
-        for name, each in found.items():
+        for name, each in rankings.items():
             template = self.template.with_instruction(each.instruction)
             write_prompt(run.artifact("prompts", f"{name}.json"), template)
-        write_ranking(run.artifact("data", "proposals.csv"), found)
-        first = next(iter(found.values()))
+        write_ranking(run.artifact("data", "proposals.csv"), rankings)
+        first = next(iter(rankings.values()))
         write_prompt(run.artifact(PROMPT_FILE), self.template.with_instruction(first.instruction))
 
-    def _notes(self, found: Mapping[str, Ranking]) -> list[str]:
+    def _notes(self, rankings: Mapping[str, Ranking]) -> list[str]:
         notes = []
         if self.config.scoring == "likelihood" and any(
-            each.scoring != "likelihood" for each in found.values()
+            each.scoring != "likelihood" for each in rankings.values()
         ):
             notes.append("The model gives no log-probabilities, so proposals were scored by what it writes.")
-        if len(found) > 1:
-            first = next(iter(found))
+        if len(rankings) > 1:
+            first = next(iter(rankings))
             notes.append(f"prompt.json is that of {first}; those of all tasks are in artifacts/prompts.")
         if without := [task.name for task in self.tasks if not task.humans]:
             notes.append(f"Nobody wrote an instruction for {', '.join(without)}: not compared with people.")
-        if silent := [name for name, each in found.items() if not each.greedy]:
+        if silent := [name for name, each in rankings.items() if not each.greedy]:
             notes.append(f"Without search the model proposes nothing for {', '.join(silent)}.")
         for task in self.tasks:
             if task.left_out:
@@ -371,7 +373,7 @@ class Ape(Method):
                 notes.append(
                     f"{task.name}: {len(task.execute)} examples are held out, all of which were scored."
                 )
-        rho = [each.agreement for each in found.values()]
+        rho = [each.agreement for each in rankings.values()]
         known = [each for each in rho if each is not None]
         if known:
             told = f"{fmean(known):+.2f}, the mean over {len(known)} tasks"
