@@ -161,7 +161,9 @@ def trained(run: Run, name: str, start: Weights, config: Any, train: Callable[..
 
     def fill(folder: Path) -> None:
         model = load_trainable(start, lora_rank=config.lora.rank)
-        train(model, config, checkpoint_dir=run.checkpoints(name), on_step=log)
+        report = train(model, config, checkpoint_dir=run.checkpoints(name), on_step=log)
+        if report.dropped:
+            run.remark(f"{name}: {report.dropped} examples were too long to be learned and were left out.")
         model.save(folder)
 
     return run.stage_folder(name, fill)

@@ -49,6 +49,8 @@ from biddable.types import Comparison
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
+REMARKS = "remarks.json"
+
 
 class Run:
     """An open run folder; get one with ``Run.open``.
@@ -266,6 +268,12 @@ class Run:
             temporary.symlink_to(os.path.relpath(source, path.parent))
         return path
 
+    def remark(self, note: str) -> None:
+        """Keep what a reader of the results must know, from within a stage: that is computed once."""
+        kept = self._remarks()
+        if note not in kept and not self._follower:
+            write_json(self.folder / REMARKS, [*kept, note])
+
     def finish(
         self,
         comparisons: Sequence[Comparison],
@@ -281,7 +289,7 @@ class Run:
             comparisons: the method beside its baselines.
             metrics: every other number, nested as the method likes, none of which depends on the clock.
             timing: speeds and times measured by the method; the time of each stage is added.
-            notes: what a reader must know.
+            notes: what a reader must know; what was kept by ``remark`` is added.
             next_steps: lines to type next, with ``{run}`` for the folder (``biddable.runs.next_steps``).
 
         Raises:
@@ -296,7 +304,7 @@ class Run:
             "environment": self.environment,
             "timing": timing,
             "metrics": metrics or {},
-            "notes": notes,
+            "notes": [*notes, *self._remarks()],
             "next_steps": next_steps,
         }
         return write_results(self.folder / "results.json", fields)
@@ -314,6 +322,10 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _remarks(self) -> list[str]:
+        path = self.folder / REMARKS
+        return list(read_json(path)) if path.exists() else []
 
     def _claim(self, name: str, suffix: str) -> Path:
         """The path of a stage, after a check that no other stage of this run has its name."""

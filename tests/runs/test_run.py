@@ -466,3 +466,15 @@ def test_a_damaged_journal_does_not_end_a_run(tmp_path) -> None:
     path.write_text('{"event": "finished", "stage": "x", "clock": 3, "at": "then"}\n[1]\n{"event": 1}\n')
     with Run.open(tmp_path / "run", "m", {}, 0) as run:
         assert run.finish([]).timing["seconds"] >= 3
+
+
+def test_remarks_of_a_stage_stand_in_the_results_though_it_is_computed_once(tmp_path: Path) -> None:
+    def compute() -> int:
+        opened.remark("three rows were too long")
+        return 1
+
+    for _ in range(2):
+        with Run.open(tmp_path / "r", "m", {}, 0) as opened:
+            opened.scope("part").stage("once", compute, int)
+            results = opened.finish([], notes=["a note"])
+        assert list(results.notes) == ["a note", "three rows were too long"]
