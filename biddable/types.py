@@ -13,7 +13,7 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "error"]
 Prediction = Literal["higher", "lower", "equal"]
 VerdictOnClaim = Literal["held", "not shown", "contradicted"]
-RoleOfComparison = Literal["claim", "control"]
+RoleOfComparison = Literal["claim", "control", "question"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +206,10 @@ class Comparison:
         n: cases per seed.
         seeds: the seeds.
         predicted: the paper's claim as a sign.
-        verdict: what came of the claim; None for a control.
+        verdict: what came of the claim; None where nothing is claimed.
         baseline_name, method_name: what is compared.
-        role: "control" where our own construction fixes the outcome, which then claims nothing.
+        role: "control" where our own construction fixes the outcome, "question" where nobody predicts it;
+            both claim nothing.
         interval_kind: what the interval is and over what ("t over 5 seeds"); empty where it is not known.
         p_value: two-sided, exact sign flips of the seeds' differences; None below 6 seeds.
     """

@@ -17,7 +17,8 @@ class Claim:
         baseline, method: the arms.
         predicted: the method's scores are "higher", "lower" or, within ``margin``, "equal".
         metric: of which scores.
-        role: "control" where our own construction fixes the outcome: it is measured, and claims nothing.
+        role: "control" where our own construction fixes the outcome, "question" where nobody predicts it
+            ``predicted`` is the better side: both are measured, and claim nothing.
         margin: for "equal": the largest difference that counts as none, in units of the metric.
     """
 

@@ -15,7 +15,7 @@ from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import Weights
 from biddable.runs.figures import Bars, Curves, Figure, Table, Trees
 from biddable.runs.run import Run
-from biddable.types import Comparison
+from biddable.types import Comparison, RoleOfComparison
 
 ACCURACIES = ("prompt_strict", "inst_strict", "prompt_loose", "inst_loose", "average")
 """The numbers that papers print of IFEval."""
@@ -65,14 +65,25 @@ class Measured:
         """The suites that an arm answered."""
         return [suite for suite in self.suites if arm in self.answers[suite.name]]
 
-    def comparisons(self, pairs: Iterable[tuple[str, str]], last: str) -> list[Comparison]:
+    def comparisons(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        last: str,
+        questions: Iterable[tuple[str, str]] = (),
+    ) -> list[Comparison]:
         """Each pair (baseline, method) on every suite that both answered: the method passes more.
+
+        ``questions`` are pairs of which nobody says so.
 
         Of the model as it comes and the arm ``last`` two more: the rules alone, and fewer texts that are no
         answers.
         """
         return self.scores.compare(
-            [claim for suite in self.suites for claim in self._claims(suite, list(pairs), last)]
+            [
+                claim
+                for suite in self.suites
+                for claim in self._claims(suite, list(pairs), last, list(questions))
+            ]
         )
 
     def figures(
@@ -100,11 +111,18 @@ class Measured:
             for suite in self.suites
         }
 
-    def _claims(self, suite: Suite, pairs: Sequence[tuple[str, str]], last: str) -> Iterator[Claim]:
+    def _claims(
+        self,
+        suite: Suite,
+        pairs: Sequence[tuple[str, str]],
+        last: str,
+        questions: Sequence[tuple[str, str]],
+    ) -> Iterator[Claim]:
         arms = self.answers[suite.name]
-        for baseline, method in pairs:
-            if baseline in arms and method in arms:
-                yield Claim(baseline, method, "higher", metric=suite.passing)
+        for pair in (*pairs, *questions):
+            if {*pair} <= {*arms}:
+                role: RoleOfComparison = "claim" if pair in pairs else "question"
+                yield Claim(*pair, "higher", metric=suite.passing, role=role)
         if last in arms and BASE in arms:
             also = "mean of the four accuracies" if suite.official else "all rules followed, in whatever text"
             yield Claim(BASE, last, "higher", metric=f"{suite.title}: {also}")

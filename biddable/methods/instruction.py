@@ -64,6 +64,7 @@ class InstructionMethod(Method):
         measured: Measured,
         pairs: Sequence[tuple[str, str]],
         *,
+        questions: Sequence[tuple[str, str]] = (),
         claims: Sequence[Claim] = (),
         figures: Sequence[Figure] = (),
         models: Mapping[str, Path],
@@ -76,6 +77,7 @@ class InstructionMethod(Method):
             run: the run.
             measured: what the arms answered.
             pairs: (baseline, method) of arms; the method is to pass more tasks of every suite.
+            questions: pairs of which nobody says which is better.
             claims: on other scores in ``measured.scores``.
             figures: for the report.
             models: folders of weights by the kind of artifact, such as ``model``.
@@ -85,6 +87,9 @@ class InstructionMethod(Method):
         show(run, list(figures))
         for kind, weights in models.items():
             run.publish(weights, kind)
-        comparisons = [*measured.comparisons(pairs, self.arms[-1]), *measured.scores.compare(claims)]
+        comparisons = [
+            *measured.comparisons(pairs, self.arms[-1], questions),
+            *measured.scores.compare(claims),
+        ]
         numbers = {"accuracy": measured.metrics(), **(metrics or {})}
         return run.finish(comparisons, metrics=numbers, notes=notes)

@@ -13,6 +13,7 @@ from biddable.report.verdicts import VerdictRow, summary, verdict_rows
 from biddable.runs.results import Results
 
 _STYLES = {"held": "bold cyan", "not shown": "dim", "contradicted": "bold yellow", "control": "dim"}
+_STYLES |= {"better": "cyan", "worse": "yellow"}
 
 
 def result_table(results: Results) -> Table:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from biddable.report.formats import decimals
-from biddable.types import Comparison, VerdictOnClaim
+from biddable.runs.compare import verdict_on
+from biddable.types import Comparison, RoleOfComparison, VerdictOnClaim
 
 MEASURED = {"held": "better", "contradicted": "worse", "not shown": "not shown"}
 """What verdicts say where nobody claims anything, and a better score is what is looked for."""
@@ -35,7 +36,9 @@ class VerdictRow:
 
     @property
     def verdict(self) -> str:
-        """The verdict on the claim, ``control``, or of an evaluation ``better`` and its like."""
+        """The verdict on the claim, ``control``, or where nobody claims anything ``better`` and its like."""
+        if self.comparison.role == "question":
+            return MEASURED[verdict_on(self.comparison.interval, self.comparison.predicted)]
         verdict = self.comparison.verdict or "control"
         return MEASURED.get(verdict, verdict) if self.measured else verdict
 
@@ -76,7 +79,7 @@ def verdict_rows(comparisons: Sequence[Comparison], *, measured: bool = False) -
 
 
 def summary(comparisons: Sequence[Comparison], *, measured: bool = False) -> str:
-    """The verdicts on claims, counted, in one line; controls are counted beside them.
+    """The verdicts on claims, counted, in one line; controls and questions are counted beside them.
 
     ``measured``: they are an evaluation's, and it is differences that are counted.
     """
@@ -85,9 +88,10 @@ def summary(comparisons: Sequence[Comparison], *, measured: bool = False) -> str
         named = [f"{number} {word}" for word in MEASURED.values() if (number := count[word])]
         return f"Beside the baseline: {', '.join(named)}" if named else "What was measured"
     claims = [each for each in comparisons if each.role == "claim"]
-    controls = len(comparisons) - len(claims)
-    also = f"; {controls} control{'s' * (controls > 1)}" if controls else ""
-    return _claims(claims) + also
+    count = Counter(each.role for each in comparisons)
+    roles: tuple[RoleOfComparison, ...] = ("control", "question")
+    beside = [f"{count[role]} {role}{'s' * (count[role] > 1)}" for role in roles if count[role]]
+    return "; ".join([_claims(claims), *beside])
 
 
 def _claims(claims: Sequence[Comparison]) -> str:

@@ -40,7 +40,8 @@ def compare(
         seeds: the seeds of the method's rows.
         predicted: the paper's claim: the method's score is "higher", "lower" or "equal".
         margin: for "equal": the largest difference that counts as none, in units of the metric.
-        role: "control" where our own construction fixes the outcome: it gets no verdict.
+        role: "control" where our own construction fixes the outcome, "question" where nobody predicts it, and
+            ``predicted`` is the better side: both get no verdict.
         clusters: for each case the group it was drawn with, if cases are not independent.
         baseline_name, method_name: how the two are called in the report.
 

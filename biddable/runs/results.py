@@ -72,7 +72,7 @@ def check_comparison(comparison: Comparison) -> None:
         raise ValueError(f"{name}: the difference is not method minus baseline")
     if comparison.n < 1 or not comparison.seeds:
         raise ValueError(f"{name}: no case or no seed")
-    if (comparison.verdict is None) != (comparison.role == "control"):
+    if (comparison.verdict is None) == (comparison.role == "claim"):
         raise ValueError(f"{name}: a {comparison.role} with the verdict {comparison.verdict}")
     if comparison.p_value is not None and not 0 <= comparison.p_value <= 1:
         raise ValueError(f"{name}: the p-value {comparison.p_value} is not between 0 and 1")

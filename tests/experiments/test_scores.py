@@ -8,6 +8,7 @@ import pytest
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.scores import ArmScores
+from biddable.report.verdicts import summary, verdict_rows
 from biddable.runs.compare import compare
 from biddable.runs.figures import Point
 from biddable.runs.statistics import mean_interval
@@ -133,3 +134,16 @@ def test_the_interval_of_a_share_stays_between_0_and_1() -> None:
     assert scores.metrics()["score"]["none"]["interval"] == pytest.approx([0, 0.4345], abs=1e-3)
     low, high = scores.metrics()["score"]["some"]["interval"]
     assert 0 < low < 0.2 < high < 1
+
+
+def test_a_question_is_answered_and_claims_nothing() -> None:
+    scores = ArmScores()
+    for arm, value in (("a", 0.2), ("b", 0.8)):
+        scores.add(arm, [value + 0.01 * (i % 3) for i in range(30)] if arm == "a" else [value] * 30)
+    [made] = scores.compare([Claim("a", "b", role="question")])
+    [row] = verdict_rows([made])
+    assert (made.verdict, row.outcome) == (None, "better")
+    assert verdict_rows(scores.compare([Claim("b", "a", role="question")]))[0].outcome == "worse"
+    claim = scores.compare([Claim("a", "b")])[0]
+    assert summary([claim, made, made]) == "The claim held; 2 questions"
+    assert summary([made]) == "No claim was tested; 1 question"

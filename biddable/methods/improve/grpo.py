@@ -90,18 +90,12 @@ class Grpo(InstructionMethod):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
             **SMOKE,
-            "prompts": 8,
-            "grpo.batch_size": 4,
-            "grpo.group_size": 4,
-            "grpo.sampling.max_tokens": 24,
+            **{"prompts": 8, "grpo.batch_size": 4, "grpo.group_size": 4, "grpo.sampling.max_tokens": 24},
         },
         "full": {"prompts": 1024, "seeds": 3, "test.tasks": 200, "test.held_out": 80},
         "gpu": {
             **LARGE,
-            "prompts": 20_000,
-            "grpo.batch_size": 64,
-            "grpo.group_size": 16,
-            "grpo.lr": 1e-6,
+            **{"prompts": 20_000, "grpo.batch_size": 64, "grpo.group_size": 16, "grpo.lr": 1e-6},
             "grpo.sampling.max_tokens": 512,
         },
     }
@@ -140,18 +134,16 @@ class Grpo(InstructionMethod):
             judge, how = load_judge(config.judge), with_seed(config.grpo, seed)
             model = reinforced(run, name, config.model, tasks, judge, how)
             measured.add(GRPO, model, seed=seed)
-            spent[name] = {
-                "generated": self._generated(run, name, prompts),
-                "trained": _trained(run, [name]),
-                "prompts": prompts,
-            }
+            generated, trained = self._generated(run, name, prompts), _trained(run, [name])
+            spent[name] = {"generated": generated, "trained": trained, "prompts": prompts}
 
         first = f"seed{run.root_seed}-{GRPO}"
         curves = logged(run, first, "Sampled answers by step", ("reward", "passed", "alike", "cut_off"))
         return self.finish(
             run,
             measured,
-            [(BASE, GRPO), (SPAR, GRPO), (BASE, SPAR)],
+            [(BASE, GRPO), (BASE, SPAR)],
+            questions=[(SPAR, GRPO)],
             figures=[*measured.figures(GRPO), *curves, *losses(run, {first: GRPO})],
             models={"model": model},
             metrics={"tokens": spent},
@@ -159,9 +151,8 @@ class Grpo(InstructionMethod):
 
     def _play(self, run: Run, seed: int) -> SelfPlay:
         """SPaR on the same tasks, at its defaults; its answers are as long at most."""
-        config = self.config
         sampling = replace(SparConfig().sampling, max_tokens=self.instructions.max_tokens)
-        settings = SparConfig(model=config.model, tasks=config.tasks, sampling=sampling)
+        settings = SparConfig(model=self.config.model, tasks=self.config.tasks, sampling=sampling)
         return SelfPlay(run, settings, self.instructions, seed)
 
     def _spar(self, play: SelfPlay, refiner: Path) -> tuple[Path, dict[str, int]]:
@@ -191,7 +182,7 @@ class Grpo(InstructionMethod):
         """Tokens of all answers that GRPO drew: their mean length by step, times their number."""
         lengths = [length for _, length in run.logged(stage, "length")]
         answers = self.config.grpo.epochs * prompts * self.config.grpo.group_size
-        return round(answers * float(np.mean(lengths))) if lengths else 0
+        return round(answers * float(np.mean(lengths or [0])))
 
 
 def _answers(iterations: Sequence[Iteration]) -> list[str]:
@@ -206,5 +197,4 @@ def _texts(iterations: Sequence[Iteration]) -> list[str]:
 
 
 def _trained(run: Run, stages: Sequence[str]) -> int:
-    """Tokens trained on in some stages, each time they were."""
     return int(sum(number for stage in stages for _, number in run.logged(stage, "tokens")))

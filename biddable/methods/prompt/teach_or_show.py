@@ -61,7 +61,6 @@ from biddable.experiments.prompts import (
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
 from biddable.models.base import Sampling
-from biddable.models.embedding import text_vectors
 from biddable.models.lazy import LazyModel
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -361,6 +360,8 @@ class TeachOrShow(Method):
         }
 
     def _vectors(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        from biddable.models.embedding import text_vectors  # torch is imported when it is used
+
         return text_vectors(self.model(), texts)
 
 
