@@ -143,7 +143,8 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
                 comparisons.append(made)
         notes += _asked_otherwise(first, cell)
     notes += [note for row in rows for note in remarks(row)]
-    return Leaderboard(rows, tuple(comparisons), tuple(notes))
+    # A note of a suite is that of each of its cells.
+    return Leaderboard(rows, tuple(comparisons), tuple(dict.fromkeys(notes)))
 
 
 def _unlike(first: Cell, cell: Cell) -> str:

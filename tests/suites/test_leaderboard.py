@@ -158,3 +158,8 @@ def test_what_cannot_be_read_is_neither_right_nor_wrong() -> None:
     [shown] = [each for each in figures(board) if isinstance(each, Items)]
     assert [item.answers["m"].correct for item in shown.items] == [None, False]
     assert "gone" in shown.items[1].answers["m"].text
+
+
+def test_a_note_of_a_suite_is_said_once() -> None:
+    board = leaderboard([cell(model, notes=("mind the gap",)) for model in ("a", "b")])
+    assert [note for note in board.notes if "mind" in note] == ["s: mind the gap"]

@@ -82,7 +82,7 @@ class Grpo(InstructionMethod):
             "raises instruction following, also on constraint types that were not trained."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "5 (2 cores with bf16)", "gpu": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "10 (1 core)", "gpu": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks), any judge (--judge)",
         leaves="the trained model (artifacts/model)",
     )
