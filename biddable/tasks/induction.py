@@ -34,7 +34,9 @@ METRIC_OF = {
     "synonyms": "induction_contains",
 }
 """How Instruction Induction scores its tasks; the others by exact match."""
-COMPOSED = ("sentiment", "topic", "first_item", "past_or_future", "kind_of_thing")
+COMPOSED = ("sentiment", "topic", "first_item", "past_or_future", "animal_in_list")
+LISTED = ("first_item", "animal_in_list")
+"""Those whose output is an item of their input."""
 COMPOSED_ROWS = 120
 MOST_LABELS = 12
 """Outputs that a task has at most to be one of labels."""
@@ -110,7 +112,7 @@ def composed_induction(seed: int = 0) -> list[InductionTask]:
     """Five tasks that need no files; their definitions are the human instructions."""
     composed = {each.name: each for each in skill_tasks(COMPOSED_ROWS, seed)}
     tasks = [replace(from_instructed(composed[name], 0.5), metric=EXACT) for name in COMPOSED]
-    return [with_labels(_listed(task) if task.name == "first_item" else task) for task in tasks]
+    return [with_labels(_listed(task) if task.name in LISTED else task) for task in tasks]
 
 
 def _listed(task: InductionTask) -> InductionTask:

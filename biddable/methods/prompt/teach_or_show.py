@@ -90,7 +90,7 @@ from biddable.types import Task
 
 SEED, TEACH, SHOW, BOTH = "seed", "instructions", "exemplars", "both"
 REUSED, NEAREST, DIVERSE = "instructions + random", "nearest", "diverse"
-COMPOSED = ("sentiment", "first_item", "kind_of_thing")
+COMPOSED = ("sentiment", "first_item", "animal_in_list")
 
 
 @settings

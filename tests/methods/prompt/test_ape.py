@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from biddable.errors import FileError, InputError
-from biddable.methods.base import run
+from biddable.methods.base import configure, run
+from biddable.methods.prompt.ape import Ape
+from biddable.methods.prompt.teach_or_show import TeachOrShow
 from biddable.models import load
 from biddable.models.base import NoScoresError, TokenScores
 from biddable.tasks.templates import read_prompt
@@ -190,3 +192,11 @@ def test_the_real_model_finds_a_prompt(tmp_path: Path, smollm2: Any, table: Path
     made = run("ape", out=out, data=(str(table),), **options, **{"sampling.max_tokens": 12})
     assert made.metrics["instructions"]["twice"]
     assert read_prompt(out).instruction == made.metrics["instructions"]["twice"]
+
+
+@pytest.mark.parametrize("preset", ["default", "smoke", "full", "gpu"])
+@pytest.mark.parametrize("method", [Ape, TeachOrShow])
+def test_every_preset_has_enough_of_the_data_that_come_with_it(method: Any, preset: str) -> None:
+    if (method, preset) in {(Ape, "full"), (Ape, "gpu"), (TeachOrShow, "gpu")}:
+        pytest.skip("made for the published files: --data names them")
+    method(configure(method, preset)).check()
