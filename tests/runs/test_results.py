@@ -64,7 +64,7 @@ def test_results_come_back_equal(tmp_path: Path) -> None:
         ({"n": 2.5}, r"comparisons\[0\].n: "),
         ({"role": "control"}, "a control with the verdict held"),
         ({"verdict": None}, "a claim with the verdict None"),
-        ({"role": "test"}, r"comparisons\[0\].role: input should be 'claim' or 'control'"),
+        ({"role": "test"}, r"comparisons\[0\].role: input should be 'claim', 'control' or 'question'"),
         ({"p_value": 1.5}, "the p-value 1.5 is not between 0 and 1"),
     ],
 )
