@@ -214,17 +214,18 @@ class QuickLearners(Method):
             starts = self._starts(run.scope(f"seed{seed}"), others, seed)
             for start, weights in starts.items():
                 for at, size in sizes:
-                    arm, found = f"{start} {size}", []
+                    arm, answered = f"{start} {size}", []
+                    named = f"{arm} (seed {seed})"
                     groups = self._groups(tasks, size, run, seed)
                     for place, group in enumerate(groups):
                         part = f"seed{seed}-{start}-size{at}-{place}"
                         last = self._learned(run, part, weights, group, seed)
                         suite = self._suite(group, count)
-                        found.append(evaluate_cell(run.scope(part), last, suite, name=f"{arm} (seed {seed})"))
+                        answered.append(evaluate_cell(run.scope(part), last, suite, name=named))
                     if seed == run.root_seed:
-                        cells[arm] = found
+                        cells[arm] = answered
                     for metric in METRICS:
-                        row = [value for cell in found for value in values(cell, metric)]
+                        row = [value for cell in answered for value in values(cell, metric)]
                         scores.add(arm, row, metric=metric, seed=seed)
         kept = last if len(groups) == 1 else weights
         if isinstance(kept, Path):
@@ -267,8 +268,8 @@ class QuickLearners(Method):
         tasks = self.own or downstream(self.pool, config.tasks, config.number, most, rng)
         for each in tasks:
             if config.instructions and len(each.task.positive) < config.positive:
-                found = len(each.task.positive)
-                raise InputError("positive", config.positive, f"at most {found}, the examples of {each.name}")
+                there = len(each.task.positive)
+                raise InputError("positive", config.positive, f"at most {there}, the examples of {each.name}")
             if not self._held_out(each):
                 raise InputError("tune", config.tune, f"false: {each.name} has no validation rows")
         notes = [
@@ -319,13 +320,13 @@ class QuickLearners(Method):
 
     def _groups(self, tasks: Sequence[SplitTask], size: str, run: Run, seed: int) -> list[list[SplitTask]]:
         """What one model learns, with the rows of a size: a task, or all."""
-        found = []
+        subsets = []
         for each in tasks:
             order = None
             if self.config.subsets == "random":
                 order = run.rng(f"seed{seed}-order", each.name).permutation(len(each.train)).tolist()
-            found.append(subset(each, size, order))
-        return [found] if self.config.mode == "mtl" else [[each] for each in found]
+            subsets.append(subset(each, size, order))
+        return [subsets] if self.config.mode == "mtl" else [[each] for each in subsets]
 
     def _learned(self, run: Run, part: str, start: Weights, group: Sequence[SplitTask], seed: int) -> Weights:
         """The start after the labels of a group; itself where there are none."""
