@@ -214,8 +214,7 @@ class QuickLearners(Method):
             starts = self._starts(run.scope(f"seed{seed}"), others, seed)
             for start, weights in starts.items():
                 for at, size in sizes:
-                    arm, answered = f"{start} {size}", []
-                    named = f"{arm} (seed {seed})"
+                    arm, named, answered = f"{start} {size}", f"{start} {size} (seed {seed})", []
                     groups = self._groups(tasks, size, run, seed)
                     for place, group in enumerate(groups):
                         part = f"seed{seed}-{start}-size{at}-{place}"
