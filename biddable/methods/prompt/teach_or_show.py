@@ -167,7 +167,7 @@ class TeachOrShow(Method):
             "choosing the instruction, and both together are best."
         ),
         needs="any model; nearest and diverse exemplars need one whose weights are here",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "6 (2 cores)", "full": "not measured"},
         takes="a model (--model), inputs with outputs (--data), the prompt you use today (--prompt)",
         leaves="the best prompt of each task (artifacts/prompts; the first's is artifacts/prompt.json)",
     )
