@@ -185,6 +185,16 @@ class Scoring:
         return cls(model, "" if choose else task.metric, template, max_tokens)
 
 
+def chosen_note(scorings: Sequence[Scoring]) -> list[str]:
+    """What to know of prompts under which outputs were chosen from a few."""
+    if all(how.metric for how in scorings):
+        return []
+    return [
+        "Outputs were the likeliest of few labels, not written: such a prompt is for choosing, and a model "
+        "that writes may write something else. Look for one with --outputs written to generate with it."
+    ]
+
+
 @dataclass(frozen=True)
 class Validation:
     """Scores prompts on a task's examples, a cell of the run for each call."""

@@ -46,6 +46,7 @@ from biddable.experiments.prompts import (
     Ranking,
     Scoring,
     accuracy_table,
+    chosen_note,
     demonstrations,
     executed,
     instructions,
@@ -354,7 +355,7 @@ class Ape(Method):
         write_prompt(run.artifact(PROMPT_FILE), self.template.with_instruction(first.instruction))
 
     def _notes(self, rankings: Mapping[str, Ranking]) -> list[str]:
-        notes = []
+        notes = chosen_note([self._how(task) for task in self.tasks])
         if self.config.scoring == "likelihood" and any(
             each.scoring != "likelihood" for each in rankings.values()
         ):

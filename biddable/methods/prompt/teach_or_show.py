@@ -52,6 +52,7 @@ from biddable.experiments.prompts import (
     Validation,
     accuracy_table,
     arm_means,
+    chosen_note,
     demonstrations,
     executed,
     gap_table,
@@ -205,7 +206,7 @@ class TeachOrShow(Method):
         rows: list[Tested] = []
         cells: list[Cell] = []
         best: dict[str, PromptTemplate] = {}
-        notes: list[str] = []
+        notes = chosen_note([self._how(task) for task in self.tasks])
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             values: dict[str, list[NDArray[np.float64]]] = {}
             for task in self.tasks:

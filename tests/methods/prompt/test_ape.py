@@ -191,6 +191,7 @@ def test_the_real_model_finds_a_prompt(tmp_path: Path, smollm2: Any, table: Path
     out = tmp_path / "run"
     made = run("ape", out=out, data=(str(table),), **options, **{"sampling.max_tokens": 12})
     assert made.metrics["instructions"]["twice"]
+    assert not any("--outputs written" in note for note in made.notes)
     assert read_prompt(out).instruction == made.metrics["instructions"]["twice"]
 
 
@@ -200,3 +201,11 @@ def test_every_preset_has_enough_of_the_data_that_come_with_it(method: Any, pres
     if (method, preset) in {(Ape, "full"), (Ape, "gpu"), (TeachOrShow, "gpu")}:
         pytest.skip("made for the published files: --data names them")
     method(configure(method, preset)).check()
+
+
+def test_a_prompt_for_choosing_says_so(tmp_path: Path, model: Obeying, table: Path) -> None:
+    lines = [f"word{chr(97 + i)},{'ab'[i % 2]}\n" for i in range(24)]
+    table.write_text("input,output\n" + "".join(lines))
+    options = {**SMALL, "outputs": "auto"}
+    made = run("ape", out=tmp_path / "run", data=(str(table),), **options)
+    assert any("--outputs written" in note for note in made.notes)
