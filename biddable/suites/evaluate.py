@@ -21,7 +21,7 @@ from biddable.suites.cells import EvaluateSettings, as_asked, called, evaluate_c
 from biddable.suites.figures import figures
 from biddable.suites.leaderboard import Leaderboard, Row, leaderboard
 from biddable.suites.load import load_suite
-from biddable.suites.store import CELLS, Cell, is_evaluation, read_cells, replaced
+from biddable.suites.store import CELLS, Cell, is_evaluation, read_all_cells, read_cells, replaced
 from biddable.types import last_turn
 
 if TYPE_CHECKING:
@@ -97,11 +97,11 @@ def evaluate(
                 write_atomic(run.folder / CELLS / cell.name / "responses.jsonl", _responses(cell))
         if failed and not is_evaluation(run.folder):
             raise failed[0]
-        cells = read_cells(run.folder)
+        cells, older = read_all_cells(run.folder)
         answered = list(dict.fromkeys(cell.model for cell in cells))
         first = baseline or (answered[0] if len(answered) > 1 else None)
         board = leaderboard(cells, first if first in answered else None)
-        board = replace(board, notes=(*board.notes, *unused, *replaced(run.folder)))
+        board = replace(board, notes=(*board.notes, *unused, *replaced(cells, older)))
         save_figures(run.folder / "figures.json", figures(board))
         seconds = {row.cell.name: row.cell.seconds for row in board.rows}
         run.finish(

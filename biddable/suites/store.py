@@ -117,19 +117,15 @@ def read_cells(folder: str | Path) -> list[Cell]:
         RunError: the folder is no evaluation.
         FileError: a file of it is missing or damaged.
     """
-    return list(_newest(folder)[0].values())
+    return read_all_cells(folder)[0]
 
 
-def replaced(folder: str | Path) -> list[str]:
-    """Cells of an evaluation that a newer one of their model and suite stands for, a sentence each.
-
-    Raises:
-        RunError, FileError: see ``read_cells``.
-    """
-    newest, older = _newest(folder)
+def replaced(newest: Sequence[Cell], older: Sequence[Cell]) -> list[str]:
+    """Which cells a newer one of their model and suite stands for, a sentence each."""
+    shown = {(cell.model, cell.suite): cell for cell in newest}
     notes = []
     for cell in older:
-        before, now = _ways(cell), _ways(newest[cell.model, cell.suite])
+        before, now = _ways(cell), _ways(shown[cell.model, cell.suite])
         differ = [f"{name} {before[name]}, now {now[name]}" for name in now if before[name] != now[name]]
         notes.append(
             f"{cell.model} on {cell.suite} was measured in another way before "
@@ -139,14 +135,15 @@ def replaced(folder: str | Path) -> list[str]:
     return notes
 
 
-def _newest(folder: str | Path) -> tuple[dict[tuple[str, str], Cell], list[Cell]]:
-    """The last cell of each model and suite, and the others."""
+def read_all_cells(folder: str | Path) -> tuple[list[Cell], list[Cell]]:
+    """What ``read_cells`` gives, and the cells that are not among it. Raises as that does."""
     if not is_evaluation(folder):
         raise RunError(f"{folder}: no evaluation (a folder that biddable eval wrote)")
     order = _order(Path(folder))
     read = {name: read_cell(Path(folder, CELLS, name)) for name in dict.fromkeys(order)}
     newest = {(read[name].model, read[name].suite): read[name] for name in order}
-    return newest, [cell for cell in read.values() if newest[cell.model, cell.suite] is not cell]
+    older = [cell for cell in read.values() if newest[cell.model, cell.suite] is not cell]
+    return list(newest.values()), older
 
 
 def _ways(cell: Cell) -> dict[str, Any]:
