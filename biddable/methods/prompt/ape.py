@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
@@ -42,31 +41,26 @@ from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.prompts import (
-    Outputs,
     Ranking,
-    Scoring,
     accuracy_table,
-    chosen_note,
     demonstrations,
     executed,
     instructions,
     likelihoods,
-    prompt_tasks,
     variations,
     write_ranking,
 )
 from biddable.experiments.scores import ArmScores
-from biddable.methods.base import About, Method, show
-from biddable.models.base import Sampling
-from biddable.models.lazy import LazyModel
+from biddable.methods.base import About, show
+from biddable.methods.prompting import PromptMethod, PromptSettings
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.search.prompts import bandit_search, ranked
 from biddable.suites.cells import Cell
 from biddable.suites.figures import items
 from biddable.suites.leaderboard import leaderboard
-from biddable.tasks.induction import InductionTask, composed_induction
-from biddable.tasks.templates import PROMPT_FILE, PromptTemplate, Template, read_prompt, write_prompt
+from biddable.tasks.induction import InductionTask
+from biddable.tasks.templates import PromptTemplate
 from biddable.types import Task
 
 APE, GREEDY_ARM, POOL, NONE, HUMAN, YOURS = "ape", "greedy", "pool", "none", "human", "yours"
@@ -78,30 +72,13 @@ MOST_SHOWN = 100
 
 
 @settings
-class ApeConfig:
+class ApeConfig(PromptSettings):
     """Settings of APE."""
 
-    model: str = "smollm2"
-    """Whose prompt is looked for."""
-    proposer_model: str = ""
-    """Who proposes instructions; empty: the model itself."""
-    data: tuple[str, ...] = ()
-    """Inputs with outputs: a CSV or JSON lines file, or a folder of Instruction Induction, BIG-bench or
-    Super-NaturalInstructions, options behind a question mark (tasks, metric, test); composed where none."""
-    prompt: Path | None = None
-    """The prompt that you use today (a text file, a prompt.json or a run), to compare with."""
     draws: Count = 3
     """Draws of examples that instructions are proposed from (paper: 3)."""
     proposals: Count = 8
     """Instructions from each draw (paper: 30)."""
-    demos: Count = 5
-    """Examples in a draw."""
-    sampling: Sampling = Sampling(max_tokens=50, temperature=0.9, top_p=0.9)
-    """How proposals are drawn."""
-    template: Template = "none"
-    """Prompts as raw text (none, as in the paper), a user's turn (chat), or as the model has one (auto)."""
-    outputs: Outputs = "auto"
-    """Outputs are written, or the likeliest of few labels or of an example's choices (auto: if there are)."""
     scoring: Literal["likelihood", "execution"] = "likelihood"
     """Score by the log-probability of right outputs, or by how often the model's outputs are right."""
     examples: Count = 20
@@ -122,15 +99,11 @@ class ApeConfig:
     """Proposals drawn to measure the mean of the pool by."""
     shots: Natural = 5
     """Solved examples, for the test with and without the instruction; 0: none."""
-    test: Count = 50
-    """Held-out examples of each task that are scored (paper: 100)."""
-    max_tokens: Count = 16
-    """Longest output."""
     share: Share = 0.5
     """Share of the examples that proposals are made of."""
 
 
-class Ape(Method):
+class Ape(PromptMethod):
     """APE (see ``biddable.methods.prompt.ape``)."""
 
     about = About(
@@ -161,11 +134,7 @@ class Ape(Method):
         config = self.config
         if not 0 < config.share < 1:
             raise InputError("share", config.share, "a number between 0 and 1")
-        layout = PromptTemplate(template=config.template)
-        self.template = read_prompt(config.prompt) if config.prompt else layout
-        self.tasks = prompt_tasks(config.data, composed_induction(), config.outputs)
-        self.model = LazyModel(config.model)
-        self.proposer = LazyModel(config.proposer_model) if config.proposer_model else self.model
+        super().check()
         for task in self.tasks:
             shown, scored = self._halves(task)
             for field, wanted, there in (
@@ -180,7 +149,7 @@ class Ape(Method):
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         config, scores = self.config, ArmScores()
-        run.describe(model=config.model, proposer=config.proposer_model or config.model)
+        self.begin(run)
         shown = {task.name: self._halves(task)[0] for task in self.tasks}
         counts = (config.draws, config.proposals, config.demos)
         made = instructions(run, self.proposer, shown, *counts, config.sampling)
@@ -201,7 +170,11 @@ class Ape(Method):
             scores.add(arm, np.concatenate(rows))
         claims = [Claim(arm, APE) for arm in (GREEDY_ARM, POOL, NONE, HUMAN, YOURS) if arm in whole]
         claims += [Claim(SHOTS, APE_SHOTS)] if SHOTS in whole else []
-        self._leave(run, rankings)
+        write_ranking(run.artifact("data", "proposals.csv"), rankings)
+        told = self.leave(
+            run,
+            {name: self.template.with_instruction(each.instruction) for name, each in rankings.items()},
+        )
         show(
             run,
             [
@@ -219,10 +192,8 @@ class Ape(Method):
             "evaluations": {name: each.evaluations for name, each in rankings.items()},
             "proposals": {name: len(each.texts) for name, each in rankings.items()},
         }
-        best = f"biddable generate {config.model} --prompt {{run}} --prompts FILE --out FILE"
-        return run.finish(
-            scores.compare(claims), metrics=metrics, notes=self._notes(rankings), next_steps=(best,)
-        )
+        notes = [*told, *self._notes(rankings)]
+        return run.finish(scores.compare(claims), metrics=metrics, notes=notes, next_steps=self.next_steps())
 
     # -- 2. to 5. one task ---------------------------------------------------------------------------------
 
@@ -255,7 +226,7 @@ class Ape(Method):
         # 5. The best few, decided by what they write.
         finalists = ranked([-np.inf if v is None else v for v in values], texts)[: config.finalists]
         prompts = [self.template.with_instruction(texts[i]) for i in finalists]
-        written, _ = executed(run, f"finalists {task.name}", self._how(task), prompts, scored)
+        written, _ = executed(run, f"finalists {task.name}", self.how(task), prompts, scored)
         right = written.mean(axis=1)
         chosen = finalists[int(right.argmax())]  # of equal ones the likelier
         return Ranking(
@@ -269,10 +240,6 @@ class Ape(Method):
             how,
         )
 
-    def _how(self, task: InductionTask) -> Scoring:
-        config = self.config
-        return Scoring.of(self.model, task, config.outputs, self.template.template, config.max_tokens)
-
     def _scores(
         self, run: Run, task: InductionTask, texts: Sequence[str], scored: Sequence[Task], name: str
     ) -> tuple[list[float | None], int, str]:
@@ -285,11 +252,11 @@ class Ape(Method):
         ) -> tuple[NDArray[np.float64], str]:
             of = [prompts[i] for i in which]
             if config.scoring == "likelihood":
-                nats = likelihoods(run, stage, self._how(task), of, examples)
+                nats = likelihoods(run, stage, self.how(task), of, examples)
                 if nats is not None:
                     return nats, "likelihood"
                 stage = f"{stage}-written"
-            written, _ = executed(run, stage, self._how(task), of, examples)
+            written, _ = executed(run, stage, self.how(task), of, examples)
             return written, "execution"
 
         if config.search == "full":
@@ -336,7 +303,7 @@ class Ape(Method):
             of = replace(template, instruction="", exemplars=solved)
             arms += [(SHOTS, of), (APE_SHOTS, of.with_instruction(ranking.instruction))]
         prompts = [prompt for _, prompt in arms]
-        values, cell = executed(run, f"test {task.name}", self._how(task), prompts, held)
+        values, cell = executed(run, f"test {task.name}", self.how(task), prompts, held)
         names = list(dict.fromkeys(arm for arm, _ in arms))
         return {
             name: np.mean([row for (arm, _), row in zip(arms, values, strict=True) if arm == name], axis=0)
@@ -345,24 +312,12 @@ class Ape(Method):
 
     # -- what is left --------------------------------------------------------------------------------------
 
-    def _leave(self, run: Run, rankings: Mapping[str, Ranking]) -> None:
-        """The prompt of each task, that of the first as the run's; and all proposals, ranked, as CSV."""
-        for name, each in rankings.items():
-            template = self.template.with_instruction(each.instruction)
-            write_prompt(run.artifact("prompts", f"{name}.json"), template)
-        write_ranking(run.artifact("data", "proposals.csv"), rankings)
-        first = next(iter(rankings.values()))
-        write_prompt(run.artifact(PROMPT_FILE), self.template.with_instruction(first.instruction))
-
     def _notes(self, rankings: Mapping[str, Ranking]) -> list[str]:
-        notes = chosen_note([self._how(task) for task in self.tasks])
+        notes = []
         if self.config.scoring == "likelihood" and any(
             each.scoring != "likelihood" for each in rankings.values()
         ):
             notes.append("The model gives no log-probabilities, so proposals were scored by what it writes.")
-        if len(rankings) > 1:
-            first = next(iter(rankings))
-            notes.append(f"prompt.json is that of {first}; those of all tasks are in artifacts/prompts.")
         if without := [task.name for task in self.tasks if not task.humans]:
             notes.append(f"Nobody wrote an instruction for {', '.join(without)}: not compared with people.")
         if silent := [name for name, each in rankings.items() if not each.greedy]:

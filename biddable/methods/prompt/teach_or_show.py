@@ -34,7 +34,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -45,24 +44,19 @@ from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.prompts import (
     Fitted,
-    Outputs,
     Proposal,
-    Scoring,
     Tested,
     Validation,
     accuracy_table,
     arm_means,
-    chosen_note,
     demonstrations,
     executed,
     gap_table,
-    prompt_tasks,
     proposed,
 )
 from biddable.experiments.scores import ArmScores
-from biddable.methods.base import About, Method, show
-from biddable.models.base import Sampling
-from biddable.models.lazy import LazyModel
+from biddable.methods.base import About, show
+from biddable.methods.prompting import PromptMethod, PromptSettings
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.search.prompts import (
@@ -78,14 +72,10 @@ from biddable.search.prompts import (
 from biddable.suites.cells import Cell
 from biddable.suites.figures import items
 from biddable.suites.leaderboard import leaderboard
-from biddable.tasks.induction import InductionTask, composed_induction
+from biddable.tasks.induction import InductionTask
 from biddable.tasks.templates import (
-    PROMPT_FILE,
     Exemplar,
     PromptTemplate,
-    Template,
-    read_prompt,
-    write_prompt,
 )
 from biddable.types import Task
 
@@ -95,17 +85,9 @@ COMPOSED = ("sentiment", "first_item", "animal_in_list")
 
 
 @settings
-class TeachOrShowConfig:
+class TeachOrShowConfig(PromptSettings):
     """Settings of teach better or show smarter."""
 
-    model: str = "smollm2"
-    """Whose prompt is looked for; its weights have to be here for nearest and diverse."""
-    proposer_model: str = ""
-    """Who proposes instructions; empty: the model itself."""
-    data: tuple[str, ...] = ()
-    """Inputs with outputs, as ``biddable run ape`` reads them; three composed tasks where none are named."""
-    prompt: Path | None = None
-    """The prompt that you use today (a text file, a prompt.json or a run): its instruction is the seed."""
     seed_instruction: Literal["task", "none"] = "task"
     """Begin with the instruction that comes with a task, or with none."""
     budget: Count = 16
@@ -118,20 +100,8 @@ class TeachOrShowConfig:
     """Exemplars in a prompt (paper: 3)."""
     free: bool = True
     """Measure the arms whose exemplars cost no evaluation too: random, nearest, diverse."""
-    demos: Count = 5
-    """Examples that an instruction is proposed from."""
-    sampling: Sampling = Sampling(max_tokens=50, temperature=0.9, top_p=0.9)
-    """How proposals are drawn."""
-    template: Template = "none"
-    """Prompts as raw text (none), a user's turn (chat), or as the model has a template (auto)."""
-    outputs: Outputs = "auto"
-    """Outputs are written, or the likeliest of few labels or of an example's choices (auto: if there are)."""
     validation: Count = 30
     """Examples that prompts are chosen by (paper: 20 % of a task)."""
-    test: Count = 50
-    """Held-out examples of each task that are scored, once (paper: the rest)."""
-    max_tokens: Count = 16
-    """Longest output."""
     seeds: Count = 1
     """Repetitions with other examples and draws."""
     limit: Natural = 0
@@ -157,7 +127,7 @@ class Arm:
     fitted: Fitted | None = None
 
 
-class TeachOrShow(Method):
+class TeachOrShow(PromptMethod):
     """Teach better or show smarter (see ``biddable.methods.prompt.teach_or_show``)."""
 
     about = About(
@@ -182,18 +152,15 @@ class TeachOrShow(Method):
         "gpu": {"budget": 32, "validation": 50, "test": 200, "seeds": 5, "max_tokens": 64},
     }
     config: TeachOrShowConfig
+    composed = COMPOSED
 
     def check(self) -> None:
         """See ``Method.check``: the data, the prompt, what is to be drawn from them."""
         config = self.config
         if config.budget < 2:
             raise InputError("budget", config.budget, "at least 2: both spends a half on each")
-        layout = PromptTemplate(template=config.template)
-        self.template = read_prompt(config.prompt) if config.prompt else layout
-        composed = [task for task in composed_induction() if task.name in COMPOSED]
-        self.tasks = prompt_tasks(config.data, composed, config.outputs)[: config.limit or None]
-        self.model = LazyModel(config.model)
-        self.proposer = LazyModel(config.proposer_model) if config.proposer_model else self.model
+        super().check()
+        self.tasks = self.tasks[: config.limit or None]
         for task in self.tasks:
             if len(task.induce) < config.validation + config.demos:
                 expected = f"at most {len(task.induce) - config.demos}: {task.name} has no more examples"
@@ -202,11 +169,11 @@ class TeachOrShow(Method):
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         config, scores = self.config, ArmScores()
-        run.describe(model=config.model, proposer=config.proposer_model or config.model)
+        self.begin(run)
         rows: list[Tested] = []
         cells: list[Cell] = []
         best: dict[str, PromptTemplate] = {}
-        notes = chosen_note([self._how(task) for task in self.tasks])
+        notes: list[str] = []
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             values: dict[str, list[NDArray[np.float64]]] = {}
             for task in self.tasks:
@@ -217,7 +184,7 @@ class TeachOrShow(Method):
                 order = part.rng("test").permutation(len(task.execute))[: config.test]
                 prompts = [arm.fitted or arm.prompt for arm in arms.values()]
                 held = [task.execute[i] for i in order]
-                tested, cell = executed(part, f"test {task.name}", self._how(task), prompts, held)
+                tested, cell = executed(part, f"test {task.name}", self.how(task), prompts, held)
                 for (name, arm), row in zip(arms.items(), tested, strict=True):
                     values.setdefault(name, []).append(row)
                     rows.append((task.name, name, arm.validation, float(row.mean()), arm.evaluations))
@@ -227,9 +194,7 @@ class TeachOrShow(Method):
             for name, of in values.items():
                 if len(of) == len(self.tasks):
                     scores.add(name, np.concatenate(of), seed=seed)
-        for name, prompt in best.items():
-            write_prompt(run.artifact("prompts", f"{name}.json"), prompt)
-        write_prompt(run.artifact(PROMPT_FILE), next(iter(best.values())))
+        notes = [*self.leave(run, best), *notes]
         measured = scores.arms()
         accuracies = {
             task.name: {arm: each["test"] for arm, each in arm_means(_of(rows, task.name)).items()}
@@ -249,23 +214,16 @@ class TeachOrShow(Method):
             "means": arm_means(rows),
             "instructions": {name: prompt.instruction for name, prompt in best.items()},
         }
-        if len(self.tasks) > 1:
-            notes.append(f"prompt.json is that of {self.tasks[0].name}; the others are in artifacts/prompts.")
         pairs = [(TEACH, REUSED), (TEACH, SHOW), (TEACH, BOTH), (SHOW, BOTH), (SEED, SHOW)]
         claims = [Claim(*pair) for pair in pairs if {*pair} <= {*measured}]
-        use = f"biddable generate {config.model} --prompt {{run}} --prompts FILE --out FILE"
-        return run.finish(scores.compare(claims), metrics=metrics, notes=notes, next_steps=(use,))
-
-    def _how(self, task: InductionTask) -> Scoring:
-        config = self.config
-        return Scoring.of(self.model, task, config.outputs, self.template.template, config.max_tokens)
+        return run.finish(scores.compare(claims), metrics=metrics, notes=notes, next_steps=self.next_steps())
 
     def _arms(self, run: Run, task: InductionTask) -> tuple[dict[str, Arm], list[str]]:
         """Every arm of one task, and remarks."""
         config = self.config
         order = [task.induce[i] for i in run.rng("split").permutation(len(task.induce))]
         shown = order[config.validation :]
-        evaluate = Validation(run, task.name, self._how(task), order[: config.validation])
+        evaluate = Validation(run, task.name, self.how(task), order[: config.validation])
         told = task.humans[0] if task.humans and config.seed_instruction == "task" else ""
         start = self.template if config.prompt else self.template.with_instruction(told)
 
