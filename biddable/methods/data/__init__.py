@@ -1,0 +1,1 @@
+"""Methods that make, filter or choose data to learn from."""

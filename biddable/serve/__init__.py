@@ -1,0 +1,1 @@
+"""The server: our engine behind the interface of OpenAI's chat completions."""
