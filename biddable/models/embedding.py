@@ -15,6 +15,7 @@ from biddable.errors import MissingDependency
 
 Array = NDArray[np.float32]
 
+MINILM_BATCH = 64
 MINILM_TOKENS = 256
 """More than that of a text MiniLM does not look at (its ``sentence_bert_config.json``)."""
 
@@ -90,10 +91,20 @@ def minilm() -> Callable[[Sequence[str]], Array]:
 
     @torch.inference_mode()
     def encode(texts: Sequence[str]) -> Array:
-        batch = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=MINILM_TOKENS, return_tensors="pt"
-        )
-        states, there = encoder(**batch).last_hidden_state, batch["attention_mask"][..., None]
-        return torch.nn.functional.normalize((states * there).sum(1) / there.sum(1), dim=1).numpy()
+        vectors = np.zeros((len(texts), encoder.config.hidden_size), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in a batch
+        for start in range(0, len(order), MINILM_BATCH):
+            places = order[start : start + MINILM_BATCH]
+            batch = tokenizer(
+                [texts[i] for i in places],
+                padding=True,
+                truncation=True,
+                max_length=MINILM_TOKENS,
+                return_tensors="pt",
+            )
+            states, there = encoder(**batch).last_hidden_state, batch["attention_mask"][..., None]
+            means = (states * there).sum(1) / there.sum(1)
+            vectors[places] = torch.nn.functional.normalize(means, dim=1).numpy()
+        return vectors
 
     return encode

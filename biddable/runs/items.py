@@ -9,6 +9,9 @@ from typing import Literal
 
 from biddable.errors import InputError
 
+RIGHT_OR_WRONG = ("right", "wrong")
+KEPT_OR_DROPPED = ("kept", "dropped")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -50,13 +53,15 @@ class Item:
 class Items:
     """Answered items to browse: by suite, by group, by outcome ("A right, B wrong"), by words in them.
 
-    ``models`` orders the answers (the baseline first). Within a suite an id stands once.
+    ``models`` orders the answers (the baseline first). Within a suite an id stands once. ``outcomes`` are the
+    words for an answer that is correct and one that is not.
     """
 
     title: str
     models: tuple[str, ...]
     items: tuple[Item, ...]
     note: str = ""
+    outcomes: tuple[str, str] = RIGHT_OR_WRONG
     kind: Literal["items"] = "items"
 
     def __post_init__(self) -> None:
@@ -70,4 +75,4 @@ class Items:
             raise InputError("items.id", twice[0], "an id that stands once in its suite")
 
 
-__all__ = ["Answer", "Item", "Items"]
+__all__ = ["KEPT_OR_DROPPED", "RIGHT_OR_WRONG", "Answer", "Item", "Items"]
