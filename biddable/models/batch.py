@@ -1,8 +1,9 @@
 """Responses under way: the queue of prompts, the rows that draw tokens, the cache they share.
 
-Prompts wait in a queue, longest first; a prompt is prefilled once and sampled by as many rows as it has
-samples; a row that finishes leaves the batch at once and the next prompts enter. Each row draws with its
-own seed.
+``Batch`` is one call of ``generate``: prompts wait in a queue, longest first; a prompt is prefilled once and
+sampled by as many rows as it has samples; a row that finishes leaves the batch at once and the next prompts
+enter. Each row draws with its own seed. Where prompts come while others are answered, see
+``models/stream.py``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class _Job:
 
 
 @dataclass(slots=True)
-class _Rows:
+class Rows:
     """What is known of each active row; every tensor has the row as its first axis."""
 
     capacity: int
@@ -75,8 +76,17 @@ class _Rows:
         self.uniform = torch.zeros(size, dtype=torch.float64, device=self.device)
 
     def columns(self) -> Iterator[Tensor]:
+        """All that is known of rows."""
         yield from (self.slot, self.prompt_length, self.drawn, self.prompt, self.sample)
         yield from (self.tokens, self.logprobs, self.uniform)
+
+    def append(self, start: int, token: Tensor, logprob: Tensor) -> None:
+        """What each of the rows from ``start`` on has drawn."""
+        mine = slice(start, self.active)
+        place = self.drawn[mine, None]
+        self.tokens[mine] = self.tokens[mine].scatter(1, place, token[:, None])
+        self.logprobs[mine] = self.logprobs[mine].scatter(1, place, logprob[:, None])
+        self.drawn[mine] += 1
 
     def drop(self, finished: Tensor, cache: KVCache) -> None:
         """Close the gaps that ``finished`` rows leave with the last rows that go on."""
@@ -92,7 +102,65 @@ class _Rows:
         self.active = left
 
 
-class Batch:
+class Decoding:
+    """Rows that draw side by side, the cache they share, and the passes that compute their logits.
+
+    Args:
+        decoder: the weights.
+        rows: how many may draw at a time.
+        slots: how many prompts may be kept.
+        prompt_capacity: the longest prompt, in tokens.
+        suffix_capacity: the longest response, in tokens.
+    """
+
+    def __init__(
+        self, decoder: Decoder, *, rows: int, slots: int, prompt_capacity: int, suffix_capacity: int
+    ):
+        self.decoder, device, dtype = decoder, decoder.device, cache_dtype(decoder)
+        self.free_slots = list(range(slots))
+        self.rows = Rows(rows, suffix_capacity, device)
+        self.cache = KVCache(
+            decoder.shape,
+            rows=rows,
+            slots=slots,
+            prompt_capacity=prompt_capacity,
+            suffix_capacity=suffix_capacity,
+            dtype=dtype,
+            device=device,
+        )
+        graphed = device.type == "cuda" and uses_kernel(device, dtype)
+        self.graphs = StepGraphs(lambda count: self._forward(count, count), rows) if graphed else None
+
+    def prefill(self, prompts: Sequence[Sequence[int]], slots: Sequence[int]) -> Tensor:
+        """Compute ``prompts`` into ``slots``; logits [prompts, vocabulary] after each."""
+        tree = prefix_tree(prompts).to(self.decoder.device)
+        plan = PrefillPlan(tree, self.cache, torch.tensor(slots, device=self.decoder.device))
+        return self.decoder.logits(tree.tokens, tree.positions, plan, tree.last)
+
+    def step_logits(self, layers: DecodeLayers) -> Tensor:
+        """Logits [active rows, vocabulary] after the newest token of each."""
+        count = self.rows.active
+        logits = self.graphs(count) if self.graphs else self._forward(count, layers.padded(count))
+        return logits[:count]
+
+    def _forward(self, count: int, width: int) -> Tensor:
+        """Logits [width, vocabulary] after the newest tokens of the first ``count`` rows, and of padding.
+
+        In a graph some of these rows are not active: what is computed for them, from and into their own
+        places, is never read.
+        """
+        rows = self.rows
+        before = (rows.drawn[:count] - 1).clamp(min=0)
+        tokens = torch.zeros(width, dtype=torch.long, device=rows.device)
+        positions = torch.zeros(width, dtype=torch.long, device=rows.device)
+        tokens[:count] = rows.tokens[:count].gather(1, before[:, None])[:, 0]
+        positions[:count] = rows.prompt_length[:count] + before
+        plan = DecodePlan(self.cache, rows.slot[:count], rows.prompt_length[:count], before)
+        keep = torch.arange(width, device=rows.device)
+        return self.decoder.logits(tokens, positions, plan, keep)
+
+
+class Batch(Decoding):
     """One call of ``generate``: the queue, the rows, the cache."""
 
     def __init__(
@@ -103,30 +171,17 @@ class Batch:
         sampling: Sampling,
         seeds: Sequence[Sequence[int]],
     ):
-        self.decoder, self.sampling, self.seeds = decoder, sampling, seeds
-        device = decoder.device
+        self.sampling, self.seeds = sampling, seeds
         longest = max(map(len, prompts))
-        on_cpu = torch.bfloat16 if decoder.bf16 else torch.float32
-        dtype = on_cpu if device.type == "cpu" else decoder.module.dtype
-        token_bytes = decoder.shape.bytes_per_token(dtype)
-        capacity = _row_capacity(device, token_bytes * (sampling.max_tokens + -(-longest // n)))
+        token_bytes = decoder.shape.bytes_per_token(cache_dtype(decoder))
+        capacity = row_capacity(decoder.device, token_bytes * (sampling.max_tokens + -(-longest // n)))
         rows = min(capacity, len(prompts) * n)
         self.queue = deque(_jobs(prompts, n, rows))
         slots = min(rows, len(self.queue))
-        self.free_slots = list(range(slots))
         self.users = [0] * slots  # rows that still sample from each slot
-        self.rows = _Rows(rows, sampling.max_tokens, device)
-        self.cache = KVCache(
-            decoder.shape,
-            rows=rows,
-            slots=slots,
-            prompt_capacity=longest,
-            suffix_capacity=sampling.max_tokens,
-            dtype=dtype,
-            device=device,
+        super().__init__(
+            decoder, rows=rows, slots=slots, prompt_capacity=longest, suffix_capacity=sampling.max_tokens
         )
-        graphed = device.type == "cuda" and uses_kernel(device, dtype)
-        self.graphs = StepGraphs(lambda count: self._forward(count, count), rows) if graphed else None
 
     def run(self, layers: DecodeLayers) -> Iterator[list[tuple[int, int, Completion]]]:
         """Yields what finished (prompt, sample, completion), until nothing is left."""
@@ -139,7 +194,7 @@ class Batch:
                         self._prefill(admitted)
                         yield self._collect(first)
                 if self.rows.active:
-                    self._step(layers)
+                    self._draw(self.step_logits(layers), 0)
                     yield self._collect(0)
         finally:
             # If the garbage collector frees a graph while another is captured, that capture fails.
@@ -160,9 +215,7 @@ class Batch:
         """Compute the jobs' prompts and draw the first token of each of their rows."""
         rows, device, steps = self.rows, self.decoder.device, self.sampling.max_tokens
         slots = [self.free_slots.pop() for _ in jobs]
-        tree = prefix_tree([job.tokens for job in jobs]).to(device)
-        plan = PrefillPlan(tree, self.cache, torch.tensor(slots, device=device))
-        logits = self.decoder.logits(tree.tokens, tree.positions, plan, tree.last)
+        logits = self.prefill([job.tokens for job in jobs], slots)
         start = rows.active
         for job, slot in zip(jobs, slots, strict=True):
             self.users[slot] = len(job.rows)
@@ -175,37 +228,13 @@ class Batch:
         of_row = torch.arange(len(jobs)).repeat_interleave(torch.tensor([len(job.rows) for job in jobs]))
         self._draw(logits[of_row.to(device)], start)
 
-    def _step(self, layers: DecodeLayers) -> None:
-        """One more token for every active row."""
-        count = self.rows.active
-        logits = self.graphs(count) if self.graphs else self._forward(count, layers.padded(count))
-        self._draw(logits[:count], 0)
-
-    def _forward(self, count: int, width: int) -> Tensor:
-        """Logits [width, vocabulary] after the newest tokens of the first ``count`` rows, and of padding.
-
-        In a graph some of these rows are not active: what is computed for them, from and into their own
-        places, is never read.
-        """
-        rows = self.rows
-        before = (rows.drawn[:count] - 1).clamp(min=0)
-        tokens = torch.zeros(width, dtype=torch.long, device=rows.device)
-        positions = torch.zeros(width, dtype=torch.long, device=rows.device)
-        tokens[:count] = rows.tokens[:count].gather(1, before[:, None])[:, 0]
-        positions[:count] = rows.prompt_length[:count] + before
-        plan = DecodePlan(self.cache, rows.slot[:count], rows.prompt_length[:count], before)
-        keep = torch.arange(width, device=rows.device)
-        return self.decoder.logits(tokens, positions, plan, keep)
-
     def _draw(self, logits: Tensor, start: int) -> None:
         """Draw a token for each of the rows from ``start`` on."""
         rows = self.rows
         mine = slice(start, rows.active)
         place = rows.drawn[mine, None]
         token, logprob = draw(logits, rows.uniform[mine].gather(1, place)[:, 0], self.sampling)
-        rows.tokens[mine] = rows.tokens[mine].scatter(1, place, token[:, None])
-        rows.logprobs[mine] = rows.logprobs[mine].scatter(1, place, logprob[:, None])
-        rows.drawn[mine] += 1
+        rows.append(start, token, logprob)
 
     def _collect(self, start: int) -> list[tuple[int, int, Completion]]:
         """Take the rows that are finished, among those from ``start`` on, out of the batch."""
@@ -239,18 +268,27 @@ class Batch:
         return taken
 
     def _stopped(self, start: int) -> Tensor:
-        """Which rows' latest text holds a stop string; a token is a byte or more, so a short tail will do."""
+        """Which of the rows from ``start`` on end with a stop string, by the text of their latest tokens."""
         rows, stop = self.rows, self.sampling.stop
-        reach = max(len(text.encode()) for text in stop) + 4
         hits = [
-            any(
-                text in self.decoder.decode(rows.tokens[row, max(0, end - reach) : end].tolist())
-                for text in stop
-            )
+            stopped(self.decoder, rows.tokens[row, :end], stop)
             for row, end in enumerate(rows.drawn[: rows.active].tolist())
             if row >= start
         ]
         return torch.tensor(hits, device=rows.device)
+
+
+def stopped(decoder: Decoder, tokens: Tensor, stop: Sequence[str]) -> bool:
+    """Whether the latest ``tokens`` hold a stop string; a token is a byte or more: a short tail will do."""
+    reach = max(len(text.encode()) for text in stop) + 4
+    tail = decoder.decode(tokens[-reach:].tolist())
+    return any(text in tail for text in stop)
+
+
+def cache_dtype(decoder: Decoder) -> torch.dtype:
+    """What keys and values are kept in."""
+    on_cpu = torch.bfloat16 if decoder.bf16 else torch.float32
+    return on_cpu if decoder.device.type == "cpu" else decoder.module.dtype
 
 
 def _jobs(prompts: Sequence[Sequence[int]], n: int, capacity: int) -> Iterator[_Job]:
@@ -263,7 +301,8 @@ def _jobs(prompts: Sequence[Sequence[int]], n: int, capacity: int) -> Iterator[_
             yield _Job(tokens, tuple(rows[tokens][start : start + capacity]))
 
 
-def _row_capacity(device: torch.device, row_bytes: int) -> int:
+def row_capacity(device: torch.device, row_bytes: int) -> int:
+    """How many rows of so many bytes a cache may have."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return max(1, min(GPU_ROWS, int(free * GPU_CACHE_SHARE) // row_bytes))
