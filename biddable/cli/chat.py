@@ -45,6 +45,7 @@ def chat(
       echo "Name three rivers." | biddable chat smollm2
     """
     from biddable.models.base import Sampling
+    from biddable.models.choices import choose
     from biddable.models.load import load_model
     from biddable.tasks.templates import read_prompt
     from biddable.types import Chat, Message
@@ -64,7 +65,10 @@ def chat(
         asked = (*talk, Message("user", line))
         try:
             prompt = template.prompt((Message("user", line),)) if template else asked
-            [[answer]] = loaded.generate([prompt], sampling=how, seeds=[turn])
+            if template and template.choices:
+                [answer] = choose(loaded, [prompt], template.choices)
+            else:
+                [[answer]] = loaded.generate([prompt], sampling=how, seeds=[turn])
             if answer.error:
                 raise EndpointError(answer.error)
         except (InputError, EndpointError) as error:

@@ -185,14 +185,20 @@ class Scoring:
         return cls(model, "" if choose else task.metric, template, max_tokens)
 
 
-def chosen_note(scorings: Sequence[Scoring]) -> list[str]:
+def chosen_note(scored: Sequence[tuple[InductionTask, Scoring]]) -> list[str]:
     """What to know of prompts under which outputs were chosen from a few."""
-    if all(how.metric for how in scorings):
-        return []
-    return [
-        "Outputs were the likeliest of few labels, not written: such a prompt is for choosing, and a model "
-        "that writes may write something else. Look for one with --outputs written to generate with it."
-    ]
+    notes = []
+    if any(not how.metric and task.labels for task, how in scored):
+        notes.append(
+            "Outputs were the likeliest of few labels, which the prompt holds, for choosing among them. "
+            "A model that writes may write something else; --outputs written looks for a prompt for that."
+        )
+    if own := [task.name for task, how in scored if not how.metric and not task.labels]:
+        notes.append(
+            f"{', '.join(own)}: each example has choices of its own, which a prompt cannot hold, and a model "
+            "that writes may write something else; --outputs written looks for a prompt for that."
+        )
+    return notes
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class PromptRow:
     seed: int
     answered: bool
     """Whether the chat ended with an answer, which is left off."""
+    choices: tuple[str, ...] = ()
+    """What the response is the likeliest of; empty: what the model writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def read_prompt_rows(source: str | Path, seed: int = 0, around: str | Path | Non
                 prompt = template.prompt(prompt)
             except InputError as error:
                 raise error.at(row.where) from None
-        rows.append(PromptRow(row.where, fields, prompt, drawn, answered))
+        choices = template.choices if template else ()
+        rows.append(PromptRow(row.where, fields, prompt, drawn, answered, choices))
     return rows
 
 
@@ -103,6 +106,7 @@ def generate_file(
         executor: where responses are computed (``biddable.runs.executors``).
 
     Raises:
+        InputError: several responses to each prompt that chooses among labels.
         RunError: ``OUT.part`` holds responses to other prompts, of another model or drawn otherwise.
         EndpointError: no prompt could be answered.
     """
@@ -114,8 +118,9 @@ def generate_file(
         "prompts": digest([row.prompt, row.seed] for row in rows),
         "n": n,
         "sampling": how,
+        **({"choices": rows[0].choices} if rows and rows[0].choices else {}),
     }
-    ask = Ask(LazyModel(model, served), how, n)
+    ask = _ask(model, served, how, n, rows)
     with Run.open(part, "generate", config, 0, executor=executor) as run:
         try:
             prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
@@ -146,7 +151,7 @@ def generate_batches(
     executor: Executor = in_process,
 ) -> Iterator[list[list[Response]]]:
     """The responses to each batch of prompts, [prompts][n], in order, each as soon as it is there."""
-    ask = Ask(LazyModel(model, served), sampling or Sampling(), n)
+    ask = _ask(model, served, sampling or Sampling(), n, rows)
     items = [(row.prompt, row.seed) for row in rows]
     batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
     early: dict[int, list[list[Response]]] = {}
@@ -156,6 +161,15 @@ def generate_batches(
         while due in early:
             yield early.pop(due)
             due += 1
+
+
+def _ask(
+    model: str | Path, served: ServedOptions | None, sampling: Sampling, n: int, rows: Sequence[PromptRow]
+) -> Ask:
+    choices = rows[0].choices if rows else ()
+    if choices and n > 1:
+        raise InputError("n", n, "1: the prompt chooses among its labels, and would choose the same again")
+    return Ask(LazyModel(model, served), sampling, n, choices)
 
 
 def line(prompt: PromptRow, responses: Sequence[Response], strip_thinking: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,19 @@ class PromptMethod(Method):
         run.describe(model=self.config.model, proposer=self.config.proposer_model or self.config.model)
 
     def leave(self, run: Run, prompts: Mapping[str, PromptTemplate]) -> list[str]:
-        """Write the prompt of each task, that of the first as the run's. Returns what to know of them."""
-        for name, prompt in prompts.items():
+        """Write the prompt of each task, that of the first as the run's. Returns what to know of them.
+
+        Where outputs were chosen from the same labels for every example, the prompt holds them.
+        """
+        left = {
+            task.name: replace(prompts[task.name], choices=() if self.how(task).metric else task.labels)
+            for task in self.tasks
+        }
+        for name, prompt in left.items():
             write_prompt(run.artifact("prompts", f"{name}.json"), prompt)
-        first = next(iter(prompts))
-        write_prompt(run.artifact(PROMPT_FILE), prompts[first])
-        notes = chosen_note([self.how(task) for task in self.tasks])
+        first = next(iter(left))
+        write_prompt(run.artifact(PROMPT_FILE), left[first])
+        notes = chosen_note([(task, self.how(task)) for task in self.tasks])
         if len(prompts) > 1:
             notes.append(f"prompt.json is that of {first}; those of all tasks are in artifacts/prompts.")
         return notes

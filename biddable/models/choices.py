@@ -88,6 +88,31 @@ def rank_choices(
     return [_ranking(row, how) for row in scores]
 
 
+def choose(model: LanguageModel, prompts: Sequence[Prompt], choices: Sequence[str]) -> list[Response]:
+    """The likeliest of some choices after each prompt, as a response; what cannot be asked has an ``error``.
+
+    After raw text a choice is a new word. A model without log-probabilities writes, and what it writes stands
+    where it is none of the choices. Raises InputError and ModelError: see ``rank_choices``.
+    """
+    offered = [
+        [
+            choice if not isinstance(prompt, str) or choice[:1].isspace() else f" {choice}"
+            for choice in choices
+        ]
+        for prompt in prompts
+    ]
+    try:
+        rankings = rank_choices(model, prompts, offered)
+    except InputError as error:
+        if len(prompts) > 1:
+            return [response for prompt in prompts for response in choose(model, [prompt], choices)]
+        return [Response("", finish_reason="error", error=str(error))]
+    return [
+        Response(choices[each.best]) if each.best is not None else each.written or Response("")
+        for each in rankings
+    ]
+
+
 def _one_list_each(
     prompts: Sequence[Prompt], choices: Sequence[str] | Sequence[Sequence[str]]
 ) -> list[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from biddable.errors import InputError
 from biddable.models.base import GREEDY, Sampling
+from biddable.models.choices import choose
 from biddable.models.lazy import LazyModel
 from biddable.runs.executors import Batches
 from biddable.runs.run import Run
@@ -25,16 +26,20 @@ class Ask:
     """Asks a model; it can be sent to other processes, each of which loads the model once.
 
     Called on a batch of (prompt, seed), it gives the ``n`` responses to each. Where the model takes no prompt
-    of a batch, the responses of each hold its own reason.
+    of a batch, the responses of each hold its own reason. With ``choices`` there is one response to each, the
+    likeliest of them.
     """
 
     model: LazyModel
     sampling: Sampling = GREEDY
     n: int = 1
+    choices: tuple[str, ...] = ()
 
     def __call__(self, batch: Sequence[tuple[Prompt, int]]) -> list[list[Response]]:
         """Responses, ``[prompts][n]``."""
         prompts, seeds = [prompt for prompt, _ in batch], [seed for _, seed in batch]
+        if self.choices:
+            return [[response] for response in choose(self.model(), prompts, self.choices)]
         try:
             return self.model().generate(prompts, n=self.n, sampling=self.sampling, seeds=seeds)
         except InputError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from biddable.errors import InputError
 from biddable.models.base import LanguageModel, Sampling
-from biddable.models.choices import Ranking, rank_choices
+from biddable.models.choices import Ranking, choose, rank_choices
 from biddable.models.lazy import LazyModel
 from biddable.suites.base import Ask
 from biddable.tasks.fewshot import Shots, few_shot_prompt
@@ -112,6 +112,8 @@ class Asking:
     def _written(
         self, model: LanguageModel, batch: Sequence[Query], prompts: Sequence[Prompt], chat: bool
     ) -> list[Answer]:
+        if self.around and self.around.choices:
+            return [Answer((each,)) for each in choose(model, prompts, self.around.choices)]
         seeds = [query.seed for query in batch]
         sampling = replace(self.sampling, max_tokens=self.longest(model))
         try:

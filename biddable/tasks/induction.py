@@ -68,6 +68,12 @@ class InductionTask:
         """Whether every example says what its output is one of."""
         return all(row.choices for row in (*self.induce, *self.execute))
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the output of every example is one of; empty where they differ, or there are none."""
+        [first, *others] = {row.choices for row in (*self.induce, *self.execute)}
+        return () if others else first
+
 
 def read_induction(spec: str) -> list[InductionTask]:
     """The tasks of ``PATH?option=value``: a folder or a file of one of the forms that this file names.

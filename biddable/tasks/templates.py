@@ -43,9 +43,11 @@ class PromptTemplate:
         separator: between the instruction, the exemplars and the input.
         template: whether what is put together is a user's turn (chat), raw text (none), or what the prompt is
             (auto).
+        choices: outputs are the likeliest of these; empty: what the model writes.
 
     Raises:
-        InputError: a placeholder is missing, stands twice, or is not where it has to be.
+        InputError: a placeholder is missing, stands twice, or is not where it has to be; or choices are not
+            two or more different texts.
     """
 
     instruction: str = ""
@@ -54,9 +56,13 @@ class PromptTemplate:
     output: str = "Output: {output}"
     separator: str = "\n\n"
     template: Template = "auto"
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the placeholders."""
+        """Check the placeholders and the choices."""
+        distinct = {choice.strip() for choice in self.choices}
+        if self.choices and (len(distinct) < max(2, len(self.choices)) or "" in distinct):
+            raise InputError("choices", list(self.choices), "two or more different texts, or none")
         if self.input.count(INPUT) != 1:
             raise InputError("input", self.input, f"a text with {INPUT} once")
         if self.output.count(OUTPUT) != 1 or not self.output.endswith(OUTPUT):
@@ -120,6 +126,7 @@ class _File(BaseModel):
     output: str = "Output: {output}"
     separator: str = "\n\n"
     template: Template = "auto"
+    choices: list[str] = []
 
 
 def write_prompt(path: str | Path, template: PromptTemplate) -> None:
@@ -151,9 +158,8 @@ def read_prompt(source: str | Path) -> PromptTemplate:
     try:
         read = _File.model_validate(value)
         exemplars = tuple(Exemplar(each.input, each.output) for each in read.exemplars)
-        return PromptTemplate(
-            read.instruction, exemplars, read.input, read.output, read.separator, read.template
-        )
+        layout = (read.input, read.output, read.separator, read.template, tuple(read.choices))
+        return PromptTemplate(read.instruction, exemplars, *layout)
     except ValidationError as error:
         raise FileError(path, describe(error)) from None
     except InputError as error:

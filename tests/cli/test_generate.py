@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from biddable.methods import generate as generating
+from biddable.models.base import TokenScores
 from biddable.runs.run import Run
 from biddable.suites import answers
 from biddable.tasks.data import write_conversations
@@ -355,6 +356,23 @@ def test_a_prompt_stands_around_every_input(biddable: Command, parrot: Parrot) -
     assert first == "Say it in French.\n\nInput: dog\nFrench:"
     assert second == "Say it in French.\n\nInput: Now.\nFrench:"
     assert [line.get("prompt") for line in written()] == ["dog", None]
+
+
+def test_a_prompt_with_choices_lets_the_model_choose(
+    biddable: Command, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(prompts: Any, continuations: Any, *, end: bool = True) -> list[TokenScores]:
+        return [TokenScores((1,), (-float(len(text)),)) for text in continuations]
+
+    monkeypatch.setattr(parrot, "score", score)
+    write_lines("in.jsonl", [{"prompt": "dog"}, {"messages": [TURN]}])
+    Path("prompt.json").write_text(json.dumps({"instruction": "Judge.", "choices": ["good", "bad"]}))
+    assert biddable(*ARGUMENTS, "--prompt", "prompt.json").exit_code == 0
+    assert [line["response"] for line in written()] == ["bad", "bad"]
+    chatted = biddable("chat", "parrot", "--prompt", "prompt.json", input="one\n")
+    assert chatted.stdout == "bad\n"
+    twice = biddable(*ARGUMENTS[:-1], "again.jsonl", "--prompt", "prompt.json", "--n", "2")
+    assert (twice.exit_code, "n is 2, expected 1: the prompt chooses" in twice.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

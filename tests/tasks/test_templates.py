@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,12 @@ def test_placeholders_in_texts_stay_as_they_are() -> None:
         ({"input": "{input}{input}"}, "input is .*once"),
         ({"output": "{output}."}, r"output is '\{output\}\.', expected a text that ends with \{output\}"),
         ({"output": "Output:"}, "output is"),
+        ({"choices": ("a",)}, r"choices is \['a'\], expected two or more different texts"),
+        ({"choices": ("a", "b", "a ")}, "choices is"),
+        ({"choices": ("a", " ")}, "choices is"),
     ],
 )
-def test_layouts_that_cannot_be(layout: dict[str, str], problem: str) -> None:
+def test_layouts_that_cannot_be(layout: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         PromptTemplate(**layout)
 
@@ -57,7 +61,8 @@ def test_prompts_of_each_kind() -> None:
 
 
 def test_a_file_gives_the_template_back(tmp_path: Path) -> None:
-    template = PromptTemplate("Äß {x}", (Exemplar("a", "b"),), "Q {input}", "A {output}", "\n", "chat")
+    layout = ("Q {input}", "A {output}", "\n", "chat", ("yes", "no"))
+    template = PromptTemplate("Äß {x}", (Exemplar("a", "b"),), *layout)
     write_prompt(tmp_path / "prompt.json", template)
     assert read_prompt(tmp_path / "prompt.json") == template
     (tmp_path / "run" / "artifacts").mkdir(parents=True)
@@ -76,6 +81,7 @@ def test_a_file_gives_the_template_back(tmp_path: Path) -> None:
         ({"instruction": "x", "exemplars": [{"input": "a"}]}, "output"),
         ({"instruction": "x", "input": "no place"}, "input is 'no place'"),
         ({"instruction": "x", "template": "alpaca"}, "template"),
+        ({"instruction": "x", "choices": ["yes"]}, "choices is"),
         ([], "valid dictionary|object|instance"),
     ],
 )

@@ -209,3 +209,14 @@ def test_a_prompt_for_choosing_says_so(tmp_path: Path, model: Obeying, table: Pa
     options = {**SMALL, "outputs": "auto"}
     made = run("ape", out=tmp_path / "run", data=(str(table),), **options)
     assert any("--outputs written" in note for note in made.notes)
+    assert read_prompt(tmp_path / "run").choices == ("a", "b")
+
+
+def test_choices_that_differ_by_example_are_not_left(tmp_path: Path, model: Obeying) -> None:
+    options = {**SMALL, "outputs": "auto", "test": 4}
+    made = run("ape", out=tmp_path / "run", **options)
+    left = {path.stem: read_prompt(path).choices for path in (tmp_path / "run/artifacts/prompts").iterdir()}
+    assert left["first_item"] == () != left["sentiment"]
+    assert any(
+        "first_item, animal_in_list: each example has choices of its own" in note for note in made.notes
+    )
