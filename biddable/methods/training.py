@@ -110,16 +110,8 @@ def fit(
         ModelError: the model cannot be read or trained.
         RunError: the folder holds another training.
     """
-    if objective not in OBJECTIVES:
-        raise InputError("objective", objective, f"one of {', '.join(OBJECTIVES)}")
+    config = training_config(objective, settings, judge=judge, held_out=held_out)
     kind = OBJECTIVES[objective]
-    if objective == "sft" and "turns" in settings:
-        raise InputError("turns", settings["turns"], "nothing: the data say which turns are learned")
-    if objective != "grpo" and judge != JUDGE:
-        raise InputError("judge", judge, "none: only grpo has one")
-    if not 0 <= held_out < 1:
-        raise InputError("held_out", held_out, "a number of at least 0 and below 1")
-    config = configure(kind.config, settings)
     require_trainable(model)
     rows = kind.read(data)
     identity: dict[str, Any] = {
@@ -138,6 +130,21 @@ def fit(
         out or Path("runs") / objective, f"train-{objective}", identity, seed, executor=where
     ) as run:
         return _fit(kind, Training(run, str(model), config, rewarding), rows, str(data), held_out)
+
+
+def training_config(
+    objective: str, settings: Mapping[str, Any], *, judge: str = JUDGE, held_out: float = 0.05
+) -> Any:
+    """The configuration of a training. Raises InputError as ``fit``, for what needs no file to be seen."""
+    if objective not in OBJECTIVES:
+        raise InputError("objective", objective, f"one of {', '.join(OBJECTIVES)}")
+    if objective == "sft" and "turns" in settings:
+        raise InputError("turns", settings["turns"], "nothing: the data say which turns are learned")
+    if objective != "grpo" and judge != JUDGE:
+        raise InputError("judge", judge, "none: only grpo has one")
+    if not 0 <= held_out < 1:
+        raise InputError("held_out", held_out, "a number of at least 0 and below 1")
+    return configure(OBJECTIVES[objective].config, settings)
 
 
 def _fit(kind: Objective, training: Training, rows: list[Any], data: str, share: float) -> Results:

@@ -11,8 +11,10 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +127,22 @@ def is_temporary(path: Path) -> bool:
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file. Raises FileError: missing, unreadable, or not JSON."""
     return parse_json(read_bytes(path), path, first_line=1)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises FileError: missing, unreadable, or not TOML (the line is named)."""
+    data = read_bytes(path)
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise FileError(path, "not UTF-8 text", line=data.count(b"\n", 0, error.start) + 1) from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+        line = int(place[1]) if place and place[1] else data.rstrip().count(b"\n") + 1
+        problem = str(error)[: place.start()] if place else str(error)
+        raise FileError(path, f"not TOML: {problem}", line=line) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        raise FileError(path, f"not TOML that can be read: {error}") from None
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -19,6 +19,10 @@ SECONDS_TO_LOCK = 0.3
 """How long to try: who asks whether a run is held (``is_held``) holds it for a moment."""
 
 
+class ChangedRun(RunError):
+    """The folder holds a run with another method, config or seed."""
+
+
 def take_folder(folder: Path, identity: dict[str, Any]) -> IO[str]:
     """Make ``folder`` a run with ``identity``, or check that it is one, and lock it.
 
@@ -63,13 +67,12 @@ def is_held(folder: Path) -> bool:
 
 
 def check_same(folder: Path, identity: dict[str, Any]) -> None:
-    """Raise RunError, naming the first difference, unless the run in ``folder`` is the one asked for."""
+    """Raise ChangedRun, naming the first difference, unless the run in ``folder`` is the one asked for."""
     stored = read_json(folder / _CONFIG)
     if not isinstance(stored, dict):
         raise FileError(folder / _CONFIG, "damaged: expected an object; use another folder")
-    if difference := _first_difference(stored, identity, ""):
-        field, was, now = difference
-        raise RunError(f"{folder}: {field} was {_show(was)}, is now {_show(now)}; use another folder")
+    if difference := first_difference(stored, identity, ""):
+        raise ChangedRun(f"{folder}: {told(difference)}; use another folder")
 
 
 def artifact_of(path: str | Path, *parts: str) -> Path:
@@ -124,7 +127,7 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _first_difference(stored: Any, asked: Any, field: str) -> tuple[str, Any, Any] | None:
+def first_difference(stored: Any, asked: Any, field: str) -> tuple[str, Any, Any] | None:
     """The first ``(field, stored, asked)`` in which two JSON values differ."""
     if isinstance(stored, dict) and isinstance(asked, dict):
         pairs = [
@@ -135,9 +138,12 @@ def _first_difference(stored: Any, asked: Any, field: str) -> tuple[str, Any, An
         pairs = [(f"{field}[{index}]", *pair) for index, pair in enumerate(zip(stored, asked, strict=True))]
     else:
         return None if stored == asked else (field, stored, asked)
-    differences = (_first_difference(was, now, name) for name, was, now in pairs)
+    differences = (first_difference(was, now, name) for name, was, now in pairs)
     return next(filter(None, differences), None)
 
 
-def _show(value: Any) -> str:
-    return "absent" if value is _ABSENT else shown(value)
+def told(difference: tuple[str, Any, Any]) -> str:
+    """What ``first_difference`` gave, in words."""
+    field, *values = difference
+    was, now = ("absent" if value is _ABSENT else shown(value) for value in values)
+    return f"{field} was {was}, is now {now}"

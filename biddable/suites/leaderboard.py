@@ -125,7 +125,7 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
         first = next((each for each in ordered if (each.model, each.suite) == (baseline, cell.suite)), None)
         if first is None or cell is first:
             continue
-        if reason := _unlike(first, cell):
+        if reason := unlike(first, cell):
             notes.append(f"{cell.model} and {first.model} {reason} on {cell.suite}: not compared.")
             continue
         both = [pair for pair in zip(first.records, cell.records, strict=True) if _scored(pair, cell)]
@@ -135,7 +135,7 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
                 f"{len(cell.records)} tasks without a number for one of them, left out of the comparison."
             )
         if len(both) > 1:
-            made = _compared(first, cell, both)
+            made = compared(first, cell, both)
             if made.difference and made.interval[0] == made.interval[1]:
                 same = f"by {made.difference:+.3g} on each of the {made.n} tasks of {cell.suite}"
                 notes.append(f"{cell.model} and {first.model} differ {same}: no interval, not compared.")
@@ -147,7 +147,7 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
     return Leaderboard(rows, tuple(comparisons), tuple(dict.fromkeys(notes)))
 
 
-def _unlike(first: Cell, cell: Cell) -> str:
+def unlike(first: Cell, cell: Cell) -> str:
     """Why two cells of a suite cannot be compared; empty where they can."""
     if cell.tasks != first.tasks:
         return "answered other tasks"
@@ -191,13 +191,13 @@ def _scored(pair: Sequence[Record], cell: Cell) -> bool:
     return all(cell.metrics[0].name in record.metrics for record in pair)
 
 
-def _compared(baseline: Cell, cell: Cell, both: Sequence[tuple[Record, Record]]) -> Comparison:
+def compared(baseline: Cell, cell: Cell, both: Sequence[tuple[Record, Record]]) -> Comparison:
     """Two cells' headlines on tasks that have both, paired and, where tasks share a source, clustered."""
     metric = cell.metrics[0]
     before, after = zip(*both, strict=True)
     clusters = sources(after)
     few = clusters is not None and len({*clusters}) < 2
-    base, scores = _values(before, metric), _values(after, metric)
+    base, scores = headline_values(before, metric), headline_values(after, metric)
     made = compare(
         f"{cell.suite}: {metric.name}",
         base,
@@ -326,7 +326,7 @@ def _columns(records: Sequence[Record], metric: Counted) -> tuple[np.ndarray, np
     return values, np.array([record.weights.get(metric.name, 1.0) for record in records], dtype=np.float64)
 
 
-def _values(records: Sequence[Record], metric: Counted) -> list[float]:
+def headline_values(records: Sequence[Record], metric: Counted) -> list[float]:
     """One number for each record, whose plain mean is the metric's weighted one."""
     values, weights = _columns(records, metric)
     mean = (values * weights).sum() / weights.sum()

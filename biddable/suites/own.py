@@ -17,7 +17,6 @@ from __future__ import annotations
 import difflib
 import re
 import string
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from biddable.errors import FileError, InputError, said, shown
 from biddable.judges.base import Judge
 from biddable.judges.reference import METRICS, ReferenceJudge
 from biddable.models.base import Sampling
-from biddable.runs.files import read_bytes
+from biddable.runs.files import read_toml
 from biddable.suites.base import ANSWER, Ask, Metric, Suite, check_suite
 from biddable.suites.metrics import (
     ACC,
@@ -134,7 +133,7 @@ def read_suite(path: str | Path) -> Suite:
     """
     path = Path(path)
     try:
-        described = configure(Description, _toml(path))
+        described = configure(Description, read_toml(path))
         reader = _Reader.of(path, described)
         judge, metrics, version = _counted(described, reader.ask)
         stop = _listed(described.stop)
@@ -164,19 +163,6 @@ def read_suite(path: str | Path) -> Suite:
     )
     check_suite(suite)
     return suite
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    data = read_bytes(path)
-    try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise FileError(path, "not UTF-8 text", line=data.count(b"\n", 0, error.start) + 1) from None
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
-        line = int(place[1]) if place and place[1] else data.rstrip().count(b"\n") + 1
-        problem = str(error)[: place.start()] if place else str(error)
-        raise FileError(path, f"not TOML: {problem}", line=line) from None
 
 
 def _rows(beside: Path, source: str) -> list[Row]:
