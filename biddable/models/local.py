@@ -144,7 +144,7 @@ class LocalModel:
             InputError: no prompt can be answered; the first one's error.
             ModelError: the model cannot be served.
         """
-        samples = [[_sample_seed(seed, i) for i in range(n)] for seed in row_seeds(prompts, n, seeds)]
+        samples = [[local_sample_seed(seed, i) for i in range(n)] for seed in row_seeds(prompts, n, seeds)]
         encoded, errors = self._prompts(prompts, sampling.max_tokens)
         asked = list(encoded)
         engine = self._engine(max(map(len, encoded.values()), default=0) + sampling.max_tokens)
@@ -153,7 +153,7 @@ class LocalModel:
                 list(encoded.values()), n, sampling, [samples[i] for i in asked], on_finished=advance
             )
         responses = {
-            index: [self._response(completion, sampling) for completion in completions]
+            index: [self.response(completion, sampling) for completion in completions]
             for index, completions in zip(asked, rows, strict=True)
         }
         for index, error in errors.items():
@@ -238,6 +238,11 @@ class LocalModel:
             return Engine(self.module, ends, self._decode, bf16=proof.bf16, own_head=proof.own_head)
         return PlainEngine(self.module, ends, self._decode, cached=proof.cached)
 
+    def batched_engine(self, longest: int) -> Engine | None:
+        """Our decoder for rows of up to ``longest`` tokens; None where the model takes the plain path."""
+        engine = self._engine(longest)
+        return engine if isinstance(engine, Engine) else None
+
     def _proof(self) -> Proof:
         """How the module is served; found out on first use, and said where it is not as asked for."""
         if self._proved is None or self._proved[0] is not self.module:
@@ -259,7 +264,8 @@ class LocalModel:
     def _decode(self, token_ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
 
-    def _response(self, completion: Completion, sampling: Sampling) -> Response:
+    def response(self, completion: Completion, sampling: Sampling) -> Response:
+        """The response that a completion is: its text up to the first stop string."""
         if isnan(sum(completion.logprobs)):
             return Response("", finish_reason="error", error="the model's numbers are not finite (NaN)")
         text = self._decode(completion.token_ids)
@@ -272,7 +278,7 @@ class LocalModel:
         )
 
 
-def _sample_seed(seed: int, sample: int) -> int:
+def local_sample_seed(seed: int, sample: int) -> int:
     """Sample 0 keeps its prompt's seed, so that asking for more samples does not change the first."""
     # Not seeds.sample_seed: our sampler hashes seeds itself and takes 64 bits, so neighbouring ones do no
     # harm and none need be cut short. What existing runs have drawn hangs on this very formula.
