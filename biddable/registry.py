@@ -68,6 +68,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "rules": "biddable.judges.load:rule_judge",
         "answer": "biddable.judges.load:answer_judge",
         "lm": "biddable.judges.load:lm_judge",
+        "rating": "biddable.judges.load:rating_judge",
         "hf": "biddable.judges.load:reward_judge",
         "reference": "biddable.judges.reference:reference_judge",
         "code": "biddable.judges.code:code_judge",

@@ -50,7 +50,7 @@ def judge() -> None:
     default="rules",
     show_default=True,
     metavar="JUDGE",
-    help="rules: the official checkers; or answer, lm:MODEL, hf:DIR (a reward model), a run folder.",
+    help="rules: the official checkers; or answer, lm:MODEL, rating:MODEL, hf:DIR, a run folder.",
 )
 @click.option("--fixed", is_flag=True, help="Use the repaired rules; scores then differ from published ones.")
 @strip_thinking_option

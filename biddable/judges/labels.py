@@ -5,19 +5,28 @@ By log-probability where a model gives them, with one call for all prompts; else
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from biddable.errors import InputError
+from biddable.judges.thinking import without_thinking
 from biddable.models.base import LanguageModel
 from biddable.models.choices import Ranking, rank_choices
-from biddable.types import Prompt
+from biddable.types import Prompt, as_chat
 
-logger = logging.getLogger(__name__)
+ANSWER_TOKENS = 16
+"""The longest answer of a model that writes it."""
 
-_TAG = re.compile(r"<(?=\s*/?\s*(?:instruction|response|criteria))", re.IGNORECASE)
+Read = Callable[[str], Sequence[float] | None]
+"""The probabilities of the labels that a written answer stands for, adding up to 1; None: it names none."""
+
+# What our requests put around a quoted text, and what chat templates put around a turn.
+_RESERVED = re.compile(
+    r"<(?=\s*/?\s*(?:instruction|response|criteria)\b)"
+    r"|<(?=[|｜])|<(?=/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn)>)|\[(?=/?(?:INST|SYSTEM_PROMPT)\])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,8 @@ def label_probabilities(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     labels: Sequence[Sequence[str]],
-    read: Callable[[str], int | None],
+    read: Read,
+    max_tokens: int = ANSWER_TOKENS,
 ) -> list[LabelProbabilities]:
     """How likely each label is after each prompt.
 
@@ -51,32 +61,35 @@ def label_probabilities(
         model: any model.
         prompts: chats or raw text. After raw text a label is a new word.
         labels: of each label its surface forms ("Yes", "yes"), whose probabilities are added up.
-        read: which label a written answer names, by its place; None: none.
+        read: reads a written answer, without its thinking.
+        max_tokens: the longest written answer.
 
     Raises:
         ModelError: log-probabilities are not numbers.
         EndpointError: a served model answers nothing.
     """
     distinct = list(dict.fromkeys(prompts))
-    found = dict(zip(distinct, _ask(model, distinct, labels, read), strict=True))
-    return [found[prompt] for prompt in prompts]
+    asked = dict(zip(distinct, _ask(model, distinct, labels, read, max_tokens), strict=True))
+    return [asked[prompt] for prompt in prompts]
 
 
 def _ask(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     labels: Sequence[Sequence[str]],
-    read: Callable[[str], int | None],
+    read: Read,
+    max_tokens: int,
 ) -> list[LabelProbabilities]:
     forms = [form for label in labels for form in label]
     offered = [[f" {form}" if _opens_a_word(prompt) else form for form in forms] for prompt in prompts]
     try:
-        rankings = rank_choices(model, prompts, offered)
+        rankings = rank_choices(model, prompts, offered, max_tokens=max_tokens)
     except InputError as error:
         if len(prompts) == 1:
             return [LabelProbabilities((), problem=str(error))]
-        half = len(prompts) // 2  # nothing was computed: what is wrong is looked for before
-        return [each for part in (prompts[:half], prompts[half:]) for each in _ask(model, part, labels, read)]
+        half = len(prompts) // 2  # a model looks at all prompts before it computes any
+        parts = prompts[:half], prompts[half:]
+        return [each for part in parts for each in _ask(model, part, labels, read, max_tokens)]
     return [_of(ranking, labels, read) for ranking in rankings]
 
 
@@ -84,20 +97,26 @@ def _opens_a_word(prompt: Prompt) -> bool:
     return isinstance(prompt, str) and not prompt[-1:].isspace()
 
 
-def _of(
-    ranking: Ranking, labels: Sequence[Sequence[str]], read: Callable[[str], int | None]
-) -> LabelProbabilities:
+def _of(ranking: Ranking, labels: Sequence[Sequence[str]], read: Read) -> LabelProbabilities:
     if ranking.written is None:
         weights = iter(ranking.probabilities)
         return LabelProbabilities(tuple(sum(next(weights) for _ in label) for label in labels))
     if ranking.written.error:
         return LabelProbabilities((), True, f"no answer: {ranking.written.error}")
-    place = read(ranking.written.text)
-    if place is None:
-        return LabelProbabilities((), True, f"the answer says none of them: {ranking.written.text!r}")
-    return LabelProbabilities(tuple(float(place == each) for each in range(len(labels))), True)
+    probabilities = read(without_thinking(ranking.written.text))
+    if probabilities is None:
+        return LabelProbabilities((), True, f"the answer cannot be read: {ranking.written.text!r}")
+    return LabelProbabilities(tuple(probabilities), True)
 
 
 def quoted(text: str) -> str:
-    """``text`` as it may stand between tags such as ``<response>``: without anything that reads as one."""
-    return _TAG.sub("< ", text)
+    """``text`` as a request may quote it between tags: nothing in it ends the quotation, or the turn."""
+    return _RESERVED.sub(lambda match: f"{match[0]} ", text)
+
+
+def quoted_prompt(prompt: Prompt) -> str:
+    """The same of a prompt: a single user turn as it is; anything longer with its roles."""
+    turns = as_chat(prompt)
+    if len(turns) == 1 and turns[0].role == "user":
+        return quoted(turns[0].content)
+    return "\n\n".join(f"{turn.role}: {quoted(turn.content)}" for turn in turns)

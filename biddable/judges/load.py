@@ -17,7 +17,9 @@ from biddable import registry
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import Judge
 
-FORMS = "rules, answer, reference:METRIC, code, lm:MODEL, hf:DIR, a run folder with a judge in it"
+FORMS = (
+    "rules, answer, reference:METRIC, code, lm:MODEL, rating:MODEL, hf:DIR, a run folder with a judge in it"
+)
 
 
 def load_judge(spec: str | Path) -> Judge:
@@ -33,6 +35,8 @@ def load_judge(spec: str | Path) -> Judge:
             * ``code``: the tasks' tests, run on the code of the response in a sandbox (``reading``,
               ``seconds``, ``memory_mb``, ``workers``, see ``judges.code``);
             * ``lm:MODEL``: a language model by vote (``votes``, ``temperature``, ``max_tokens``);
+            * ``rating:MODEL``: a language model's rating from 0 to 1 (``criteria``, ``scale``: the highest
+              digit, ``threshold``, ``max_tokens``);
             * ``hf:DIR``: a reward model, in a folder, a run or a hub (``threshold``, ``batch_size``);
             * a run folder, for its ``artifacts/judge`` or the reward model in ``artifacts/model`` (the same);
             * the name of a judge that another package brings.
@@ -69,7 +73,7 @@ def judge_identity(spec: str | Path) -> str:
 
     named, _ = registry.split_spec("judge", str(spec))
     name, _, argument = named.partition(":")
-    model: str | Path | None = argument if name in ("lm", "hf") else None
+    model: str | Path | None = argument if name in ("lm", "rating", "hf") else None
     if model is None and Path(named).is_dir():
         model = _left_judge(named)
     identity = model_identity(model) if model else ""
@@ -97,6 +101,19 @@ def lm_judge(model: str, votes: int = 5, temperature: float = 0.7, max_tokens: i
 
     sampling = replace(JUDGE_SAMPLING, temperature=temperature, max_tokens=max_tokens)
     return LMJudge(load_model(model), votes, sampling)
+
+
+def rating_judge(
+    model: str, criteria: str | None = None, scale: int = 5, threshold: float = 0.5, max_tokens: int = 16
+) -> Judge:
+    """A language model's rating on a scale from 1 (see ``RatingJudge``); ``model`` as of ``lm``."""
+    from biddable.judges.rating import CRITERIA, RatingJudge
+    from biddable.models.load import load_model
+
+    if not 2 <= scale <= 9:
+        raise InputError("scale", scale, "the highest rating, from 2 to 9 (the lowest is 1)")
+    what = CRITERIA if criteria is None else criteria
+    return RatingJudge(load_model(model), what, (1, scale), threshold, max_tokens)
 
 
 def reward_judge(folder: str, threshold: float | None = None, batch_size: int = 16) -> Judge:

@@ -50,6 +50,7 @@ def rank_choices(
     *,
     normalize: Normalization = "none",
     prior: Prompt | None = None,
+    max_tokens: int | None = None,
 ) -> list[Ranking]:
     """Rank choices by how likely each is after its prompt, the end of the turn left out.
 
@@ -66,6 +67,7 @@ def rank_choices(
         normalize: divide a log-probability by the choice's number of tokens, or of UTF-8 bytes.
         prior: a prompt without content, such as "Answer:": log-probabilities after it are subtracted, as in
             Holtzman et al. 2021 (Surface Form Competition).
+        max_tokens: the longest answer of a model without log-probabilities; None: of the longest choice.
 
     Raises:
         InputError: a prompt or choice cannot be scored, or there are no choices.
@@ -82,7 +84,7 @@ def rank_choices(
         scores = _scores(model, prompts, offered, normalize, prior)
     except NoScoresError as error:
         logger.warning("%s chooses by the text that it generates: %s", model.name, error)
-        return _by_answers(model, prompts, offered)
+        return _by_answers(model, prompts, offered, max_tokens)
     how = "log-probability" + {"none": "", "tokens": " per token", "bytes": " per byte"}[normalize]
     how += "" if prior is None else ", less that after the prior"
     return [_ranking(row, how) for row in scores]
@@ -174,10 +176,14 @@ def _ranking(scores: Sequence[float], how: str) -> Ranking:
 
 
 def _by_answers(
-    model: LanguageModel, prompts: Sequence[Prompt], offered: Sequence[tuple[str, ...]]
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    offered: Sequence[tuple[str, ...]],
+    max_tokens: int | None,
 ) -> list[Ranking]:
     """The choices that greedy answers match."""
-    longest = max(len(choice.encode()) for row in offered for choice in row)  # a token is a byte or more
+    # A token is a byte or more.
+    longest = max_tokens or max(len(choice.encode()) for row in offered for choice in row)
     answers = model.generate(prompts, sampling=Sampling(max_tokens=longest, temperature=0.0))
     return [
         Ranking(None, (), (), f"no answer: {answer.error}", answer)

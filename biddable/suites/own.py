@@ -99,7 +99,7 @@ class Description:
     metric: Names | None = None
     """What is counted, the headline first."""
     judge: str | None = None
-    """Who judges written answers instead of a metric: reference:…, lm:MODEL, hf:DIR, a run folder."""
+    """Who judges written answers instead of a metric: reference:…, lm:MODEL, rating:MODEL, hf:DIR, a run."""
     extract: str = ""
     """A regular expression: what is compared is its first match in the answer, or that match's group."""
     last: bool = False

@@ -9,7 +9,8 @@ from biddable.errors import BiddableError, InputError, ModelError
 from biddable.judges.answer import AnswerJudge
 from biddable.judges.ifeval import RuleJudge
 from biddable.judges.lm_judge import LMJudge
-from biddable.judges.load import load_judge
+from biddable.judges.load import judge_identity, load_judge
+from biddable.judges.rating import CRITERIA, RatingJudge
 from biddable.judges.reward import RewardJudge
 from biddable.types import Check, Response, Task, Verdict, user
 from tests.doubles import Scripted
@@ -57,6 +58,21 @@ def test_a_language_model_by_vote(asked):
     ]
 
 
+def test_a_rating(asked):
+    judge = load_judge("rating:smollm2?scale=7&criteria=how+polite+it+is&threshold=0.8&max_tokens=64")
+    assert isinstance(judge, RatingJudge)
+    assert (judge.scale, judge.criteria, judge.threshold) == ((1, 7), "how polite it is", 0.8)
+    assert judge.max_tokens == 64
+    assert load_judge("rating:smollm2").criteria == CRITERIA
+    assert asked == ["smollm2", "smollm2"]
+
+
+def test_the_identity_of_a_model_that_judges_is_that_of_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr("biddable.models.load.model_identity", lambda model: f"weights of {model}")
+    assert judge_identity("lm:smollm2?votes=3") == "weights of smollm2"
+    assert judge_identity("rating:smollm2?scale=7") == "weights of smollm2"
+
+
 def test_a_reward_model(classifier):
     task, response = Task("t", user("ok")), Response("cold")
     judge = load_judge(f"hf:{classifier}?threshold=-100&batch_size=2")
@@ -102,7 +118,10 @@ def test_a_judge_of_another_package(monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("rubric", "judge is 'rubric', expected rules, answer, reference:METRIC, code, lm:MODEL, hf:DIR"),
+        (
+            "rubric",
+            "judge is 'rubric', expected rules, answer, reference:METRIC, code, lm:MODEL, rating:MODEL",
+        ),
         ("", "judge is '', expected rules"),
         ("runs/nowhere", "judge is 'runs/nowhere', expected rules"),
         ("rules:all", "judge rules: argument is 'all', expected nothing after the name"),
@@ -115,6 +134,10 @@ def test_a_judge_of_another_package(monkeypatch):
         ("lm:smollm2?votes", "judge is 'lm:smollm2?votes', expected options as NAME"),
         ("lm:smollm2?votes=3&votes=5", "expected the option votes once"),
         ("lm:smollm2?temperature=0", "judge lm: temperature is 0, expected above 0 with more than one vote"),
+        ("rating", "judge rating: argument is None, expected MODEL after the colon"),
+        ("rating:smollm2?scale=10", "judge rating: scale is 10, expected the highest rating, from 2 to 9"),
+        ("rating:smollm2?threshold=4", "judge rating: threshold is 4.0, expected a number from 0"),
+        ("rating:smollm2?criteria=", "judge rating: criteria is '', expected a text that says what counts"),
         ("hf", "judge hf: argument is None, expected FOLDER after the colon"),
     ],
 )

@@ -62,7 +62,7 @@ class VerifiableConfig(InstructionSettings):
     """Settings of GRPO on verifiable instructions."""
 
     judge: str = "answer"
-    """Who gives the reward: what load_judge takes, such as answer, rules, hf:DIR or lm:MODEL."""
+    """Who gives the reward: what load_judge takes, such as answer, rules, hf:DIR or rating:MODEL."""
     prompts: Count = 64
     """Tasks to learn from; those of SPaR's budget with --beside-spar."""
     grpo: GrpoConfig = GrpoConfig(lr=1e-4, sampling=Sampling(max_tokens=80))
