@@ -55,11 +55,12 @@ class Measured:
                 continue
             answers = scored(self.run, stage, weights, suite)
             self.answers[suite.name][arm].append(answers)
-            prompts = [task.prompt for task in suite.tasks]
+            # Composed tasks share requests, and what is asked twice is answered alike: no cases of their own.
+            sources = [task.meta.get("base", task.prompt) for task in suite.tasks]
             for metric, values in _values(suite, answers).items():
                 self.scores.add(arm, values, metric=metric, seed=seed)
-                if len({*prompts}) < len(prompts):  # answered alike, and so no cases of their own
-                    self.scores.cluster(metric, prompts)
+                if len({*sources}) < len(sources):
+                    self.scores.cluster(metric, sources)
 
     def answered_by(self, arm: str) -> list[Suite]:
         """The suites that an arm answered."""

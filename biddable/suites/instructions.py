@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -151,9 +151,12 @@ def composed(tasks: int = COMPOSED_TASKS) -> Suite:
 
     if tasks < 1:
         raise InputError("tasks", tasks, "an integer of at least 1")
-    return verifiable(
-        "composed", Composer("test").sample(tasks), source="composed here", license="Apache-2.0"
-    )
+    # Tasks that were made from one request are not independent.
+    made = [
+        replace(task, meta={**task.meta, "source": task.meta["base"]})
+        for task in Composer("test").sample(tasks)
+    ]
+    return verifiable("composed", made, source="composed here", license="Apache-2.0")
 
 
 def remarks(report: IFEvalReport, max_tokens: int | None = None) -> list[str]:

@@ -289,12 +289,11 @@ def remarks(row: Row) -> list[str]:
 def sources(records: Sequence[Record]) -> list[Hashable] | None:
     """What each record shares with those that it is not independent of; None where all are independent."""
     named = [record.task.meta.get("source") for record in records]
-    if all(name is None for name in named):
-        return None
-    return [
+    shared = [
         ("task", record.task.id) if name is None else str(name)
         for name, record in zip(named, records, strict=True)
     ]
+    return shared if len({*shared}) < len(shared) else None
 
 
 def _score(records: Sequence[Record], metric: Counted) -> Score:
