@@ -125,7 +125,7 @@ def _command(name: str) -> click.Command:
         print_results(results, out, write_report(out), as_json=as_json)
 
     if name == "grpo":
-        judge_help = "What rewards an answer: rules, answer, lm:MODEL, rating:MODEL, hf:DIR or a run with a reward model."
+        judge_help = "Who rewards: rules, answer, lm:MODEL, rating:MODEL, hf:DIR, a run with a reward model."
         command.params.append(
             click.Option(["--judge"], metavar="SPEC", default=JUDGE, show_default=True, help=judge_help)
         )
