@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 import biddable
+from biddable.cli.chain import chain
 from biddable.cli.chat import chat
 from biddable.cli.commands import Group
 from biddable.cli.evaluate import evaluate, suites
@@ -23,10 +24,11 @@ from biddable.cli.methods import methods
 from biddable.cli.output import printing, tell, telling
 from biddable.cli.run import run
 from biddable.cli.runs import compare, report
+from biddable.cli.serve import serve
 from biddable.cli.train import train
 from biddable.errors import BiddableError, StorageError, one_line, said
 
-_RESUMABLE = ("run", "train", "eval", "generate")
+_RESUMABLE = ("run", "train", "eval", "generate", "chain")
 
 _ENVIRONMENT = {
     # The libraries' own bars and warnings stay off the terminal.
@@ -103,7 +105,21 @@ def main() -> None:
     """
 
 
-for _command in (methods, run, train, evaluate, suites, judge, generate, chat, compare, report, export):
+for _command in (
+    methods,
+    run,
+    train,
+    chain,
+    evaluate,
+    suites,
+    judge,
+    generate,
+    chat,
+    serve,
+    compare,
+    report,
+    export,
+):
     main.add_command(_command)
 
 
