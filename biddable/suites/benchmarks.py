@@ -9,7 +9,7 @@ from typing import Any, Literal
 from biddable.errors import FileError, InputError
 from biddable.judges.reference import ReferenceJudge
 from biddable.models.base import Sampling
-from biddable.suites.base import Suite
+from biddable.suites.base import Suite, by_meta
 from biddable.suites.metrics import (
     ACC,
     ACC_DEBIASED,
@@ -60,8 +60,14 @@ def mmlu(
     tasks, shots = read_mmlu(path, subjects=subjects, style=written)
     facts: dict[str, Any] = {"source": "hendrycks/test on GitHub", "license": "MIT"}
     if style == INSTRUCTEVAL:
-        return _by_prefix("mmlu", tasks, shots, 5, 2, facts)
-    return Suite("mmlu", tuple(tasks), (ACC,), "choose", shots=shots, k=5, **facts)
+        return replace(_by_prefix("mmlu", tasks, shots, 5, 2, facts), groups=by_subject)
+    return Suite("mmlu", tuple(tasks), (ACC,), "choose", shots=shots, k=5, groups=by_subject, **facts)
+
+
+def by_subject(record: Record, value: float) -> Iterable[tuple[str, float]]:
+    """The groups of MMLU: a record counts in its subject, and in its category where that is known."""
+    category = record.task.meta.get("category")
+    return [*by_meta(record, value), *([(f"all {category}", value)] if category else [])]
 
 
 def bbh(

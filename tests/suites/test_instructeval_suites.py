@@ -75,6 +75,7 @@ def test_letters_of_mmlu_are_written_after_five_solved_questions(tmp_path: Path)
     assert text.endswith("D. four\nAnswer:")
     assert judged(suite, " A.") == {"prefix_match": 1, "strict_prefix_match": 1}
     assert judged(suite, "Animals") == {"prefix_match": 1, "strict_prefix_match": 0}
+    assert list(suite.groups(Record(suite.tasks[0]), 1.0)) == [("virology", 1.0), ("all other", 1.0)]
 
 
 def test_bbh_shows_its_first_three_and_counts_tasks_alike(tmp_path: Path) -> None:
