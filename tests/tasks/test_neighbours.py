@@ -5,7 +5,18 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from biddable.errors import InputError
-from biddable.tasks.neighbours import by_vectors, by_words, contaminated, duplicates, nearest, words
+from biddable.tasks import neighbours
+from biddable.tasks.neighbours import (
+    Words,
+    by_vectors,
+    by_words,
+    clusters,
+    contaminated,
+    duplicates,
+    nearest,
+    normalized,
+    words,
+)
 
 TEXTS = [
     "Name three rivers in France.",
@@ -66,7 +77,7 @@ def test_a_threshold_out_of_range_is_refused():
 def test_neighbours_by_vectors_leave_the_text_itself_out():
     vectors = {"a": [1, 0], "b": [0.8, 0.6], "c": [0, 1]}
     compare = by_vectors(lambda texts: np.array([vectors[text] for text in texts], dtype=np.float32))
-    rows = nearest(list("abc"), list("abc"), 1, compare, same=True)
+    rows = nearest(list("abc"), list("abc"), 1, compare, same=[0, 1, 2])
     assert [row[0].place for row in rows] == [1, 0, 1]
     assert rows[0][0].similarity == pytest.approx(0.8)
     assert len(nearest(["a"], list("abc"), 9, compare)[0]) == 3
@@ -86,3 +97,61 @@ def test_contamination_is_parts_of_long_prompts_and_turns_that_are_short_ones():
     assert [hit and hit[0] for hit in hits] == ["long", "short", None]
     assert hits[0][1] == "write a summary of the following passage in"
     assert [hit and hit[0] for hit in contaminated(rows, tasks, n=15)] == [None, "short", None]
+
+
+def random_texts(number, length, seed=0):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, length))) for _ in range(number)]
+
+
+@pytest.mark.parametrize("common", [0, 10, 10_000])
+def test_what_is_left_out_of_comparing_is_below_the_cutoff(monkeypatch, common):
+    monkeypatch.setattr(neighbours, "LONG", 0)
+    monkeypatch.setattr(neighbours, "COMMON_WORD", common)
+    texts = [*random_texts(120, 12), "…"]
+    whole, some = by_words(texts, texts), by_words(texts, texts, 0.6)
+    assert (some[whole >= 0.6] == whole[whole >= 0.6]).all()
+    assert set(np.unique(some[whole < 0.6])) == {0.0}
+    assert (some > 0).sum() > len(texts)
+
+
+def test_more_words_than_there_are_letters_below_the_surrogates():
+    measure = Words()
+    measure([" ".join(map(str, range(60_000)))], ["x"])
+    assert measure(["new words"], ["new words", "words new", "other"]).tolist() == [[1.0, 0.5, 0.0]]
+    assert measure.shortlist(["new words"], ["words new", "other", "…"]).tolist() == [[1.0, 0.0, 0.0]]
+
+
+def test_texts_without_words_are_told_apart():
+    assert normalized("Hello,  WORLD!") == "hello world"
+    assert [each and each.place for each in duplicates(["+", "-", " +"], 0.5)] == [None, None, 0]
+
+
+def test_clusters_are_what_near_pairs_connect(monkeypatch):
+    monkeypatch.setattr(neighbours, "BLOCK", 7)
+    chain = ["a b c d e", "z", "a b c d x", "a b c y x", "Z!", "q r s t u"]
+    assert clusters(chain, 0.8) == [0, 1, 0, 0, 1, 5]
+    texts = random_texts(80, 6)
+    found, near = clusters(texts, 0.75), by_words(texts, texts) >= 0.75
+    assert all(found[i] == found[j] for i, j in zip(*np.nonzero(near), strict=True))
+    assert len(set(found)) > 2
+
+
+def test_the_nearest_of_many_are_those_with_most_words_in_common(monkeypatch):
+    monkeypatch.setattr(neighbours, "SHORTLIST", 10)
+    texts = random_texts(200, 10)
+    best = by_words(texts, texts)
+    np.fill_diagonal(best, -1)
+    found = nearest(texts, texts, 2, same=list(range(200)))
+    agreed = np.mean([near[0].similarity == best[i].max() for i, near in enumerate(found)])
+    assert agreed > 0.8
+    assert all(near[0].similarity >= near[1].similarity for near in found)
+
+
+def test_how_a_suite_asks_is_no_contamination():
+    asks = "Your entire response should be in English and in small letters only please."
+    tasks = {
+        str(i): f"Write about {i} {i} {i} {i} {i} {i} {i} {i} {i} {i} {i} {i}. {asks}" for i in range(12)
+    }
+    rows = [[asks], [f"Write about {' '.join(['3'] * 12)}."]]
+    assert [hit and hit[0] for hit in contaminated(rows, tasks)] == [None, "3"]
