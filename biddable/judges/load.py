@@ -51,6 +51,8 @@ def load_judge(spec: str | Path) -> Judge:
     name, colon, argument = named.partition(":")
     if name in registry.names("judges"):
         make = registry.find("judges", name)
+    elif name == "pairwise":
+        raise InputError("judge", str(spec), "a judge of single responses: pairwise is shown two")
     elif named and Path(named).is_dir():
         name, colon, argument, make = "a run folder", ":", named, run_judge
     else:
@@ -73,7 +75,7 @@ def judge_identity(spec: str | Path) -> str:
 
     named, _ = registry.split_spec("judge", str(spec))
     name, _, argument = named.partition(":")
-    model: str | Path | None = argument if name in ("lm", "rating", "hf") else None
+    model: str | Path | None = argument if name in ("lm", "rating", "pairwise", "hf") else None
     if model is None and Path(named).is_dir():
         model = _left_judge(named)
     identity = model_identity(model) if model else ""
