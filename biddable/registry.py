@@ -28,6 +28,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
         "ape": "biddable.methods.prompt.ape:Ape",
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
+        "ensemble-instruct": "biddable.methods.data.ensemble_instruct:EnsembleInstruct",
         "grpo": "biddable.methods.improve.grpo:Grpo",
         "humpback": "biddable.methods.improve.humpback:Humpback",
         "instructeval": "biddable.methods.measure.instructeval:InstructEval",

@@ -7,6 +7,7 @@ prompts are laid out as theirs, in words of our own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -76,6 +77,10 @@ _OUTPUT_FIRST = (
 )
 
 
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|\n|[。！？]")
+"""The end of a sentence, or of a line."""
+
+
 @settings
 class GenerateSettings:
     """How a generator is asked, and what of its texts is kept; of two numbers, the second for no input."""
@@ -123,6 +128,25 @@ class Written:
     raw: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Lines that a model wrote, and what each step makes of those that the step before kept."""
+
+    rows: dict[str, Written]
+    answers: list[Written | Drop]
+    filtered: list[Written | Drop]
+    new: list[Written | Drop]
+
+
+def funnel_of(parts: Sequence[Collected]) -> Funnel[Written]:
+    """The funnel of several at once."""
+    funnel = Funnel({name: row for part in parts for name, row in part.rows.items()})
+    funnel.apply("answers", [each for part in parts for each in part.answers])
+    funnel.apply("instruction filters", [each for part in parts for each in part.filtered])
+    funnel.apply("novelty", [each for part in parts for each in part.new])
+    return funnel
+
+
 @dataclass(frozen=True)
 class Generator:
     """A model that continues texts; asked through a chat, it is told to."""
@@ -163,7 +187,7 @@ def instruction_prompt(header: str, shown: Sequence[str], mark: str = f" {END}")
 
 
 def instance_prompt(kind: Kind, demos: Sequence[Sample], instruction: str, given: str | None = None) -> str:
-    """Solved examples and an instruction; with ``given``, its input as well, so that its output is to come."""
+    """Solved examples and an instruction; with ``given``, its input too, so that its output is to come."""
     blocks = [_EXAMPLES[kind], *(f"{_block(kind, each)}\n{END}" for each in demos)]
     last = f"instruction: {instruction}\n"
     last += "" if given is None else f"input: {given}\noutput:" if kind == "input" else "output:"
@@ -177,7 +201,7 @@ def _block(kind: Kind, each: Sample) -> str:
 
 def instruct(
     run: Run, generator: Generator, kind: Kind, seeds: Sequence[str], how: GenerateSettings, tally: Tally
-) -> Funnel[Written]:
+) -> Collected:
     """New instructions of a kind, and with their reasons the lines that are none.
 
     Each request shows instructions of seeds and of what was accepted before; all of them where there are
@@ -197,7 +221,7 @@ def instruct(
 
 def self_instructions(
     run: Run, generator: Generator, seeds: Sequence[str], how: GenerateSettings, tally: Tally
-) -> Funnel[Written]:
+) -> Collected:
     """The same as Self-Instruct has it: eight shown, several written at once, texts cut off left out."""
 
     def prompt(accepted: Sequence[str], number: int) -> str:
@@ -223,7 +247,7 @@ def _collected(
     sampling: Sampling,
     kind: Kind | None,
     tally: Tally,
-) -> Funnel[Written]:
+) -> Collected:
     """Rounds of requests until there are enough instructions; ``kind`` is None for Self-Instruct's."""
     rows: dict[str, Written] = {}
     had: list[Written | Drop] = []
@@ -247,11 +271,7 @@ def _collected(
         results = novel([row.instruction for row in fresh], [*seeds, *accepted], how.threshold)
         new += [each if isinstance(each, Drop) else row for row, each in zip(fresh, results, strict=True)]
         accepted += [each for each in results if isinstance(each, str)]
-    funnel = Funnel(rows)
-    funnel.apply("answers", had)
-    funnel.apply("instruction filters", filtered)
-    funnel.apply("novelty", new)
-    return funnel
+    return Collected(rows, had, filtered, new)
 
 
 def _lines(response: Response, *, whole: bool) -> tuple[list[str], Drop | None]:
@@ -286,14 +306,30 @@ def instantiate(
     responses = generator.ask(run, name, texts, sampling)
     tally.add(responses)
     return [
-        (
-            replace(row, raw=response.text),
-            Drop(FAILED, response.error)
-            if response.error
-            else parse_instances(response.text, row.instruction, row.kind, later=how.later),
-        )
+        (replace(row, raw=response.text), _instances(row, response, how.later))
         for row, response in zip(written, responses, strict=True)
     ]
+
+
+def _instances(row: Written, response: Response, later: bool) -> list[Sample] | Drop:
+    if response.error:
+        return Drop(FAILED, response.error)
+    samples = parse_instances(response.text, row.instruction, row.kind, later=later)
+    if isinstance(samples, Drop) or response.finish_reason != "length":
+        return samples
+    # Only the last output of a text can be cut off.
+    if response.text.rstrip().endswith(samples[-1].output):
+        samples = samples[:-1]
+    return samples or Drop("the output is cut off")
+
+
+def whole_text(response: Response) -> str:
+    """A response; of one that was cut off what ends with a sentence or a line."""
+    text = response.text.strip()
+    if response.finish_reason != "length":
+        return text
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]].strip() if ends else ""
 
 
 def self_instances(

@@ -155,8 +155,8 @@ def _by_content(value: Any) -> Any:
 def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
-    A setting that names a model is called ``model``, ``base`` or ``tuned``, or its name ends in ``_model``;
-    so with ``judge``, and with ``models`` or ``starts`` for several.
+    A setting that names a model is called ``model``, ``base``, ``tuned`` or ``generator``, or its name ends
+    in ``_model``; so with ``judge``, and with ``models``, ``starts`` or ``voters`` for several.
     """
     digests = {name: (value, identity(value)) for name, value, identity in _weighty(config)}
     local = {name: digest for name, (value, digest) in digests.items() if digest != value}
@@ -167,9 +167,10 @@ def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
     """The name and value of each setting that may name weights, and what tells those from others."""
     for name, value in ((each.name, each.default) for each in configs.walk(type(config), config)):
         kind = name.rpartition(".")[2].rpartition("_")[2]
-        if kind in ("models", "starts") and isinstance(value, tuple | list):
-            yield from ((f"{name}[{at}]", str(part), model_identity) for at, part in enumerate(value))
-        elif value and kind in ("model", "base", "tuned", "judge"):
+        if kind in ("models", "starts", "voters") and isinstance(value, tuple | list):
+            names = [str(part).partition("?")[0] if kind == "voters" else str(part) for part in value]
+            yield from ((f"{name}[{at}]", part, model_identity) for at, part in enumerate(names))
+        elif value and kind in ("model", "base", "tuned", "generator", "judge"):
             yield name, str(value), judge_identity if kind == "judge" else model_identity
 
 

@@ -45,8 +45,8 @@ def consensus(outputs: Sequence[str], threshold: float = 0.01, *, as_published: 
        the earliest of such.
     3. Otherwise none is.
 
-    An output without any text is equal to no other, and overlaps with none. ROUGE-L compares Latin letters and
-    digits: outputs in other scripts agree where they are the same, and overlap never.
+    An output without any text is equal to no other, and overlaps with none. ROUGE-L compares Latin letters
+    and digits: outputs in other scripts agree where they are the same, and never overlap.
 
     Args:
         outputs: that of the generator first, then one of each voter; in the paper three.

@@ -122,9 +122,8 @@ def parse_instances(raw: str, instruction: str, kind: Kind, *, later: bool = Fal
         why = first
     else:
         samples.append(Sample(_without_end(instruction), first.get("input", ""), first["output"]))
-    for part in parts[1:] if later else ():
-        if sample := _later(part.strip().splitlines()):
-            samples.append(sample)
+    if later:
+        samples += filter(None, (_later(part.strip().splitlines()) for part in parts[1:]))
     return samples or why
 
 

@@ -17,6 +17,7 @@ from biddable.tasks.data import read_prompt_rows
 from biddable.tasks.formats import UnknownShapeError, conversation_of
 from biddable.tasks.generated import Kind, Sample
 from biddable.tasks.rows import Row
+from biddable.types import Task, user
 
 OUTPUTS = ("output", "outputs", "response", "completion", "answer", "target", "references")
 
@@ -76,31 +77,35 @@ def read_seeds(source: str | Path) -> tuple[list[Seed], list[str]]:
     left_out = []
     for row, _, _ in read_prompt_rows(source):
         try:
-            sample = _sample(row)
+            samples = _samples(row)
         except InputError as error:
             left_out.append(f"{row.name}: {error}")
             continue
-        names.setdefault(sample.instruction, row.name)
-        instances.setdefault(sample.instruction, {})[sample.input, sample.output] = None
+        for sample in samples:
+            names.setdefault(sample.instruction, row.name)
+            instances.setdefault(sample.instruction, {})[sample.input, sample.output] = None
     seeds = [Seed(names[text], text, tuple(of)) for text, of in instances.items()]
     if not seeds:
         raise FileError(source, f"holds no seed: {left_out[0]}")
     return seeds, left_out
 
 
-def _sample(row: Row) -> Sample:
+def _samples(row: Row) -> list[Sample]:
+    """The sample of a row; several, where it has several right outputs."""
     value = row.value if isinstance(row.value, dict) else {}
     if value.get("instruction") is None:
-        return _from_chat(row)
-    texts = {"instruction": value["instruction"], "input": value.get("input") or ""}
+        return [_from_chat(row)]
     name = next((name for name in OUTPUTS if value.get(name) is not None), "output")
     held = value.get(name)
-    texts[name] = held[0] if isinstance(held, list) and held else held
-    if value.get("instances") is not None and texts[name] is None:
+    if held is None and value.get("instances") is not None:
         raise InputError("instances", value["instances"], "at least one, with an output")
-    for field, text in texts.items():
-        _require_text(field, text, blank=field == "input")
-    return Sample(texts["instruction"].strip(), texts["input"].strip(), texts[name].strip())
+    instruction, given = value["instruction"], value.get("input") or ""
+    _require_text("instruction", instruction)
+    _require_text("input", given, blank=True)
+    outputs = held if isinstance(held, list) and held else [held]
+    for output in outputs:
+        _require_text(name, output)
+    return [Sample(instruction.strip(), given.strip(), output.strip()) for output in outputs]
 
 
 def _from_chat(row: Row) -> Sample:
@@ -114,7 +119,7 @@ def _from_chat(row: Row) -> Sample:
     return Sample(chat[0].content.strip(), "", chat[1].content.strip())
 
 
-def _require_text(field: str, text: Any, *, blank: bool) -> None:
+def _require_text(field: str, text: Any, *, blank: bool = False) -> None:
     if not isinstance(text, str) or not (blank or text.strip()):
         raise InputError(field, text, "a text" if blank else "a text that is not blank")
 
@@ -131,6 +136,40 @@ def library_seeds() -> list[Seed]:
         ),
         *(Seed(f"output {i}", text, (("", out),)) for i, (text, out) in enumerate(_WITHOUT, 1)),
     ]
+
+
+def gold_tasks(seeds: Iterable[Seed], *, first: bool) -> list[Task]:
+    """Instances of seeds as tasks, the outputs of equal inputs as references; ``first``: the first ones too.
+
+    A task's ``meta`` has its instruction, its input and, as ``group``, the seed.
+    """
+    tasks = []
+    for seed in seeds:
+        references: dict[str, list[str]] = {}
+        for given, output in seed.instances:
+            references.setdefault(given, []).append(output)
+        if not first:
+            del references[seed.instances[0][0]]
+        for number, (given, outputs) in enumerate(references.items(), 1):
+            prompt = Sample(seed.instruction, given, "").prompt
+            meta = {"group": seed.id, "instruction": seed.instruction, "input": given}
+            tasks.append(Task(f"{seed.id}/{number}", user(prompt), references=tuple(outputs), meta=meta))
+    return tasks
+
+
+def library_gold(number: int) -> list[Task]:
+    """Instances, at least ``number`` if there are, of the composed tasks that are no seeds."""
+    left = [task for task in skill_tasks(max(1, number)) if task.name not in COMPOSED_SEEDS]
+    each = -(-number // len(left))
+    seeds = [
+        Seed(
+            task.name,
+            task.definition,
+            tuple((str(row.meta["input"]), row.references[0]) for row in task.instances[:each]),
+        )
+        for task in left
+    ]
+    return gold_tasks(seeds, first=True)
 
 
 def one_line(seeds: Sequence[Seed], most: int = 300) -> list[Sample]:
@@ -215,7 +254,7 @@ _WITHOUT = (
     ),
     (
         "Explain to a child why the moon changes its shape.",
-        "The sun lights only one half of the moon, and as the moon travels around us we see more or less of it.",
+        "The sun lights only half of the moon, and as the moon travels around us we see more or less of it.",
     ),
     (
         "Give me a tip for sleeping better.",
