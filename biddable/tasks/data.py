@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,7 +21,6 @@ from biddable.runs.codec import digest as values_digest
 from biddable.runs.codec import jsonable
 from biddable.runs.files import content_digest, replacing, write_atomic
 from biddable.runs.folder import artifact_of, is_run
-from biddable.tasks.chats import transcript
 from biddable.tasks.formats import (
     SHAPES,
     UnknownShapeError,
@@ -32,15 +32,30 @@ from biddable.tasks.formats import (
     task_of,
     turns_of,
 )
-from biddable.tasks.rows import Row, read_hub, read_values, source_files
-from biddable.types import Chat, Check, Conversation, Message, Preference, Prompt, Task, as_chat, user
+from biddable.tasks.row_forms import (
+    alpaca_row,
+    message_list,
+    messages_row,
+    preference_row,
+    prompt_row,
+    sharegpt_row,
+    task_row,
+)
+from biddable.tasks.rows import Broken, Row, read_hub, read_values, source_files
+from biddable.types import Check, Conversation, Preference, Prompt, Task, user
 
 Noun = TypeVar("Noun")
+
+Kind = Literal["conversations", "preferences"]
 
 HUB = "hf:"
 """What the name of a data set of the hub begins with."""
 
-_SPEAKERS = {"user": "human", "assistant": "gpt"}
+_KINDS: dict[Kind, Callable[[Row], Any]] = {
+    "conversations": conversation_of,
+    "preferences": preference_of,
+}
+_INDEX = re.compile(r"\[\d+\]")
 _LISTS = ("data", "rows", "examples", "instances", "Instances")
 """Under what names a JSON object holds its rows."""
 
@@ -79,10 +94,10 @@ def read_prompts(source: str | Path) -> list[Prompt]:
 
     An answer at the end of a chat is left off. Raises FileError.
     """
-    return [prompt for _, prompt, _ in read_prompt_rows(source)]
+    return [prompt for _, prompt, _ in readprompt_rows(source)]
 
 
-def read_prompt_rows(source: str | Path) -> list[tuple[Row, Prompt, bool]]:
+def readprompt_rows(source: str | Path) -> list[tuple[Row, Prompt, bool]]:
     """The same: each row, its prompt, and whether an answer was left off. Raises FileError."""
 
     def build(row: Row) -> tuple[Row, Prompt, bool]:
@@ -91,34 +106,69 @@ def read_prompt_rows(source: str | Path) -> list[tuple[Row, Prompt, bool]]:
     return _read(source, build, "prompts")
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that cannot be read: what it holds, why in words that such rows have in common, and the error."""
+
+    value: Any
+    reason: str
+    error: FileError
+
+
+def read_rows(source: str | Path, kind: Kind) -> dict[str, Any]:
+    """The conversations or preferences of a source by their places in it, ``Unreadable`` where there is none.
+
+    Raises:
+        FileError: the source cannot be read at all, or holds no row.
+    """
+    build: Callable[[Row], Any] = _KINDS[kind]
+    rows = {row.where: noun for row, noun in _scan(source, build, kind, [])}
+    if not rows:
+        raise FileError(source, "holds no rows")
+    return rows
+
+
+def kinds_of(source: str | Path) -> list[Kind]:
+    """What the rows of a source can be read as, by the first of each file. Raises FileError."""
+    kinds: dict[Kind, None] = {}
+    for rows in _files(source, []):
+        if row := next((each for stored in rows for each in _rows_in(stored)), None):
+            kinds |= dict.fromkeys(kind for kind, build in _KINDS.items() if _fits(build, row))
+    return list(kinds)
+
+
 def write_conversations(
     path: str | Path,
     conversations: Sequence[Conversation],
     form: Literal["messages", "sharegpt", "alpaca"] = "messages",
+    beside: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write conversations, whole or not at all: JSON lines, a JSON list or Parquet, as the name ends.
 
     Turns that are not learned are marked by ``weight`` 0 (messages) or ``loss`` false (ShareGPT). Alpaca's
     form holds pairs of the user's and the assistant's turns, after a system turn or none, all learned.
+    ``beside`` are further columns of each row.
 
     Raises:
         InputError: the name ends in something else, or a conversation (named) would not be read back equal.
         StorageError: the disk is full, permission is missing …; so in the writers below.
     """
-    rows = {"messages": _messages_row, "sharegpt": _sharegpt_row, "alpaca": _alpaca_row}
+    rows = {"messages": messages_row, "sharegpt": sharegpt_row, "alpaca": alpaca_row}
     if form not in rows:
         raise InputError("form", form, f"one of {', '.join(rows)}")
-    _write(path, conversations, rows[form], conversation_of, "conversations")
+    write_rows(path, conversations, rows[form], conversation_of, "conversations", beside)
 
 
-def write_preferences(path: str | Path, preferences: Sequence[Preference]) -> None:
+def write_preferences(
+    path: str | Path, preferences: Sequence[Preference], beside: Sequence[dict[str, Any]] = ()
+) -> None:
     """Write pairs in TRL's columns: prompt, chosen and rejected, each a list of messages. See above."""
-    _write(path, preferences, _preference_row, preference_of, "preferences")
+    write_rows(path, preferences, preference_row, preference_of, "preferences", beside)
 
 
 def write_examples(path: str | Path, examples: Sequence[Task]) -> None:
     """Write tasks with references: key, prompt and references. See ``write_conversations``."""
-    _write(path, examples, _task_row, example_of, "examples")
+    write_rows(path, examples, task_row, example_of, "examples")
 
 
 def write_tasks(path: str | Path, tasks: Sequence[Task]) -> None:
@@ -131,12 +181,12 @@ def write_tasks(path: str | Path, tasks: Sequence[Task]) -> None:
         replace(task, checks=tuple(Check(check.id, _given(check.args)) for check in task.checks))
         for task in tasks
     ]
-    _write(path, given, _task_row, task_of, "tasks")
+    write_rows(path, given, task_row, task_of, "tasks")
 
 
 def write_prompts(path: str | Path, prompts: Sequence[Prompt]) -> None:
     """Write chats as ``messages`` and raw text as ``text``. See ``write_conversations``."""
-    _write(path, prompts, _prompt_row, prompt_of, "prompts")
+    write_rows(path, prompts, prompt_row, prompt_of, "prompts")
 
 
 def digest(source: str | Path) -> str:
@@ -190,26 +240,57 @@ def split(
 
 def _read(source: str | Path, build: Callable[[Row], Noun], kind: str) -> list[Noun]:
     """Every row of a source. Of a run's files, those are read whose first row has the shape."""
-    if str(source).startswith(HUB):
-        files = [read_hub(str(source))]
-    else:
-        files = [read_values(file) for file in source_files(source)]
     nouns: list[Noun] = []
-    unknown = None
-    for rows in files:
+    for _, noun in _scan(source, build, kind, None):
+        if isinstance(noun, Unreadable):
+            raise noun.error
+        nouns.append(noun)
+    if not nouns:
+        raise FileError(source, "holds no rows")
+    return nouns
+
+
+def _files(source: str | Path, broken: Broken | None) -> Iterator[list[Row]]:
+    if str(source).startswith(HUB):
+        yield read_hub(str(source))
+    else:
+        yield from (read_values(file, broken=broken) for file in source_files(source))
+
+
+def _scan(
+    source: str | Path, build: Callable[[Row], Noun], kind: str, broken: Broken | None
+) -> Iterator[tuple[Row, Noun | Unreadable]]:
+    """The same, each with its row; with a list for ``broken``, lines that are no rows come last."""
+    unknown, read = None, 0
+    for rows in _files(source, broken):
         for index, row in enumerate(each for stored in rows for each in _rows_in(stored)):
             try:
-                nouns.append(build(row))
-            except InputError as error:
-                raise FileError(row.where, str(error)) from None
+                yield row, build(row)
+            except InputError as refusal:
+                expected = f"{_INDEX.sub('[]', refusal.field)}: expected {refusal.expected}"
+                yield row, Unreadable(row.value, expected, FileError(row.where, str(refusal)))
             except UnknownShapeError:
-                unknown = FileError(row.where, f"{_columns(row.value)}, expected {SHAPES[kind]}")
-                if index or not is_run(source):
-                    raise unknown from None
-                break
-    if not nouns:
-        raise unknown or FileError(source, "holds no rows")
-    return nouns
+                problem = f"{_columns(row.value)}, expected {SHAPES[kind]}"
+                unknown = Unreadable(row.value, f"not of the shape of {kind}", FileError(row.where, problem))
+                if not index and is_run(source):
+                    break
+                yield row, unknown
+            read += 1
+    if unknown and not read:
+        raise unknown.error
+    for row, error in broken or ():
+        yield row, Unreadable(row.value, "not a row of its file", error)
+
+
+def _fits(build: Callable[[Row], Any], row: Row) -> bool:
+    """Whether a row has the columns, whatever they hold."""
+    try:
+        build(row)
+    except InputError:
+        return True
+    except UnknownShapeError:
+        return False
+    return True
 
 
 def _distinct(source: str | Path, build: Callable[[Row], Task], kind: str) -> list[Task]:
@@ -269,14 +350,15 @@ def _columns(value: Any) -> str:
     return f"has the columns {', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}"
 
 
-def _write(
+def write_rows(
     path: str | Path,
     nouns: Sequence[Noun],
     write: Callable[[Noun], dict[str, Any]],
     read: Callable[[Row], Noun],
     field: str,
+    beside: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Write a row for each noun, after making sure that each is read back as it was."""
+    """Write a row for each noun, after making sure that each is read back as it was; see above."""
     path = Path(path)
     if path.suffix not in (".jsonl", ".json", ".parquet"):
         raise InputError("path", str(path), "a name that ends in .jsonl, .json or .parquet")
@@ -285,7 +367,8 @@ def _write(
         where = f"{field}[{index}]"
         expected = f"what its form can hold: it would not be read back from {path.name} as it is"
         try:
-            line = json.dumps(row := write(noun), ensure_ascii=False, allow_nan=False)
+            row = write(noun) | (beside[index] if beside else {})
+            line = json.dumps(row, ensure_ascii=False, allow_nan=False)
             line.encode()
             same = jsonable(read(Row(json.loads(line), where, where))) == jsonable(noun)
         except InputError as error:
@@ -316,69 +399,11 @@ def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     if any(isinstance(row.get("prompt"), list) for row in cells):
         for row in cells:
             if isinstance(row["prompt"], str):
-                row["prompt"] = _messages(user(row["prompt"]))
+                row["prompt"] = message_list(user(row["prompt"]))
     names = list(dict.fromkeys(name for row in cells for name in row))
     table = pa.Table.from_pydict({name: [row.get(name) for row in cells] for name in names})
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-
-
-def _messages_row(conversation: Conversation) -> dict[str, Any]:
-    return {"messages": _turns(conversation, ("role", "content"), {}, ("weight", 0))}
-
-
-def _sharegpt_row(conversation: Conversation) -> dict[str, Any]:
-    return {"conversations": _turns(conversation, ("from", "value"), _SPEAKERS, ("loss", False))}
-
-
-def _turns(
-    conversation: Conversation, names: tuple[str, str], speakers: dict[str, str], unlearned: tuple[str, Any]
-) -> list[dict[str, Any]]:
-    who, what = names
-    turns: list[dict[str, Any]] = []
-    for message, trained in zip(conversation.chat, conversation.trained, strict=True):
-        turn = {who: speakers.get(message.role, message.role), what: message.content}
-        turns.append(turn if trained or message.role != "assistant" else turn | dict([unlearned]))
-    return turns
-
-
-def _alpaca_row(conversation: Conversation) -> dict[str, Any]:
-    system = [turn.content for turn in conversation.chat if turn.role == "system"]
-    *earlier, asked, answer = (turn.content for turn in conversation.chat[len(system) :])
-    row: dict[str, Any] = {"instruction": asked, "input": "", "output": answer}
-    if system:
-        row["system"] = system[0]
-    if earlier:
-        row["history"] = [list(pair) for pair in zip(earlier[::2], earlier[1::2], strict=True)]
-    return row
-
-
-def _preference_row(pair: Preference) -> dict[str, Any]:
-    answers = {"chosen": pair.chosen, "rejected": pair.rejected}
-    row: dict[str, Any] = {"prompt": _messages(as_chat(pair.prompt))}
-    row |= {name: _messages((Message("assistant", text),)) for name, text in answers.items()}
-    return row | ({"meta": pair.meta} if pair.meta else {})
-
-
-def _task_row(task: Task) -> dict[str, Any]:
-    chat = as_chat(task.prompt)
-    text = chat[0].content if [turn.role for turn in chat] == ["user"] else None
-    prompt = _messages(chat) if text is None or transcript(text) else text
-    row: dict[str, Any] = {"key": task.id, "prompt": prompt}
-    if task.checks:
-        row["instruction_id_list"] = [check.id for check in task.checks]
-        row["kwargs"] = [check.args for check in task.checks]
-    if task.references:
-        row["references"] = list(task.references)
-    return row | ({"meta": task.meta} if task.meta else {})
-
-
-def _prompt_row(prompt: Prompt) -> dict[str, Any]:
-    return {"text": prompt} if isinstance(prompt, str) else {"messages": _messages(prompt)}
-
-
-def _messages(chat: Chat) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.content} for turn in chat]
 
 
 def _given(args: dict[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,8 @@ def conversation_of(row: Row) -> Conversation:
         raise InputError("label", value["label"], "none: it says of an answer that it is good or bad (KTO)")
     if reply:
         chat: Chat = (*(prompt := _prompt_chat(value)), Message("assistant", _reply(*reply, prompt)))
+        if reply[0] == "completion":  # TRL's form, in which the prompt is not learned, whoever speaks in it
+            return Conversation(chat, (*(False,) * len(prompt), True))
         return Conversation(chat, learned([{}] * len(chat), chat))
     assert name
     turns = from_json(value[name])

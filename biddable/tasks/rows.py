@@ -13,7 +13,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -41,6 +41,8 @@ _OTHERS = {
 """What a file may be by its first bytes, none of which begins JSON."""
 _HUB_NAME = re.compile(r"hf:([^/:\s]+(?:/[^/:\s]+)?)(?:/([^/:\s]+))?(?::(.+))?")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_OTHER_DELIMITERS = (";", "\t", "|")
+"""What a CSV is cut at by programs that are set to a language whose decimals have a comma."""
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", *_DELIMITERS)
 """The files of a folder that are data."""
 
@@ -71,6 +73,10 @@ class Row:
     value: Any
     where: str
     name: str
+
+
+Broken = list[tuple[Row, FileError]]
+"""Rows that cannot be read, each with what is wrong."""
 
 
 def source_files(source: str | Path) -> list[Path]:
@@ -121,13 +127,20 @@ def read_hub(source: str) -> list[Row]:
     return _numbered(to_jsonable_python(table.to_list(), bytes_mode="base64", fallback=str), source)
 
 
-def read_values(path: str | Path, encoding: str | None = None) -> list[Row]:
+def read_values(path: str | Path, encoding: str | None = None, *, broken: Broken | None = None) -> list[Row]:
     """The values of a file: JSON lines (blank ones skipped), a JSON list, CSV or TSV with a header, Parquet.
 
     Which it is follows from its name for CSV and TSV, for the others from what it holds. Text is UTF-8,
     UTF-16 or UTF-32, with or without a byte order mark, unless ``encoding`` says what it is; any may be
     packed by gzip. A file that holds one JSON object over several lines is one row. NaN is read as null.
-    Cells of CSV and TSV are texts, as they stand.
+    Cells of CSV and TSV are texts, as they stand; a CSV whose header has semicolons, tabs or upright lines
+    and no comma is cut at those.
+
+    Args:
+        path: the file.
+        encoding: of its text.
+        broken: gets the lines of JSON lines and tables that cannot be read, each as the row that it is and
+            what is wrong with it; when None, the first of them is an error.
 
     Raises:
         FileError: the file is missing or unreadable, of another kind (which is named), or damaged; or an
@@ -140,18 +153,22 @@ def read_values(path: str | Path, encoding: str | None = None) -> list[Row]:
         raise FileError(path, "is no Parquet file, as its name has it")
     text = _text(data, path, encoding)
     if delimiter := _DELIMITERS.get(_suffix(Path(path))):
-        return _table(text, path, delimiter)
+        return _table(text, path, delimiter, broken)
     first = text.lstrip()[:1]
     if first == "[":
         return _numbered(parse_json(text.encode(), path, first_line=1, **_HOOKS), path)
     if first == "{" and (whole := _object(text)) is not None:
         return [Row(whole, f"{path}:1", "line 1")]
-    return [
-        Row(parse_json(line.encode(), path, first_line=n, **_HOOKS), f"{path}:{n}", f"line {n}")
-        # Lines end at "\n" alone; splitlines would also cut at the other line ends that Unicode knows.
-        for n, line in enumerate(text.split("\n"), 1)
-        if line.strip()
-    ]
+    rows = []
+    # Lines end at "\n" alone; splitlines would also cut at the other line ends that Unicode knows.
+    for n, line in enumerate(text.split("\n"), 1):
+        row = Row(line, f"{path}:{n}", f"line {n}")
+        try:
+            if line.strip():
+                rows.append(replace(row, value=parse_json(line.encode(), path, first_line=n, **_HOOKS)))
+        except FileError as error:
+            _put(broken, row, error)
+    return rows
 
 
 def read_text(path: str | Path, encoding: str | None = None) -> str:
@@ -239,30 +256,42 @@ def _parquet(data: bytes, path: str | Path) -> list[Row]:
         raise FileError(path, f"cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
 
-def _table(text: str, path: str | Path, delimiter: str) -> list[Row]:
+def _table(text: str, path: str | Path, delimiter: str, broken: Broken | None) -> list[Row]:
     """The rows of a text of delimited cells, of which the first line names the columns."""
+    _, header = next(_delimited(text, path, delimiter, csv.QUOTE_MINIMAL), (1, []))
+    if delimiter == "," and len(header) == 1:
+        delimiter = next((each for each in _OTHER_DELIMITERS if each in header[0]), delimiter)
+    if delimiter != "\t":
+        return _cells(text, path, delimiter, csv.QUOTE_MINIMAL, broken)
     try:
-        return _cells(text, path, delimiter, csv.QUOTE_MINIMAL)
+        return _cells(text, path, delimiter, csv.QUOTE_MINIMAL, None)
     except FileError:
-        if delimiter == ",":
-            raise
         # There are two kinds of TSV; in the other, a quotation mark is a character like any.
-        return _cells(text, path, delimiter, csv.QUOTE_NONE)
+        return _cells(text, path, delimiter, csv.QUOTE_NONE, broken)
 
 
-def _cells(text: str, path: str | Path, delimiter: str, quoting: Literal[0, 3]) -> list[Row]:
+def _cells(
+    text: str, path: str | Path, delimiter: str, quoting: Literal[0, 3], broken: Broken | None
+) -> list[Row]:
     lines = _delimited(text, path, delimiter, quoting)
     start, header = next(lines, (1, []))
     if twice := [name for name in header if header.count(name) > 1]:
         raise FileError(path, f"two columns have the name {shown(twice[0])}", line=start)
     rows: list[Row] = []
     for start, cells in lines:
+        row = Row(cells, f"{path}:{start}", f"line {start}")
         if cells and len(cells) != len(header):
-            raise FileError(path, f"{len(cells)} cells, the header has {len(header)}", line=start)
-        if cells:
-            value = dict(zip(header, cells, strict=True))
-            rows.append(Row(value, f"{path}:{start}", f"line {start}"))
+            problem = f"{len(cells)} cells, the header has {len(header)}"
+            _put(broken, row, FileError(path, problem, line=start))
+        elif cells:
+            rows.append(replace(row, value=dict(zip(header, cells, strict=True))))
     return rows
+
+
+def _put(broken: Broken | None, row: Row, error: FileError) -> None:
+    if broken is None:
+        raise error
+    broken.append((row, error))
 
 
 def _delimited(
