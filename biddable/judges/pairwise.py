@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol
@@ -28,7 +28,7 @@ from biddable.judges.load import load_judge
 from biddable.judges.rating import CRITERIA
 from biddable.judges.summary import Mean
 from biddable.models.base import LanguageModel
-from biddable.runs.win_rate import EVEN
+from biddable.runs.win_rate import EVEN, WinRate, win_rate
 from biddable.types import Chat, Response, Task, Verdict, user
 
 PAIRWISE = "pairwise"
@@ -195,7 +195,12 @@ def load_pair_judge(spec: str) -> PairJudge:
     named, options = registry.split_spec("judge", spec)
     name, colon, argument = named.partition(":")
     if name != PAIRWISE:
-        return ComparingJudge(load_judge(spec))
+        try:
+            return ComparingJudge(load_judge(spec))
+        except InputError as error:
+            if (error.field, error.where) != ("judge", None):
+                raise
+            raise InputError("judge", spec, f"{PAIRWISE}:MODEL, {error.expected}") from None
     try:
         judge: PairJudge = registry.made(_pairwise_judge, [argument] if colon else [], options)
         return judge
@@ -226,8 +231,10 @@ def judge_pairs(
     verdicts = {place: known for place in range(len(tasks)) if (known := _known(first[place], second[place]))}
     rows = [place for place in range(len(tasks)) if place not in verdicts]
     if rows:
-        asked = ([each[row] for row in rows] for each in (tasks, first, second))
-        verdicts |= zip(rows, judge(*asked), strict=True)
+        judged = judge(
+            [tasks[row] for row in rows], [first[row] for row in rows], [second[row] for row in rows]
+        )
+        verdicts |= zip(rows, judged, strict=True)
     return [verdicts[place] for place in range(len(tasks))]
 
 
@@ -269,6 +276,33 @@ def order_of(verdicts: Sequence[PairVerdict]) -> Order | None:
     )
 
 
-def undecided(verdicts: Sequence[PairVerdict]) -> Counter[str]:
-    """Why pairs were not decided, and how many were not for that reason."""
-    return Counter(verdict.critique for verdict in verdicts if verdict.win is None)
+@dataclass(frozen=True, slots=True)
+class PairSummary:
+    """Verdicts on pairs: the win rate of the first of each, what the order did, and how many verdicts were
+    not given, by the reason."""
+
+    win_rate: WinRate
+    order: Order | None
+    undecided: dict[str, int]
+
+
+def summarize_pairs(
+    verdicts: Sequence[PairVerdict],
+    first: Sequence[Response],
+    second: Sequence[Response],
+    clusters: Sequence[Hashable] | None = None,
+) -> PairSummary:
+    """The win rate of the first responses over the second, raw and at equal lengths (in characters).
+
+    ``clusters`` names for each pair what it shares with those that it is not independent of: its prompt.
+
+    Raises:
+        InputError: no pair was decided, or something has another length.
+    """
+    reasons = Counter(verdict.critique for verdict in verdicts if verdict.win is None)
+    if verdicts and len(verdicts) == reasons.total():
+        reason, n = reasons.most_common(1)[0]
+        raise InputError("verdicts", f"{len(verdicts)} undecided", f"one that is decided ({n}: {reason})")
+    lengths = [len(each.text) for each in first], [len(each.text) for each in second]
+    rate = win_rate([verdict.win for verdict in verdicts], lengths=lengths, clusters=clusters)
+    return PairSummary(rate, order_of(verdicts), dict(reasons.most_common()))

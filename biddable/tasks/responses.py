@@ -137,13 +137,13 @@ def _edited(
             continue
         at_place = [answers[place]] if in_order and not answers[place].key else []
         for told, candidates in (("key", by_key.get(task.id, [])), ("place", at_place)):
-            alike = [each for each in candidates if _alike(each.prompt, last_turn(task.prompt))]
+            alike = [each for each in candidates if mostly_alike(each.prompt, last_turn(task.prompt))]
             if len(alike) == 1:
                 edited[place] = alike[0], told
     return edited
 
 
-def _alike(first: str, second: str) -> bool:
+def mostly_alike(first: str, second: str) -> bool:
     """Whether two prompts have most of their words in common."""
     words, others = Counter(first.split()), Counter(second.split())
     return 2 * (words & others).total() >= ALIKE * (words.total() + others.total())

@@ -14,7 +14,7 @@ from biddable.judges.pairwise import (
     judge_pairs,
     load_pair_judge,
     order_of,
-    undecided,
+    summarize_pairs,
 )
 from biddable.models.base import TokenScores
 from biddable.types import Response, Task, Verdict, last_turn, user
@@ -126,7 +126,8 @@ def test_an_order_that_cannot_be_read_leaves_the_pair_undecided():
     verdicts = PairwiseJudge(model)([TASK], [GOOD], [BAD])
     assert verdicts[0].win is None
     assert order_of(verdicts) is None
-    assert undecided(verdicts) == {"the answer cannot be read: 'No comment'": 1}
+    with pytest.raises(InputError, match="expected one that is decided .1: the answer cannot be read: 'No"):
+        summarize_pairs(verdicts, [GOOD], [BAD])
 
 
 def test_a_response_cannot_speak_as_the_request():
@@ -192,7 +193,7 @@ def test_by_name(monkeypatch):
         ("pairwise", "judge pairwise: argument is None, expected MODEL after the colon"),
         ("pairwise:smollm2?scale=3", "judge pairwise: option is 'scale', expected criteria or max_tokens"),
         ("pairwise:smollm2?criteria=", "judge pairwise: criteria is '', expected a text"),
-        ("nobody", "judge is 'nobody', expected rules, answer"),
+        ("nobody", "judge is 'nobody', expected pairwise:MODEL, rules, answer"),
     ],
 )
 def test_what_is_no_judge_of_pairs(monkeypatch, spec, message):
@@ -210,6 +211,15 @@ def test_it_is_no_judge_of_single_responses():
 def test_not_two_responses_for_each_task():
     with pytest.raises(InputError, match="second is 0, expected as many as there are tasks"):
         judge_pairs(PairwiseJudge(Taste()), [TASK], [GOOD], [])
+
+
+def test_a_summary():
+    verdicts = [PairVerdict(1.0), PairVerdict(0.5), PairVerdict(None, critique="torn"), PairVerdict(0.0)]
+    summary = summarize_pairs(verdicts, [GOOD] * 4, [BAD, SAME, BAD, BAD], [1, 1, 2, 3])
+    assert (summary.win_rate.rate, summary.win_rate.n) == (0.5, 3)
+    assert summary.undecided == {"torn": 1}
+    assert summary.order is None
+    assert (summary.win_rate.length, summary.win_rate.baseline_length) == (15, 12)
 
 
 def test_a_verdict_is_undecided_by_default():
