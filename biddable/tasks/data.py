@@ -94,10 +94,10 @@ def read_prompts(source: str | Path) -> list[Prompt]:
 
     An answer at the end of a chat is left off. Raises FileError.
     """
-    return [prompt for _, prompt, _ in readprompt_rows(source)]
+    return [prompt for _, prompt, _ in read_prompt_rows(source)]
 
 
-def readprompt_rows(source: str | Path) -> list[tuple[Row, Prompt, bool]]:
+def read_prompt_rows(source: str | Path) -> list[tuple[Row, Prompt, bool]]:
     """The same: each row, its prompt, and whether an answer was left off. Raises FileError."""
 
     def build(row: Row) -> tuple[Row, Prompt, bool]:
