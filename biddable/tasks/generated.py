@@ -178,8 +178,9 @@ def parse_input_first(raw: str, instruction: str, *, cut_off: bool = False) -> l
         if not part.strip():
             continue
         given = ""
-        for mark, after in zip(marks, [*marks[1:], None], strict=True):
-            text = part[mark.end() : after.start() if after else len(part)].strip()
+        ends = [*(mark.start() for mark in marks[1:]), len(part)]
+        for mark, end in zip(marks, ends, strict=False):
+            text = part[mark.end() : end].strip()
             if mark[1].lower() == "input":
                 given = text
             else:
