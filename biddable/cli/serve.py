@@ -117,7 +117,7 @@ def serve(
             say(f"serving {service.name} at {address}: {service.backend.rows} at a time{room}{joins}")
             say("next:\n  " + "\n  ".join(_next_steps(service.name, address, guarded=bool(key))))
 
-        server.serve(service, listener, grace, ready)
+        server.Server(service, listener, grace, ready).answer()
     tell("stopped")
 
 

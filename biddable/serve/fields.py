@@ -113,7 +113,7 @@ class _ChatBody(_Body):
 
 
 class _TextBody(_Body):
-    prompt: str | list[str]
+    prompt: list[str]
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
 
@@ -136,8 +136,9 @@ def read_request(body: Mapping[str, Any], *, chat: bool) -> Asked:
         if value not in NEUTRAL[name]:
             allowed = " or ".join(json.dumps(neutral) for neutral in NEUTRAL[name])
             raise InputError(name, value, f"{allowed}: it is not supported")
-    if isinstance(given.get("stop"), str):
-        given["stop"] = [given["stop"]]
+    for name in ("stop", "prompt"):
+        if isinstance(given.get(name), str):
+            given[name] = [given[name]]
     kind = _ChatBody if chat else _TextBody
     for name in given:
         if name not in kind.model_fields:
@@ -178,20 +179,19 @@ def _of_chat(read: _ChatBody) -> tuple[tuple[Prompt, ...], int | None, bool, int
 
 def _of_text(read: _TextBody) -> tuple[tuple[Prompt, ...], int | None, bool, int]:
     """As ``_of_chat``."""
-    prompts = (read.prompt,) if isinstance(read.prompt, str) else tuple(read.prompt)
-    if not prompts:
+    if not read.prompt:
         raise InputError("prompt", [], "a text, or a list of texts")
-    for index, prompt in enumerate(prompts):
-        require_prompt("prompt" if isinstance(read.prompt, str) else f"prompt[{index}]", prompt)
+    for index, prompt in enumerate(read.prompt):
+        require_prompt("prompt" if len(read.prompt) == 1 else f"prompt[{index}]", prompt)
     longest = TEXT_TOKENS if read.max_tokens is None else read.max_tokens
-    return prompts, longest, read.logprobs is not None, read.logprobs or 0
+    return tuple(read.prompt), longest, read.logprobs is not None, read.logprobs or 0
 
 
 def _wrong(error: ValidationError) -> InputError:
     """The first thing pydantic found wrong."""
     first = error.errors(include_url=False)[0]
-    place = [part for part in first["loc"] if part not in ("str", "list[str]")]
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    place = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    field = "".join(place).lstrip(".")
     expected = re.sub("^Input should be (?=greater|less)", "a number ", first["msg"])
     expected = expected.removeprefix("Input should be ")
     expected = re.sub(r"^(\w+) should have", lambda match: f"a {match[1].lower()} with", expected)

@@ -112,45 +112,49 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(service: Service, listener: socket.socket, grace_s: float, ready: Callable[[str], None]) -> None:
-    """Answer until SIGINT or SIGTERM.
+class Server(uvicorn.Server):
+    """A service on a socket.
 
-    Then new requests are refused, and those under way have ``grace_s`` seconds; a second signal ends them.
+    After SIGINT or SIGTERM new requests are refused, and those under way have ``grace_s`` seconds; a second
+    signal ends them.
 
     Args:
-        ready: told the server's address once it listens.
-
-    Raises:
-        InputError: another server has taken the port.
+        service: what answers.
+        listener: from ``open_socket``.
+        grace_s: how long requests may take once it is told to stop.
+        ready: told the address once it listens.
     """
-    host, port = listener.getsockname()[:2]
-    config = uvicorn.Config(
-        service.app(),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=1,
-    )
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    server = _Server(config, service, grace_s, lambda: ready(f"http://{shown}:{port}"))
-    try:
-        server.run([listener])
-    except OSError as error:
-        raise _taken(host, port, error) from None
 
+    def __init__(
+        self, service: Service, listener: socket.socket, grace_s: float, ready: Callable[[str], None]
+    ):
+        super().__init__(
+            uvicorn.Config(
+                service.app(),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._service, self._listener, self._grace_s, self._ready = service, listener, grace_s, ready
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service, grace_s: float, ready: Callable[[], None]):
-        super().__init__(config)
-        self._service, self._grace_s, self._ready = service, grace_s, ready
+    def answer(self) -> None:
+        """Answer until a signal comes. Raises InputError: another server has taken the port."""
+        host, port = self._listener.getsockname()[:2]
+        try:
+            self.run([self._listener])
+        except OSError as error:
+            raise _taken(host, port, error) from None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        if self.started:
-            self._ready()
+        host, port = self._listener.getsockname()[:2]
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        self._ready(f"http://{shown}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does; in the main thread, between any two instructions."""

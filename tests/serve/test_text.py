@@ -1,0 +1,49 @@
+"""A text that grows: never half a character, never a part of a stop string, and all of it in the end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biddable.serve.text import GrowingText
+
+
+def of_bytes(ids) -> str:
+    return bytes(ids).decode("utf-8", "replace")
+
+
+def grown(text: str, stop=()) -> list[str]:
+    """The pieces of a text whose tokens are its bytes."""
+    tokens = list(text.encode())
+    growing = GrowingText(of_bytes, stop)
+    pieces = [growing.add(token) for token in tokens[:-1]]
+    cuts = [place for each in stop if (place := text.find(each)) >= 0]
+    return [*pieces, growing.end(text[: min(cuts)] if cuts else text)]
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_the_pieces_are_the_text(text: str) -> None:
+    pieces = grown(text)
+    assert "".join(pieces) == text
+    assert all("\ufffd" not in piece for piece in pieces if "\ufffd" not in text)
+
+
+@given(st.text("abc", min_size=1, max_size=30), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3))
+def test_nothing_is_given_that_a_stop_string_takes_back(text: str, stop: list[str]) -> None:
+    cuts = [place for each in stop if (place := text.find(each)) >= 0]
+    whole = text[: min(cuts)] if cuts else text
+    pieces = grown(text, stop)
+    assert "".join(pieces) == whole
+
+
+def test_text_comes_as_soon_as_it_is_sure() -> None:
+    assert grown("aé€b") == ["a", "", "é", "", "", "€", "b"]
+    assert grown("abcabd", ("abd",)) == ["", "", "abc", "", "", ""]
+
+
+@pytest.mark.parametrize("half", [b"ab\xe2\x82", b"\xff"])
+def test_what_never_becomes_a_character_is_given_in_the_end(half: bytes) -> None:
+    growing = GrowingText(of_bytes, ())
+    pieces = [growing.add(token) for token in half]
+    assert "".join([*pieces, growing.end(of_bytes(half))]) == of_bytes(half)
