@@ -39,6 +39,7 @@ def embedded(figure: Items) -> Markup:
             }
         )
     names = {"models": figure.models, "suites": suites, "groups": groups, "openings": shared}
+    names |= {"outcomes": figure.outcomes, "places": figure.places}
     plain = {name: [printable(each) for each in texts] for name, texts in names.items()}
     text = json.dumps({**plain, "items": rows}, ensure_ascii=False, separators=(",", ":"))
     for letter, escape in _MARKUP.items():
@@ -47,7 +48,7 @@ def embedded(figure: Items) -> Markup:
 
 
 def overview(figure: Items) -> tuple[list[str], list[list[str | int]]]:
-    """The columns and rows of how many items each suite and group has and how many each model got right."""
+    """How many items each suite and group has, how many each model got right: the columns and the rows."""
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * (1 + len(figure.models)))
     for item in figure.items:
         row = counts[item.suite, item.group]
@@ -55,7 +56,8 @@ def overview(figure: Items) -> tuple[list[str], list[list[str | int]]]:
         for place, model in enumerate(figure.models, 1):
             answer = item.answers.get(model)
             row[place] += answer is not None and answer.correct is True
-    columns = ["suite", "group", "items", *(f"{model}, right" for model in figure.models)]
+    right = [f"{model}, {figure.outcomes[0]}" for model in figure.models]
+    columns = [*figure.places, "items", *right]
     suites = list(dict.fromkeys(suite for suite, _ in counts))
     ordered = sorted(counts.items(), key=lambda entry: suites.index(entry[0][0]))
     return columns, [[*names, *row] for names, row in ordered]

@@ -10,6 +10,7 @@ from typing import Literal
 from biddable.errors import InputError
 
 RIGHT_OR_WRONG = ("right", "wrong")
+SUITE_AND_GROUP = ("suite", "group")
 KEPT_OR_DROPPED = ("kept", "dropped")
 
 
@@ -54,7 +55,7 @@ class Items:
     """Answered items to browse: by suite, by group, by outcome ("A right, B wrong"), by words in them.
 
     ``models`` orders the answers (the baseline first). Within a suite an id stands once. ``outcomes`` are the
-    words for an answer that is correct and one that is not.
+    words for an answer that is correct and one that is not, ``places`` those for where an item comes from.
     """
 
     title: str
@@ -62,9 +63,13 @@ class Items:
     items: tuple[Item, ...]
     note: str = ""
     outcomes: tuple[str, str] = RIGHT_OR_WRONG
+    places: tuple[str, str] = SUITE_AND_GROUP
     kind: Literal["items"] = "items"
 
     def __post_init__(self) -> None:
+        for name, words in (("outcomes", self.outcomes), ("places", self.places)):
+            if len(set(words)) < 2 or not all(words):
+                raise InputError(name, words, "two words that differ")
         if len(set(self.models)) < len(self.models):
             raise InputError("models", self.models, "names that differ")
         for index, item in enumerate(self.items):
@@ -75,4 +80,4 @@ class Items:
             raise InputError("items.id", twice[0], "an id that stands once in its suite")
 
 
-__all__ = ["KEPT_OR_DROPPED", "RIGHT_OR_WRONG", "Answer", "Item", "Items"]
+__all__ = ["KEPT_OR_DROPPED", "RIGHT_OR_WRONG", "SUITE_AND_GROUP", "Answer", "Item", "Items"]

@@ -21,11 +21,14 @@ import numpy as np
 
 from biddable.errors import InputError
 from biddable.runs.codec import jsonable
-from biddable.runs.figures import Answer, Cell, Item, Items, Table
+from biddable.runs.figures import Answer, Bars, Cell, Item, Items, Table
 from biddable.runs.files import write_atomic
 from biddable.runs.items import KEPT_OR_DROPPED
 
 Row = TypeVar("Row")
+
+LONGEST = 4000
+"""Letters of a text that the browser shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,12 @@ class Funnel(Generic[Row]):
         """By step: rows that came, rows kept, and how many were dropped for which reason."""
         return {each.step: {k: v for k, v in asdict(each).items() if k != "step"} for each in self.steps}
 
+    def select(self, step: str, ids: Sequence[str], reason: str) -> None:
+        """Take a step that keeps the rows with these ids, in this order, and drops the others."""
+        chosen = set(ids)
+        self.apply(step, [row if name in chosen else Drop(reason) for name, row in self.kept.items()])
+        self.kept = {name: self.kept[name] for name in ids}
+
     def table(self, title: str = "What each step kept, and why it dropped the rest") -> Table:
         """The steps in turn."""
         rows: list[tuple[Cell, ...]] = [
@@ -124,41 +133,62 @@ class Funnel(Generic[Row]):
         ]
         return Table(title, ("step", "rows", "kept", "dropped for"), tuple(rows))
 
+    def bars(self, title: str = "Rows left after each step") -> Bars:
+        """How many rows came, and how many each step kept."""
+        came = self.steps[0].came if self.steps else len(self.kept)
+        left = {"all": came} | {each.step: each.kept for each in self.steps}
+        return Bars(title, tuple(left), {"rows": tuple(map(float, left.values()))}, unit="rows")
+
+    def shown(self, most: int = 2000) -> tuple[list[str], list[Dropped[Row]]]:
+        """The rows that ``browser`` shows: of those that are left, and of those dropped.
+
+        Where there are more than ``most`` of the former, or of those that one step dropped for one reason,
+        they are taken from all places alike.
+        """
+        groups: dict[tuple[str, str], list[int]] = {}
+        for place, each in enumerate(self.dropped):
+            groups.setdefault((each.step, each.why.reason), []).append(place)
+        places = sorted(place for group in groups.values() for place in _evenly(group, most))
+        return _evenly(self.ids, most), [self.dropped[place] for place in places]
+
     def browser(
         self,
         title: str,
         show: Callable[[Row], tuple[str, str]],
         *,
+        source: Callable[[str], str] = lambda name: "rows",
+        part: Callable[[str], str] = lambda name: "kept",
         notes: Callable[[str, Row], Sequence[str]] = lambda name, row: (),
         score: Callable[[str, Row], float | None] = lambda name, row: None,
         most: int = 2000,
     ) -> Items:
-        """Rows to read: those kept and those dropped, with the reason; at most so many of each step.
+        """Rows to read, those of ``shown``, by source, by step and reason, with what else is said of them.
 
         Args:
             title: of the figure.
-            show: the prompt and the response of a row.
+            show: the prompt and the response of a row; of each the first ``LONGEST`` letters are shown.
+            source: the name of the data set that a row, by its id, comes from.
+            part: what those that are left are called.
             notes: what else is to be said of a row: its neighbours, its indicators.
             score: a number of it, higher is better.
-            most: rows of the rest, and of those that a step dropped, that are shown.
+            most: see ``shown``.
         """
 
         def item(name: str, group: str, row: Row, kept: bool, why: Sequence[str]) -> Item:
-            prompt, response = show(row)
+            prompt, response = map(_start, show(row))
             answer = Answer(response, kept, score(name, row), (*why, *notes(name, row)))
-            return Item(name, "rows", group, prompt, (), {"row": answer})
+            return Item(name, source(name), group, prompt, (), {"row": answer})
 
-        shown: Counter[str] = Counter()
-        items = [item(name, "kept", row, True, ()) for name, row in list(self.kept.items())[:most]]
-        for each in self.dropped:
-            shown[each.step] += 1
-            if shown[each.step] <= most:
-                why = [f"{each.why.reason}: {each.why.detail}" if each.why.detail else each.why.reason]
-                why += [f"near to {each.why.like}"] if each.why.like else []
-                items.append(item(each.id, f"dropped by {each.step}", each.row, False, why))
+        kept, dropped = self.shown(most)
+        items = [item(name, part(name), self.kept[name], True, ()) for name in kept]
+        for each in dropped:
+            why = [f"{each.why.reason}: {each.why.detail}" if each.why.detail else each.why.reason]
+            why += [f"near to {each.why.like}"] if each.why.like else []
+            items.append(item(each.id, f"{each.step}: {each.why.reason}", each.row, False, why))
         left_out = len(self.kept) + len(self.dropped) - len(items)
-        note = f"{left_out} more rows are not shown." if left_out else ""
-        return Items(title, ("row",), tuple(items), note, outcomes=KEPT_OR_DROPPED)
+        rows = "One more row is" if left_out == 1 else f"{left_out:,} more rows are"
+        note = f"{rows} not shown: at most {most:,} of a kind are, from all places alike." if left_out else ""
+        return Items(title, ("row",), tuple(items), note, KEPT_OR_DROPPED, ("source", "step"))
 
     def write_dropped(self, path: Path) -> None:
         """Write what was dropped, a line each: id, step, reason, detail, like and the row. See ``Run``."""
@@ -204,6 +234,17 @@ def mixed(
             raise InputError("total", total, expected)
         drawn += [(f"{name} row {i + 1}", rows[i]) for i in sorted(rng.permutation(len(rows))[:number])]
     return dict(drawn[i] for i in rng.permutation(len(drawn)))
+
+
+def _evenly(values: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of them, from all places alike."""
+    if len(values) <= most:
+        return list(values)
+    return [values[place] for place in np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} letters more)"
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:

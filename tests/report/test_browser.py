@@ -348,3 +348,36 @@ def test_items_are_searched_in_all_their_texts(chromium: Chromium, items_page: P
     assert found[0] == "1 of 10,000 items. Marks in order: base, tuned."
     assert found[1] == f"{mumbled:,} of 10,000 items. Marks in order: base, tuned."
     assert found[2] == "No item is like that."
+
+
+def test_rows_that_are_kept_or_dropped_are_called_so(chromium: Chromium, tmp_path: Path) -> None:
+    made = tuple(
+        Item(
+            f"file.jsonl:{index}",
+            "file.jsonl",
+            "near: near duplicate" if index % 4 == 3 else "kept",
+            f"Question {index}",
+            answers={"row": Answer(f"Answer {index}", index % 4 != 3, None, ("near duplicate: 0.82",))},
+        )
+        for index in range(40)
+    )
+    figure = Items("Rows", ("row",), made, outcomes=("kept", "dropped"), places=("source", "step"))
+    page = write_report(write_demo_run(tmp_path / "run", [figure]))
+    texts = chromium.ask(
+        page,
+        """
+        const item = page.querySelectorAll('.items .item')[3];
+        item.open = true;
+        const [source, step, outcome] = page.querySelectorAll('.filters select');
+        const options = (select) => [...select.options].map((each) => each.textContent);
+        return [options(step), options(outcome), step.ariaLabel,
+          item.querySelector('.label .outcome').textContent,
+          item.querySelector('.marks .outcome').title, item.querySelector('.remarks').textContent,
+          [...page.querySelectorAll('.numbers th')].map((each) => each.textContent)]
+        """,
+        width=1000,
+    )
+    assert texts[0] == ["All steps (40)", "kept (30)", "near: near duplicate (10)"]
+    assert texts[1] == ["Any outcome (40)", "row kept (30)", "row dropped (10)"]
+    assert texts[2:6] == ["Step", "✕ dropped", "row: dropped", "near duplicate: 0.82"]
+    assert texts[6] == ["source", "step", "items", "row, kept"]

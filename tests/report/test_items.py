@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import pytest
+
+from biddable.errors import InputError
 from biddable.report.items import LONG_OPENING, embedded, overview
 from biddable.runs.figures import Answer, Item, Items
 
@@ -52,3 +56,12 @@ def test_the_overview_counts_what_each_model_got_right_by_suite_and_group() -> N
     columns, rows = overview(made)
     assert columns == ["suite", "group", "items", "a, right", "b, right"]
     assert rows == [["bbh", "snarks", 2, 2, 1], ["bbh", "navigate", 1, 0, 1], ["mmlu", "law", 1, 1, 0]]
+
+
+def test_the_words_for_outcomes_and_places_are_the_figures() -> None:
+    made = replace(items(), outcomes=("kept", "dropped"), places=("source", "step"))
+    assert overview(made)[0] == ["source", "step", "items", "a, kept", "b, kept"]
+    data = json.loads(embedded(made))
+    assert (data["outcomes"], data["places"]) == (["kept", "dropped"], ["source", "step"])
+    with pytest.raises(InputError, match=r"outcomes is \('kept', 'kept'\), expected two words that differ"):
+        replace(made, outcomes=("kept", "kept"))

@@ -44,13 +44,36 @@ def test_the_browser_shows_kept_and_dropped_with_why(tmp_path):
     )
     assert [(item.id, item.group, item.answers["row"].correct) for item in figure.items] == [
         ("row 1", "kept", True),
-        ("row 2", "dropped by empty", False),
-        ("row 3", "dropped by length", False),
+        ("row 2", "empty: empty", False),
+        ("row 3", "length: too long", False),
     ]
     assert figure.items[2].answers["row"].notes == ("too long: 3 words", "near to row 1", "of row 3")
-    assert figure.note == "1 more rows are not shown."
+    assert figure.note == "One more row is not shown: at most 1 of a kind are, from all places alike."
     save_figures(tmp_path / "figures.json", [figure])
-    assert load_figures(tmp_path / "figures.json")[0].outcomes == ("kept", "dropped")
+    loaded = load_figures(tmp_path / "figures.json")[0]
+    assert (loaded.outcomes, loaded.places) == (("kept", "dropped"), ("source", "step"))
+
+
+def test_what_is_shown_of_many_comes_from_all_places():
+    funnel = Funnel({str(i): "a" * i for i in range(9000)})
+    funnel.apply("odd", [Drop(f"odd {i % 4}") if i % 2 else row for i, row in enumerate(funnel.rows)])
+    kept, dropped = funnel.shown(10)
+    assert kept[::3] == ["0", "3000", "5998", "8998"]
+    assert [each.why.reason for each in dropped].count("odd 1") == 10 == len(dropped) - 10
+    figure = funnel.browser("Rows", lambda text: ("asked", text), most=3, source=lambda name: f"file {name}")
+    assert figure.items[2].answers["row"].text.endswith("aaa … (4,998 letters more)")
+    assert figure.items[1].suite == f"file {figure.items[1].id}"
+    assert figure.note.startswith("8,991 more rows are not shown")
+
+
+def test_rows_are_selected_in_an_order():
+    funnel = sifted()
+    funnel.select("mixture", ["row 4"], "not drawn")
+    assert (funnel.kept, funnel.dropped[-1].why) == ({"row 4": "TWO"}, Drop("not drawn"))
+    assert funnel.bars().series == {"rows": (4.0, 3.0, 2.0, 1.0)}
+    funnel = Funnel({"a": 1, "b": 2, "c": 3})
+    funnel.select("mixture", ["c", "a"], "not drawn")
+    assert list(funnel.kept) == ["c", "a"]
 
 
 def test_what_was_dropped_is_written(tmp_path):

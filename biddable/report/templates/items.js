@@ -10,19 +10,19 @@ function outcomeOf(answer) {
   return answer.correct === null ? "undecided" : answer.correct ? "right" : "wrong";
 }
 
-// What may be asked of an item's outcomes, in groups of [label, test].
-function outcomeFilters(models) {
+// What may be asked of an item's outcomes, in groups of [label, test]; said is the word for an outcome.
+function outcomeFilters(models, said) {
   const every = (wanted) => (item) => item.outcomes.every((outcome) => outcome === wanted);
   const groups = [["", [["Any outcome", () => true]]]];
   if (models.length > 1) {
     const differ = (item) => item.outcomes.includes("right") && item.outcomes.includes("wrong");
-    groups.push(["All models", [["all right", every("right")], ["all wrong", every("wrong")], ["one right, one wrong", differ]]]);
+    groups.push(["All models", [[`all ${said.right}`, every("right")], [`all ${said.wrong}`, every("wrong")], [`one ${said.right}, one ${said.wrong}`, differ]]]);
     const pairs = models.flatMap((right, a) => models.flatMap((wrong, b) =>
-      a === b ? [] : [[`${right} right, ${wrong} wrong`, (item) => item.outcomes[a] === "right" && item.outcomes[b] === "wrong"]]));
+      a === b ? [] : [[`${right} ${said.right}, ${wrong} ${said.wrong}`, (item) => item.outcomes[a] === "right" && item.outcomes[b] === "wrong"]]));
     groups.push(["Two models", pairs]);
   }
   models.forEach((model, index) => {
-    groups.push([model, Object.keys(OUTCOMES).map((outcome) => [`${model} ${outcome}`, (item) => item.outcomes[index] === outcome])]);
+    groups.push([model, Object.keys(OUTCOMES).map((outcome) => [`${model} ${said[outcome]}`, (item) => item.outcomes[index] === outcome])]);
   });
   return groups;
 }
@@ -31,8 +31,8 @@ function words(className, textContent) {
   return element("div", { className, textContent, dir: "auto" });
 }
 
-function drawAnswer(model, answer, outcome) {
-  const mark = element("span", { className: `outcome ${outcome.replace(" ", "-")}`, textContent: `${OUTCOMES[outcome]} ${outcome}` });
+function drawAnswer(model, answer, outcome, said) {
+  const mark = element("span", { className: `outcome ${outcome.replace(" ", "-")}`, textContent: `${OUTCOMES[outcome]} ${said[outcome]}` });
   const head = element("p", { className: "label" }, element("b", { textContent: model }), " ", mark);
   if (!answer) return element("div", {}, head);
   if (answer.score !== null) head.append(` score ${String(Number(answer.score.toPrecision(4))).replace("-", "−")}`);
@@ -43,7 +43,7 @@ function drawAnswer(model, answer, outcome) {
 
 function drawItem(item, data) {
   const marks = item.outcomes.map((outcome, index) => element("span", {
-    className: `outcome ${outcome.replace(" ", "-")}`, textContent: OUTCOMES[outcome], title: `${data.models[index]}: ${outcome}`, ariaLabel: `${data.models[index]}: ${outcome}`, role: "img",
+    className: `outcome ${outcome.replace(" ", "-")}`, textContent: OUTCOMES[outcome], title: `${data.models[index]}: ${data.said[outcome]}`, ariaLabel: `${data.models[index]}: ${data.said[outcome]}`, role: "img",
   }));
   const where = [data.suites.length > 1 && data.suites[item.suite], data.groups[item.group], item.id].filter(Boolean).join(" · ");
   const made = element("details", { className: "item" }, element("summary", {},
@@ -60,7 +60,7 @@ function drawItem(item, data) {
     const title = item.references.length > 1 ? "Right answers" : "Right answer";
     made.append(element("p", { className: "label", textContent: title }), ...item.references.map((each) => words("reference", each)));
   }
-  made.append(...data.models.map((model, index) => drawAnswer(model, item.answers[index], item.outcomes[index])));
+  made.append(...data.models.map((model, index) => drawAnswer(model, item.answers[index], item.outcomes[index], data.said)));
   return made;
 }
 
@@ -77,12 +77,15 @@ function makeItems(box) {
   const data = JSON.parse(box.querySelector("script").textContent);
   const items = data.items;
   items.forEach((item) => (item.outcomes = item.answers.map(outcomeOf)));
+  data.said = { ...Object.fromEntries(Object.keys(OUTCOMES).map((outcome) => [outcome, outcome])), right: data.outcomes[0], wrong: data.outcomes[1] };
   const present = (options) => options.filter(([, test]) => items.some(test));
   const named = (field, all, names) => [["", [[all, () => true], ...names.map((name, place) => [name || "(none)", (item) => item[field] === place])]]];
-  const outcomes = outcomeFilters(data.models).map(([title, options]) => [title, present(options)]).filter(([, options]) => options.length);
+  const outcomes = outcomeFilters(data.models, data.said).map(([title, options]) => [title, present(options)]).filter(([, options]) => options.length);
+  const [suite, group] = data.places;
+  const capital = (word) => word[0].toUpperCase() + word.slice(1);
   const filters = [
-    chooser("Suite", named("suite", "All suites", data.suites)),
-    chooser("Group", named("group", "All groups", data.groups)),
+    chooser(capital(suite), named("suite", `All ${suite}s`, data.suites)),
+    chooser(capital(group), named("group", `All ${group}s`, data.groups)),
     chooser("Outcome", outcomes),
   ];
   const search = element("input", { type: "search", placeholder: "Search", ariaLabel: "Search in all texts" });
