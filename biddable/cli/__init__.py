@@ -16,6 +16,7 @@ import biddable
 from biddable.cli.chain import chain
 from biddable.cli.chat import chat
 from biddable.cli.commands import Group
+from biddable.cli.data import data
 from biddable.cli.evaluate import evaluate, suites
 from biddable.cli.export import export
 from biddable.cli.generate import generate
@@ -28,7 +29,7 @@ from biddable.cli.serve import serve
 from biddable.cli.train import train
 from biddable.errors import BiddableError, StorageError, one_line, said
 
-_RESUMABLE = ("run", "train", "eval", "generate", "chain")
+_RESUMABLE = ("run", "train", "data", "eval", "generate", "chain")
 
 _ENVIRONMENT = {
     # The libraries' own bars and warnings stay off the terminal.
@@ -108,6 +109,7 @@ def main() -> None:
 for _command in (
     methods,
     run,
+    data,
     train,
     chain,
     evaluate,
