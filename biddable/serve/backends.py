@@ -14,8 +14,10 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from biddable.errors import said
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.batch import Completion
+from biddable.models.decode_layers import DecodeLayers
 from biddable.models.local import LocalModel, local_sample_seed
 from biddable.models.stream import Drawn, Job, Stream
 from biddable.serve.text import GrowingText
@@ -173,8 +175,7 @@ class Joining:
     def stop(self) -> None:
         """See ``Backend``."""
         self._calls.put(None)
-        for inbox in set(self._inboxes.values()):
-            inbox.put(stopping())
+        self._fail_all(stopping())
 
     def facts(self) -> dict[str, Any]:
         """See ``Backend``."""
@@ -189,6 +190,8 @@ class Joining:
 
     async def parts(self, work: Work) -> AsyncGenerator[Part]:
         """See ``Backend``."""
+        if not self._thread.is_alive():
+            raise FailedError("the engine has stopped: the server must be started again", 503)
         inbox = Inbox(work.seconds)
         jobs: dict[Job, int] = {}  # with the index of their first choice
         for encoded in work.encoded:
@@ -214,17 +217,29 @@ class Joining:
                 self._calls.put(partial(self.stream.drop, job))
 
     def _compute(self) -> None:
-        """What the thread does: takes what is asked of it between two steps."""
-        with self.stream.running() as layers:
-            while True:
-                try:
-                    while (call := self._calls.get(block=not self.stream.busy)) is not None:
-                        call()
-                    return
-                except Empty:
-                    pass
-                if events := self.stream.step(layers):
-                    self._loop.call_soon_threadsafe(self._deliver, events)
+        """What the thread does."""
+        try:
+            with self.stream.running() as layers:
+                self._serve(layers)
+        except Exception as error:  # nobody else would hear of it
+            problem = FailedError(f"the engine has stopped: {said(error)}", 503)
+            self._loop.call_soon_threadsafe(self._fail_all, problem)
+
+    def _serve(self, layers: DecodeLayers) -> None:
+        """Take what is asked, compute a step, hand out what it drew; until None is asked."""
+        while True:
+            try:
+                while (call := self._calls.get(block=not self.stream.busy)) is not None:
+                    call()
+                return
+            except Empty:
+                pass
+            if events := self.stream.step(layers):
+                self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def _fail_all(self, problem: FailedError) -> None:
+        for inbox in set(self._inboxes.values()):
+            inbox.put(problem)
 
     def _deliver(self, events: Sequence[Drawn]) -> None:
         for event in events:

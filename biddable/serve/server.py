@@ -16,7 +16,7 @@ from biddable.errors import InputError, one_line
 from biddable.models.agreement import proved_length
 from biddable.models.load import load_model
 from biddable.models.local import LocalModel
-from biddable.models.openai import ServedOptions
+from biddable.models.openai import ServedOptions, unanswered
 from biddable.models.plain import context_of
 from biddable.models.stream import Stream, fitting_rows
 from biddable.runs.codec import digest
@@ -56,13 +56,17 @@ def load_service(
     if spec.startswith("openai:"):
         if context is not None:
             raise InputError("--context", context, "none: the model is served elsewhere and has its own")
+        unanswered.disabled = True  # the service says so itself
         # Kept answers would hide that the other server is gone, and a request without a seed has none.
         model = load_model(spec, served=ServedOptions(timeout_s=seconds, retries=1, cache=False))
         limits = Limits(queue, None, seconds, api_key)
         return Service(model.name, model, Alone(model, rows or ROWS), limits, template=template)
+    if spec.startswith("vllm:"):
+        raise InputError(
+            "model", spec, "a model that is computed here, or openai:NAME@URL (vllm serve is one)"
+        )
     model = load_model(spec)
-    if not isinstance(model, LocalModel):
-        raise InputError("model", spec, "a model that is computed here, or openai:NAME@URL")
+    assert isinstance(model, LocalModel)
     most = min(context_of(model.module.config), proved_length(model.module.config))
     if context is not None and not 1 < context <= most:
         raise InputError("--context", context, f"2 to {most}, which the model was made for")
@@ -81,6 +85,8 @@ def load_service(
 def _backend(model: LocalModel, rows: int | None, context: int) -> Backend:
     engine = model.batched_engine(context)
     if engine is None:
+        if rows not in (None, 1):
+            raise InputError("--parallel", rows, "1: this model is computed one request after the other")
         return Alone(model, 1)
     fitting = fitting_rows(engine, context)
     if rows is not None and rows > fitting:

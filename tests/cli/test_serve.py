@@ -94,6 +94,7 @@ def test_more_than_the_model_or_the_memory_has_is_refused(biddable: Command, tin
 
 def test_a_model_that_is_not_there_is_one_line(biddable: Command) -> None:
     assert_one_line(biddable("serve", "smollm3", "--port", "0"), "smollm2?")
+    assert_one_line(biddable("serve", "vllm:m", "--port", "0"), "vllm:m", "a server of its own")
     assert_one_line(
         biddable("serve", "openai:m@http://127.0.0.1:9", "--port", "0", "--context", "64"), "--context is 64"
     )

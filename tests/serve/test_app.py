@@ -293,6 +293,20 @@ def test_an_error_in_a_stream_is_its_last_event(monkeypatch) -> None:
         assert said(ask(url, max_tokens=20))
 
 
+def test_an_engine_that_is_gone_is_said_and_nobody_waits_for_it(monkeypatch) -> None:
+    with service_of() as (service, url):
+
+        def broken(layers):
+            raise RuntimeError("no device")
+
+        monkeypatch.setattr(service.backend.stream, "step", broken)
+        for _ in range(2):
+            answer = ask(url, max_tokens=4)
+            assert answer.status_code == 503
+            assert "the engine has stopped" in answer.json()["error"]["message"]
+        assert health(url)["status"] == "broken"
+
+
 def test_a_prompt_stands_around_every_input(tiny_model) -> None:
     template = PromptTemplate("w7 w8", input="{input}", output="w9 {output}")
     with service_of() as (service, url):

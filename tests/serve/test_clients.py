@@ -13,7 +13,7 @@ from biddable.cli import main
 from biddable.models.base import Sampling
 from biddable.models.load import load_model
 from biddable.models.openai import OpenAIModel
-from biddable.types import Task, user
+from biddable.types import Check, Task, user
 
 FRANCE = "What is the capital of France?"
 COLOURS = "Name three colours."
@@ -137,8 +137,9 @@ def test_lm_eval_asks_it(smollm2_server, smollm2_here, monkeypatch) -> None:
     from biddable.suites.plugins.lm_eval_task import lm_eval_task
 
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    tasks = [Task(str(i), user(text), references=("Paris",)) for i, text in enumerate((FRANCE, COLOURS))]
-    mine = lm_eval_task("mine", tasks, judge="answer", max_tokens=8)
+    checks = (Check("punctuation:no_comma"),)
+    tasks = [Task(str(i), user(text), checks) for i, text in enumerate((FRANCE, COLOURS))]
+    mine = lm_eval_task("mine", tasks, judge="rules", max_tokens=8)
     where = f"model=smollm2,base_url={smollm2_server.url}/v1/chat/completions,num_concurrent=2,max_retries=1"
     results = lm_eval.simple_evaluate(
         model="local-chat-completions",
