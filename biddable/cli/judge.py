@@ -133,10 +133,10 @@ def _by_judge(
         print_json({"judge": spec, **asdict(summary), "missing": len(missing), "verdicts": rows})
     else:
         say(f"{summary.n} responses, judged by {spec}")
-        print_table(_verdict_table(summary, notes))
+        print_table(verdict_table(summary, notes))
 
 
-def _verdict_table(summary: VerdictSummary, notes: Sequence[str]) -> Table:
+def verdict_table(summary: VerdictSummary, notes: Sequence[str]) -> Table:
     """Share passed and mean score with their intervals, then each check, and below them ``notes``."""
     from rich.table import Table
     from rich.text import Text
