@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from biddable.experiments.generation import (
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.voting import Demos, Voter, by_branch, decide, is_base, kind_of, outputs_of
 from biddable.judges.reference import ReferenceJudge
+from biddable.models.lazy import LazyModel
 from biddable.runs.compare import verdict_on
 from biddable.runs.figures import Cell, Items, Table
 from biddable.runs.run import Run
@@ -108,6 +110,15 @@ def on_gold(
         decisions,
         run.stage("base-models", lambda: [is_base(voter.model()) for voter in voters], list[bool]),
     )
+
+
+def student_right(
+    run: Run, arm: str, weights: str | Path, gold: Sequence[Task], max_tokens: int, metrics: Sequence[str]
+) -> dict[str, Floats]:
+    """How right the outputs of a model are that is asked by the bare request [cases], by metric."""
+    voter = Voter(f"student {arm}", LazyModel(weights), shots=0)
+    outputs = outputs_of(run, f"gold-student-{arm}", voter, samples_of(gold), {}, max_tokens)
+    return {metric: rightness(gold, outputs, metric) for metric in metrics}
 
 
 def gold_claims(measured: OnGold, metric: str, scores: ArmScores) -> tuple[list[Comparison], list[Claim]]:
@@ -235,6 +246,17 @@ def yield_row(made: Funnel[Written], rows: Instances, tally: Tally) -> tuple[Cel
     return tally.requests, tally.tokens or None, made.steps[0].came, new, len(got), valid, per
 
 
+def yield_numbers(yields: Mapping[str, tuple[Cell, ...]]) -> dict[str, dict[str, Cell]]:
+    """The same by pipeline and column."""
+    return {arm: dict(zip(YIELD_COLUMNS, row, strict=True)) for arm, row in yields.items()}
+
+
+def yield_table(yields: Mapping[str, tuple[Cell, ...]]) -> Table:
+    """The same to read."""
+    rows = tuple((arm, *row) for arm, row in yields.items())
+    return Table("What the generator was asked for, and gave", ("pipeline", *YIELD_COLUMNS), rows)
+
+
 def valid_samples(rows: Instances) -> list[Sample]:
     """All samples that pass Self-Instruct's last filters."""
     results = [passes_filters(of) for _, of in rows]
@@ -281,3 +303,15 @@ def browser(
         for name, texts, each in zip(samples, outputs, decisions, strict=True)
     }
     return votes.browser("Samples", lambda each: (each.prompt, each.output), notes=lambda name, _: of[name])
+
+
+def nothing_left(made: Funnel[Written], votes: Funnel[Sample]) -> str:
+    """Why there is no data, in one line."""
+    steps = [*made.steps, *votes.steps]
+    told = "; ".join(
+        f"{each.step} {each.kept} of {each.came}" + (f" ({next(iter(each.reasons))})" if each.reasons else "")
+        for each in steps
+    )
+    return (
+        f"no sample is left, so there is no data: {told}; ask for more (--make.number) or name other models"
+    )

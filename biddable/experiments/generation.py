@@ -83,7 +83,7 @@ _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|\n|[。！？]")
 
 @settings
 class GenerateSettings:
-    """How a generator is asked, and what of its texts is kept; of two numbers, the second for no input."""
+    """How a generator is asked, and what of its texts is kept."""
 
     number: Count = 40
     """New instructions of each kind, after which no more are asked for (the published sample run: 100)."""

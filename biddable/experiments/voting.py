@@ -11,7 +11,7 @@ from biddable.errors import InputError, MissingDependency
 from biddable.experiments.generation import instance_prompt, whole_text
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.lazy import LazyModel
-from biddable.models.load import locate, model_identity
+from biddable.models.load import locate, model_identity, require_trainable
 from biddable.models.weights import PACKAGED
 from biddable.runs.run import Run
 from biddable.search.consensus import BRANCHES, Decision, consensus
@@ -96,14 +96,14 @@ def read_voters(specs: Sequence[str], models: dict[str, LazyModel]) -> list[Vote
     """The voters that are named (see ``Voter.read``).
 
     Raises:
-        InputError: none, an option that there is not, or one voter twice, which always agrees.
+        InputError: none, no such model or option, or one voter twice, which always agrees.
         MissingDependency: the package of one is not installed.
     """
     voters = [Voter.read(spec, models) for spec in specs]
     if not voters:
         raise InputError("voters", list(specs), "at least one model; the paper has two")
     for voter in voters:
-        _require_there(str(voter.model.weights))
+        require_model("voters", str(voter.model.weights))
     for first, second in combinations(voters, 2):
         if (first.identity, first.shots, first.temperature) == (
             second.identity,
@@ -115,14 +115,25 @@ def read_voters(specs: Sequence[str], models: dict[str, LazyModel]) -> list[Vote
     return voters
 
 
-def _require_there(name: str) -> None:
-    """Refuse a model that comes in a package which is not installed, before anything is computed."""
+def require_model(field: str, name: str) -> None:
+    """Refuse a model that is not there before anything is computed; a served one is not asked.
+
+    Raises:
+        InputError: no such model.
+        MissingDependency: it comes in a package that is not installed.
+    """
+    if name.startswith(("openai:", "vllm:")):
+        return
     if name in PACKAGED:
         try:
             locate(name)
         except MissingDependency:
-            instead = f"{PACKAGED[name].install} (or name other voters: --voters)"
+            instead = f"{PACKAGED[name].install} (or name another model: --{field})"
             raise MissingDependency(f"model {name}", instead) from None
+    try:
+        require_trainable(name)
+    except InputError as error:
+        raise InputError(field, name, error.expected) from None
 
 
 def alike_note(generator: str, voters: Sequence[Voter]) -> list[str]:

@@ -89,10 +89,10 @@ def novel(texts: Sequence[str], known: Sequence[str], threshold: float) -> list[
     results: list[str | Drop] = []
     pool = list(known)
     for text in texts:
-        similar = by_words([text], pool)[0] if pool else ()
-        if len(similar) and similar.max() > threshold:
-            place = int(similar.argmax())
-            results.append(Drop("not new", f"ROUGE-L {similar[place]:.2f}", pool[place]))
+        similar = by_words([text], pool)[0].tolist()
+        nearest = max(similar, default=0.0)
+        if nearest > threshold:
+            results.append(Drop("not new", f"ROUGE-L {nearest:.2f}", pool[similar.index(nearest)]))
         else:
             results.append(text)
             pool.append(text)

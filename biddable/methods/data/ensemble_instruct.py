@@ -29,8 +29,7 @@ Departures from the paper, and why:
 * *What two voters agree on* is kept as in the published code's later version; the published sample run keeps
   the first output in its place. Two outputs that say nothing do not agree.
 * *A base model as a voter* is shown solved examples, for it would go on with the request.
-* *Outputs that are cut off* end with their last whole sentence, or are dropped; instructions have no shortest
-  length.
+* *Outputs that are cut off* end with their last sentence, or are dropped; instructions may be short.
 * *Solved examples* are seeds of one line each, drawn, where the paper's are fixed.
 """
 
@@ -50,19 +49,20 @@ from biddable.experiments.agreement import (
     FIRST,
     SELF,
     UNTRAINED,
-    YIELD_COLUMNS,
     Instances,
     branch_table,
     browser,
     gold_claims,
     gold_figures,
+    nothing_left,
     on_gold,
-    rightness,
-    samples_of,
+    student_right,
     valid_samples,
     votes_as_lines,
     yield_claims,
+    yield_numbers,
     yield_row,
+    yield_table,
 )
 from biddable.experiments.claims import Claim
 from biddable.experiments.generation import (
@@ -81,19 +81,19 @@ from biddable.experiments.scores import ArmScores
 from biddable.experiments.stages import finetuned, with_seed
 from biddable.experiments.voting import (
     Demos,
-    Voter,
     alike_note,
     by_branch,
     decide,
     dropped_for,
     outputs_of,
     read_voters,
+    require_model,
 )
 from biddable.judges.reference import METRICS
 from biddable.methods.base import About, Method, show
 from biddable.models.lazy import LazyModel
 from biddable.models.load import require_trainable
-from biddable.runs.figures import Figure, Table
+from biddable.runs.figures import Figure
 from biddable.runs.files import write_atomic
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -110,7 +110,7 @@ from biddable.tasks.seeds import (
 )
 from biddable.tasks.steps import Drop, Funnel
 from biddable.train.config import SftConfig
-from biddable.types import Conversation, Task, exchange
+from biddable.types import Comparison, Conversation, Task, exchange, last_turn
 
 
 @settings
@@ -198,6 +198,7 @@ class EnsembleInstruct(Method):
         if not any(len(self.kinds[kind]) > 1 and self.demos[kind] for kind in KINDS):
             expected = "two seeds or more of a kind, one with input and output of a line each"
             raise InputError("seeds", str(config.seeds), expected)
+        require_model("generator", config.generator)
         models = {config.generator: LazyModel(config.generator)}
         self.generator = Generator.of(models[config.generator], config.layout)
         self.voters = read_voters(config.voters, models)
@@ -206,16 +207,16 @@ class EnsembleInstruct(Method):
             require_trainable(config.student_model)
 
     def _gold(self) -> list[Task]:
-        """Instructions with right outputs, none of which is shown to a model."""
+        """Instructions with inputs whose right outputs are shown to nobody."""
         config = self.config
+        if not (config.held_out or config.seeds):
+            return library_gold(config.test)
+        rows = gold_tasks(self.seeds, first=False)
         if config.held_out:
             read, left_out = read_seeds(config.held_out)
             self.left_out += [f"{config.held_out.name}: {each}" for each in left_out]
-            rows = gold_tasks(read, first=True)
-        elif config.seeds:
-            rows = gold_tasks(self.seeds, first=False)
-        else:
-            return library_gold(config.test)
+            shown = {each.sample.prompt for each in self.seeds}
+            rows = [row for row in gold_tasks(read, first=True) if last_turn(row.prompt) not in shown]
         order = np.random.default_rng(len(rows)).permutation(len(rows))[: config.test]
         return [rows[i] for i in sorted(order)]
 
@@ -232,7 +233,7 @@ class EnsembleInstruct(Method):
         made, instances, samples = self._made(run, demos, tally)
         votes, outputs, decisions = self._voted(run, samples, demos)
         if not votes.kept:
-            raise RunError(_nothing_left(made, votes))
+            raise RunError(nothing_left(made, votes))
         self._write(run, made, votes, samples, outputs, decisions)
         figures: list[Figure] = [
             made.table("Instructions: what each step kept"),
@@ -240,11 +241,20 @@ class EnsembleInstruct(Method):
             branch_table("How outputs were agreed on", decisions),
         ]
         # 6. What was agreed on, beside right outputs; what the baseline gets; a student of both.
-        comparisons, claims = [], []
+        comparisons: list[Comparison] = []
+        claims: list[Claim] = []
         if len(self.gold) > 1:
-            models = (self.generator, self.voters, self.gold, demos, config.make)
-            limits = {"threshold": config.threshold, "max_tokens": config.max_tokens}
-            measured = on_gold(run, *models, **limits, metrics=config.metrics)
+            measured = on_gold(
+                run,
+                self.generator,
+                self.voters,
+                self.gold,
+                demos,
+                config.make,
+                threshold=config.threshold,
+                max_tokens=config.max_tokens,
+                metrics=config.metrics,
+            )
             for metric in config.metrics:
                 selected, predicted = gold_claims(measured, metric, scores)
                 comparisons, claims = [*comparisons, *selected], [*claims, *predicted]
@@ -256,16 +266,13 @@ class EnsembleInstruct(Method):
             figures.append(other.table("Self-Instruct's instructions: what each step kept"))
             claims += yield_claims(run, {SELF: others, ENSEMBLE: instances}, scores)
             claims += self._students(run, scores, votes.rows, valid_samples(others))
-        rows = tuple((arm, *row) for arm, row in yields.items())
-        figures.append(
-            Table("What the generator was asked for, and gave", ("pipeline", *YIELD_COLUMNS), rows)
-        )
+        figures.append(yield_table(yields))
         show(run, [*figures, browser(votes, self.names, list(samples), outputs, decisions)])
         metrics = {
             "instructions": made.counts(),
             "outputs": votes.counts(),
             "branches": by_branch(decisions),
-            "yields": {arm: dict(zip(YIELD_COLUMNS, row, strict=True)) for arm, row in yields.items()},
+            "yields": yield_numbers(yields),
             "scores": scores.metrics(),
         }
         return run.finish([*comparisons, *scores.compare(claims)], metrics=metrics, notes=self._notes(demos))
@@ -364,11 +371,8 @@ class EnsembleInstruct(Method):
             sft = with_seed(config.sft, run.root_seed)
             weights[arm] = finetuned(run, f"student-{arm}", config.student_model, chats, sft)
         for arm, model in weights.items():
-            voter = Voter(f"student {arm}", LazyModel(model))
-            name, asked = f"gold-student-{arm}", samples_of(self.gold)
-            outputs = outputs_of(run, name, voter, asked, self.demos, config.max_tokens)
-            for metric in config.metrics:
-                values = rightness(self.gold, outputs, metric)
+            right = student_right(run, arm, model, self.gold, config.max_tokens, config.metrics)
+            for metric, values in right.items():
                 scores.add(arm, values, metric=f"right outputs of the student: {metric}")
         return [
             Claim(arm, ENSEMBLE, "higher", metric=f"right outputs of the student: {metric}")
@@ -393,15 +397,3 @@ class EnsembleInstruct(Method):
                 "No right outputs to measure on: --held-out names some, or seeds have several inputs."
             )
         return notes
-
-
-def _nothing_left(made: Funnel[Written], votes: Funnel[Sample]) -> str:
-    """Why there is no data."""
-    steps = [*made.steps, *votes.steps]
-    told = "; ".join(
-        f"{each.step} {each.kept} of {each.came}" + (f" ({next(iter(each.reasons))})" if each.reasons else "")
-        for each in steps
-    )
-    return (
-        f"no sample is left, so there is no data: {told}; ask for more (--make.number) or name other models"
-    )

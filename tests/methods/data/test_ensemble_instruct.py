@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from biddable.errors import FileError, InputError, RunError
+from biddable.experiments import voting
 from biddable.methods.base import configure, run
+from biddable.methods.data import ensemble_instruct
 from biddable.methods.data.ensemble_instruct import EnsembleInstruct
 from biddable.models import load
 from biddable.tasks.data import read_conversations
@@ -85,6 +87,7 @@ def answer(text: str) -> str:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(load, "load_model", made.load)
+    monkeypatch.setattr(voting, "require_trainable", lambda name: None)
     return made
 
 
@@ -220,6 +223,23 @@ def test_seeds_that_are_not_enough(tmp_path: Path, world: World) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_students_are_tuned_on_as_many_samples_of_both(
+    tmp_path: Path, world: World, seeds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: dict[str, int] = {}
+
+    def finetuned(run: Any, name: str, start: Any, chats: Any, config: Any) -> Path:
+        learned[name] = len(chats)
+        return tmp_path / name
+
+    monkeypatch.setattr(ensemble_instruct, "finetuned", finetuned)
+    monkeypatch.setattr(ensemble_instruct, "require_trainable", lambda name: None)
+    made = run("ensemble-instruct", out=tmp_path / "run", seeds=seeds, student_model="base", **SMALL)
+    assert learned["student-self-instruct"] == learned["student-ensemble-instruct"] > 1
+    told = {(c.baseline_name, c.method_name) for c in made.comparisons if "student" in c.metric}
+    assert told == {("self-instruct", "ensemble-instruct"), ("untrained", "ensemble-instruct")}
+
+
 @pytest.mark.parametrize("preset", ["default", "smoke", "full", "gpu"])
 def test_every_preset_has_enough_of_what_comes_with_it(preset: str) -> None:
     method = EnsembleInstruct(configure(EnsembleInstruct, preset, {"voters": ("smollm2",)}))
@@ -227,14 +247,15 @@ def test_every_preset_has_enough_of_what_comes_with_it(preset: str) -> None:
     assert len(method.gold) > 20
 
 
-def test_the_real_model_makes_data(tmp_path: Path, smollm2: Any) -> None:
+def test_the_real_model_makes_data(tmp_path: Path, smollm2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "load_model", lambda name, **_: smollm2)
     options = {
-        **{"make.number": 2, "make.requests": 4, "make.rounds": 1, "make.demos_input": 4, "test": 8},
-        **{"make.shown_input": 6, "make.shown_output": 6, "make.demos_output": 4, "max_tokens": 24},
-        **{"make.instance_sampling.max_tokens": 32, "voters": ("smollm2", "smollm2?shots=2")},
+        **{"make.number": 2, "make.requests": 2, "make.rounds": 1, "make.demos_input": 3, "test": 0},
+        **{"make.shown_input": 4, "make.shown_output": 4, "make.demos_output": 3, "max_tokens": 16},
+        **{"make.sampling.max_tokens": 20, "make.instance_sampling.max_tokens": 24},
     }
-    out = tmp_path / "run"
-    made = run("ensemble-instruct", out=out, baseline=False, **options)
+    out, voters = tmp_path / "run", ("smollm2", "smollm2?shots=2")
+    made = run("ensemble-instruct", out=out, baseline=False, voters=voters, **options)
     assert any("no heterogeneous mixture" in note for note in made.notes)
     assert made.metrics["instructions"]["novelty"]["kept"] > 0
     assert read_conversations(out)
