@@ -31,9 +31,11 @@ from biddable.config import Count, Natural, NonNegative, configure, fields_of, s
 from biddable.errors import BiddableError, FileError, InputError
 from biddable.runs.files import read_toml
 
-KINDS = ("run", "train", "generate", "select", "eval")
+KINDS = ("run", "train", "generate", "select", "eval", "data")
 """What a step may be: its table holds one of these names. The first counts, the others are its options."""
-DRAWING = ("run", "train", "generate", "select")
+LISTS = ("eval", "data")
+"""Those that may be of several: models, sources."""
+DRAWING = ("run", "train", "generate", "select", "data")
 """Those that depend on the seed."""
 RESERVED = ("artifacts", "stages", "checkpoints", "plots", "exports")
 """Folders of every run."""
@@ -272,13 +274,16 @@ def _steps(
 ) -> dict[str, Step]:
     """The steps of an arm: the shared ones, with its own over them.
 
-    A table of the arm that names no kind changes options of the shared step of that name.
+    A table of the arm that names no kind changes options of the shared step of that name; ``data`` is an
+    option of most.
     """
     steps = {name: _step(f"steps.{name}", name, table) for name, table in shared.items()}
     for name, table in changes.items():
-        over = name in shared and _kind(table) is None
-        whole = _over(_underscored(shared[name]), _underscored(table)) if over else table
-        steps[name] = _step(f"arms.{arm}.steps.{name}", name, whole)
+        field = f"arms.{arm}.steps.{name}"
+        kind = _kind(table)
+        if name in shared and (kind is None or (kind == "data" and _kind(shared[name]) != kind)):
+            table = _over(_underscored(f"steps.{name}", shared[name]), _underscored(field, table))
+        steps[name] = _step(field, name, table)
     for step in steps.values():
         for needed in step.needs:
             if needed not in steps:
@@ -296,26 +301,28 @@ def _step(field: str, name: str, table: Mapping[str, Any]) -> Step:
         near = [(each, key) for each in table for key in difflib.get_close_matches(each, KINDS, 1, 0.75)]
         meant = f" ({near[0][0]}: {near[0][1]}?)" if near else ""
         raise InputError(field, [*table], f"what the step is: one of {', '.join(KINDS)}{meant}")
-    options = {key: value for key, value in _underscored(table).items() if key != kind}
+    options = {key: value for key, value in _underscored(field, table).items() if key != kind}
     return Step(field, name, kind, table[kind], options)
 
 
 def _kind(table: Mapping[str, Any]) -> str | None:
     for kind in KINDS:
-        if isinstance(table.get(kind), str) or (kind == "eval" and isinstance(table.get(kind), list)):
+        if isinstance(table.get(kind), str) or (kind in LISTS and isinstance(table.get(kind), list)):
             return kind
     return None
 
 
-def _underscored(value: Any) -> Any:
+def _underscored(field: str, value: Any) -> Any:
     """Options as Python names them: ``max-tokens`` is ``max_tokens``."""
     if not isinstance(value, Mapping):
         return value
-    names = [name.replace("-", "_") for name in value]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(name, "given twice", "one value")
-    return {name: _underscored(part) for name, part in zip(names, value.values(), strict=True)}
+    named: dict[str, Any] = {}
+    for written, part in value.items():
+        name = written.replace("-", "_")
+        if name in named:
+            raise InputError(f"{field}.{written}", part, f"one value: {name} is given as well")
+        named[name] = _underscored(f"{field}.{written}", part)
+    return named
 
 
 def _over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from biddable import registry
-from biddable.config import REQUIRED, Count, Natural, Positive, configure, fields_of, settings
+from biddable.config import configure, fields_of
 from biddable.errors import InputError
 from biddable.judges.load import load_judge
 from biddable.methods import base
 from biddable.methods.chain.file import Node, Step, nearest, references, resolved
+from biddable.methods.chain.options import EvalSettings, GenerateSettings, ServedSettings, TrainSettings
 from biddable.methods.chain.select import SelectSettings, candidates, select
+from biddable.methods.curation import DataConfig
+from biddable.methods.datasets import curate
 from biddable.methods.generate import generate_file, read_prompt_rows
-from biddable.methods.training import JUDGE, OBJECTIVES, fit, training_config
+from biddable.methods.training import OBJECTIVES, fit, training_config
 from biddable.models.base import Sampling
 from biddable.models.load import model_identity, require_trainable
 from biddable.runs.codec import digest, jsonable
@@ -31,72 +32,10 @@ from biddable.runs.run import Run
 from biddable.suites.cells import EvaluateSettings, as_asked, called
 from biddable.suites.evaluate import evaluate
 from biddable.suites.load import load_suite
+from biddable.tasks.data import kinds_of, read_conversations
 
 if TYPE_CHECKING:
     from biddable.models.openai import ServedOptions
-
-COMPOSED = ("composed",)
-
-
-@settings
-class ServedSettings:
-    """How a served model is asked, as on the command line."""
-
-    timeout: Positive = 60.0
-    """Seconds for one answer."""
-    retries: Natural = 5
-    """Further attempts."""
-    concurrency: Count = 8
-    """Requests at a time."""
-    no_cache: bool = False
-    """Neither use nor keep answers in the cache."""
-
-
-@settings
-class TrainSettings:
-    """Options of a training beside those of its objective."""
-
-    model: str = REQUIRED
-    """What is trained."""
-    data: str | None = None
-    """Conversations or preferences."""
-    tasks: str | None = None
-    """Tasks, of grpo."""
-    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of the rows that is measured on."""
-    judge: str = JUDGE
-    """Who rewards answers, of grpo."""
-
-
-@settings
-class GenerateSettings(Sampling):
-    """Options of ``biddable generate``."""
-
-    prompts: str = REQUIRED
-    """What to answer."""
-    n: Count = 1
-    """Responses to each."""
-    prompt: str | None = None
-    """What stands around each."""
-    strip_thinking: bool = False
-    """Write responses without their blocks of thinking."""
-    seed: Natural = 0
-    """What random draws are derived from."""
-
-
-@settings
-class EvalSettings(EvaluateSettings):
-    """Options of ``biddable eval``."""
-
-    suite: str | tuple[str, ...] = COMPOSED
-    """On what, one or several."""
-    baseline: str | None = None
-    """Whom the others are compared with."""
-
-    @property
-    def suites(self) -> tuple[str, ...]:
-        """The suites, where one is named as well."""
-        return (self.suite,) if isinstance(self.suite, str) else tuple(self.suite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +103,15 @@ def _parts(options: Mapping[str, Any], *classes: type) -> list[dict[str, Any]]:
     parts = [{name: options[name] for name in options if name in fields_of(each)} for each in classes]
     rest = {name: value for name, value in options.items() if not any(name in part for part in parts)}
     return [*parts, rest]
+
+
+def _listed(step: Step) -> list[str]:
+    """What a step is of, one or several: models, sources."""
+    several = [step.what] if isinstance(step.what, str) else list(step.what)
+    for each in several:
+        if not isinstance(each, str):
+            raise InputError(step.kind, each, "a text, or a list of texts")
+    return several
 
 
 def _check_model(field: str, name: str) -> None:
@@ -326,20 +274,38 @@ def _select(node: Node, what: Any, options: dict[str, Any], executor: Executor) 
     return []
 
 
+# data
+
+
+def _check_data(step: Step) -> dict[str, Any]:
+    _require_known(step.options, DataConfig)
+    config, sources = configure(DataConfig, step.options), _listed(step)
+    if not sources or len({*sources}) < len(sources):
+        raise InputError("data", sources, "at least one source, each once")
+    if config.mix and len(config.mix) != len(sources):
+        raise InputError("mix", config.mix, f"a share for each of {len(sources)} sources")
+    for source in sources:
+        if not _refers(source) and not kinds_of(source):
+            read_conversations(source)  # says why not
+    if config.judge is not None and not _refers(config.judge):
+        load_judge(config.judge)
+    return {**asdict(config), "sources": sources}
+
+
+def _data(node: Node, what: Any, options: dict[str, Any], executor: Executor) -> list[Measured]:
+    sources = [what] if isinstance(what, str) else what
+    curate(sources, out=node.folder, executor=executor, **{"seed": node.seed, **options})
+    return []
+
+
 # eval
-
-
-def _models(step: Step) -> list[str]:
-    return [step.what] if isinstance(step.what, str) else list(step.what)
 
 
 def _check_eval(step: Step) -> dict[str, Any]:
     _require_known(step.options, EvalSettings, ServedSettings)
     given, served, _ = _parts(step.options, EvalSettings, ServedSettings)
-    how, models = configure(EvalSettings, given), _models(step)
+    how, models = configure(EvalSettings, given), _listed(step)
     for name in models:
-        if not isinstance(name, str):
-            raise InputError("eval", name, "the name of a model")
         _check_model("eval", name)
     if not models or len({*models}) < len(models):
         raise InputError("eval", models, "at least one model, each once")
@@ -375,7 +341,7 @@ def _eval(node: Node, what: Any, options: dict[str, Any], executor: Executor) ->
         **asked,
     )
     measured = tuple(suite.name for suite in suites)
-    return [Measured(named, name, measured) for named, name in zip(_models(node.step), names, strict=True)]
+    return [Measured(named, name, measured) for named, name in zip(_listed(node.step), names, strict=True)]
 
 
 KINDS: Mapping[str, Kind] = {
@@ -383,6 +349,7 @@ KINDS: Mapping[str, Kind] = {
     "train": Kind(_check_train, _train),
     "generate": Kind(_check_generate, _generate),
     "select": Kind(_check_select, _select),
+    "data": Kind(_check_data, _data),
     "eval": Kind(_check_eval, _eval),
 }
 
