@@ -89,7 +89,9 @@ def is_base(model: LanguageModel) -> bool:
     from biddable.models.chat import PLAIN_TEMPLATE
 
     tokenizer = getattr(model, "tokenizer", None)
-    return tokenizer is not None and getattr(tokenizer, "chat_template", None) in (None, "", PLAIN_TEMPLATE)
+    template = getattr(tokenizer, "chat_template", None) or ""
+    # What stands in for a template is the plain one, after the token that begins a text.
+    return tokenizer is not None and (not template or str(template).endswith(PLAIN_TEMPLATE))
 
 
 def read_voters(specs: Sequence[str], models: dict[str, LazyModel]) -> list[Voter]:

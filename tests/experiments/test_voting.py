@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,8 @@ from biddable.errors import InputError, MissingDependency
 from biddable.experiments.generation import whole_text
 from biddable.experiments.voting import Voter, alike_note, is_base, outputs_of, read_voters
 from biddable.models import load, weights
+from biddable.models.chat import PLAIN_TEMPLATE
+from biddable.models.local import LocalModel
 from biddable.runs.run import Run
 from biddable.tasks.generated import Sample
 from biddable.types import Prompt, Response, user
@@ -29,7 +32,8 @@ class Answering(Double):
 
     def __init__(self, base: bool = False) -> None:
         super().__init__()
-        self.tokenizer = SimpleNamespace(chat_template=None if base else "{{ messages }}")
+        template = "{{ bos_token }}" + PLAIN_TEMPLATE if base else "{{ messages }}"
+        self.tokenizer = SimpleNamespace(chat_template=template)
 
     def say(self, prompt: Prompt, seed: int | None, sample: int) -> Response:
         text = prompt if isinstance(prompt, str) else prompt[-1].content
@@ -62,6 +66,13 @@ def test_a_tuned_model_is_asked_without_examples_and_a_base_model_with_four() ->
 def test_a_served_model_is_taken_to_have_a_template() -> None:
     assert not is_base(Parrot())
     assert is_base(Answering(base=True))
+
+
+def test_a_model_without_a_template_of_its_own_is_a_base_model(tiny: Any, smollm2: Any) -> None:
+    tokenizer = copy.deepcopy(smollm2.tokenizer)
+    tokenizer.chat_template = None
+    assert is_base(LocalModel(tiny, tokenizer, name="tiny"))
+    assert not is_base(smollm2)
 
 
 def test_the_same_request_is_asked_once(run: Run) -> None:
