@@ -262,16 +262,16 @@ class Order:
 
 def order_of(verdicts: Sequence[PairVerdict]) -> Order | None:
     """How much the place decides; None where no pair was shown in both orders."""
-    from biddable.runs.statistics import mean_interval, share_interval
+    from biddable.runs.statistics import share_interval
 
     shown = [verdict.first_place for verdict in verdicts if verdict.first_place]
     if not shown:
         return None
-    firsts = [fmean(_win(chance, EVEN) for chance in each) for each in shown]
+    firsts = win_rate([fmean(_win(chance, EVEN) for chance in each) for each in shown])
     agree = sum(verdict.win in (0.0, 1.0) for verdict in verdicts if verdict.first_place)
     n = len(shown)
     return Order(
-        Mean(fmean(firsts), mean_interval(firsts) if n > 1 else None, n),
+        Mean(firsts.rate, firsts.interval, n),
         Mean(agree / n, share_interval(agree, n), n),
     )
 

@@ -211,12 +211,14 @@ def _length_controlled(
 
     n = len(values)
     units = n if clusters is None else len(set(clusters))
+    if np.ptp(values) == 0:
+        return None, "every pair came out alike"
     if n < 2 or np.ptp(longer) == 0:
         return None, "the difference of lengths is the same for every pair"
     design = np.stack([np.ones(n), np.tanh(longer / longer.std(ddof=1))], axis=1)  # [N, 2]
     found = _fit(design, values)
     if found is None:
-        return None, "wins and losses are told apart by length alone, or all are of one kind"
+        return None, "wins and losses are told apart by length alone"
     odds, bread = found
     rate, effect = float(expit(odds[0])), float(odds[1])
     if units < LEAST_FOR_LENGTHS:

@@ -126,7 +126,7 @@ def test_an_order_that_cannot_be_read_leaves_the_pair_undecided():
     verdicts = PairwiseJudge(model)([TASK], [GOOD], [BAD])
     assert verdicts[0].win is None
     assert order_of(verdicts) is None
-    with pytest.raises(InputError, match="expected one that is decided .1: the answer cannot be read: 'No"):
+    with pytest.raises(InputError, match=r"expected one that is decided .1: the answer cannot be read: 'No"):
         summarize_pairs(verdicts, [GOOD], [BAD])
 
 

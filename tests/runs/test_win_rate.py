@@ -96,7 +96,8 @@ def test_copies_of_pairs_say_no_more_than_the_pairs():
     ("wins", "lengths", "problem"),
     [
         ([1, 0] * 20, ([5] * 40, [3] * 40), "the difference of lengths is the same for every pair"),
-        ([1] * 40, (range(40), [3] * 40), "wins and losses are told apart by length alone"),
+        ([1] * 40, (range(40), [3] * 40), "every pair came out alike"),
+        ([0.5] * 40, (range(40), [3] * 40), "every pair came out alike"),
         ([1] * 20 + [0] * 20, ([*range(100, 120), *range(20)], [50] * 40), "told apart by length alone"),
     ],
 )
