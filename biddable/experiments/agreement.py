@@ -30,6 +30,7 @@ from biddable.runs.run import Run
 from biddable.runs.statistics import interval_of, share_interval
 from biddable.search.consensus import Decision
 from biddable.tasks.generated import END, Sample
+from biddable.tasks.neighbours import nearest
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Comparison, Response, Task
 
@@ -132,7 +133,8 @@ def gold_claims(measured: OnGold, metric: str, scores: ArmScores) -> tuple[list[
     everywhere, where_kept = f"right outputs: {metric}", f"right outputs where there was agreement: {metric}"
     for arm, values in right.items():
         scores.add(arm, values, metric=everywhere)
-    scores.cluster(everywhere, measured.groups)
+    if len({*measured.groups}) > 1:
+        scores.cluster(everywhere, measured.groups)
     voters = list(right)[1:]
     claims = [
         Claim(voters[b], voters[t], "higher", metric=everywhere)
@@ -271,8 +273,9 @@ def votes_as_lines(
     samples: Sequence[str],
     outputs: Sequence[Sequence[str]],
     decisions: Sequence[Decision],
+    near: Mapping[str, Sequence[tuple[str, float]]],
 ) -> str:
-    """How each sample that was kept was agreed on, a line of JSON each."""
+    """How each sample that was kept was agreed on, a line of JSON each, with the seeds it is nearest to."""
     lines = [
         {
             "id": sample,
@@ -281,6 +284,7 @@ def votes_as_lines(
             "outputs": dict(zip(names, of, strict=True)),
             "overlaps": each.overlaps,
             "sums": each.sums,
+            "nearest_seeds": near[sample],
         }
         for sample, of, each in zip(samples, outputs, decisions, strict=True)
         if each.place is not None
@@ -288,6 +292,17 @@ def votes_as_lines(
     # A model may emit unpaired surrogates, which UTF-8 cannot hold.
     texts = (json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode() for line in lines)
     return "".join(f"{text}\n" for text in texts)
+
+
+def nearest_seeds(
+    samples: Mapping[str, Sample], seeds: Sequence[str], k: int = 10
+) -> dict[str, list[tuple[str, float]]]:
+    """Of each sample the seeds that its instruction is nearest to by ROUGE-L, the nearest first."""
+    rows = nearest([each.instruction for each in samples.values()], seeds, k)
+    return {
+        name: [(seeds[near.place], round(near.similarity, 3)) for near in row]
+        for name, row in zip(samples, rows, strict=True)
+    }
 
 
 def browser(

@@ -302,7 +302,7 @@ def instantiate(
 ) -> list[tuple[Written, list[Sample] | Drop]]:
     """What the generator writes for each instruction, and the samples in it, or why there is none."""
     texts = [instance_prompt(row.kind, demos[row.kind], row.instruction) for row in written]
-    sampling = replace(how.instance_sampling, stop=(f"\n{END}",) if how.later else (END, "\n\n"))
+    sampling = replace(how.instance_sampling, stop=() if how.later else (END, "\n\n"))
     responses = generator.ask(run, name, texts, sampling)
     tally.add(responses)
     return [

@@ -30,7 +30,7 @@ Departures from the paper, and why:
   the first output in its place. Two outputs that say nothing do not agree.
 * *A base model as a voter* is shown solved examples, for it would go on with the request.
 * *Outputs that are cut off* end with their last sentence, or are dropped; instructions may be short.
-* *Solved examples* are seeds of one line each, drawn, where the paper's are fixed.
+* *Solved examples* are seeds of one line each, drawn; the paper's are fixed.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,6 +55,7 @@ from biddable.experiments.agreement import (
     browser,
     gold_claims,
     gold_figures,
+    nearest_seeds,
     nothing_left,
     on_gold,
     student_right,
@@ -234,7 +236,7 @@ class EnsembleInstruct(Method):
         votes, outputs, decisions = self._voted(run, samples, demos)
         if not votes.kept:
             raise RunError(nothing_left(made, votes))
-        self._write(run, made, votes, samples, outputs, decisions)
+        nearest = self._write(run, made, votes, samples, outputs, decisions)
         figures: list[Figure] = [
             made.table("Instructions: what each step kept"),
             votes.table("Outputs: what the vote kept"),
@@ -269,11 +271,10 @@ class EnsembleInstruct(Method):
         figures.append(yield_table(yields))
         show(run, [*figures, browser(votes, self.names, list(samples), outputs, decisions)])
         metrics = {
-            "instructions": made.counts(),
-            "outputs": votes.counts(),
+            **{"instructions": made.counts(), "outputs": votes.counts()},
             "branches": by_branch(decisions),
-            "yields": yield_numbers(yields),
-            "scores": scores.metrics(),
+            "nearest_seed": nearest,
+            **{"yields": yield_numbers(yields), "scores": scores.metrics()},
         }
         return run.finish([*comparisons, *scores.compare(claims)], metrics=metrics, notes=self._notes(demos))
 
@@ -312,10 +313,8 @@ class EnsembleInstruct(Method):
     ) -> tuple[Funnel[Sample], list[list[str]], list[Decision]]:
         """The funnel of samples, all outputs of each, and what the vote decided."""
         rows, longest = list(samples.values()), self.config.max_tokens
-        others = [
-            outputs_of(run, f"voter{i}", voter, rows, demos, longest)
-            for i, voter in enumerate(self.voters, 1)
-        ]
+        voters = enumerate(self.voters, 1)
+        others = [outputs_of(run, f"voter{i}", who, rows, demos, longest) for i, who in voters]
         outputs = [[row.output, *texts] for row, *texts in zip(rows, *others, strict=True)]
         decisions = decide(outputs, self.config.threshold)
         votes = Funnel(samples)
@@ -336,15 +335,19 @@ class EnsembleInstruct(Method):
         samples: Mapping[str, Sample],
         outputs: Sequence[Sequence[str]],
         decisions: Sequence[Decision],
-    ) -> None:
-        """Leave the conversations, in the same order how each was agreed on, and what was dropped."""
-        chats = [exchange(each.prompt, each.output) for each in votes.rows]
-        conversations = [Conversation(chat, (False, True)) for chat in chats]
-        write_conversations(run.artifact("data", "conversations.jsonl"), conversations)
-        lines = votes_as_lines(self.names, list(samples), outputs, decisions)
+    ) -> float:
+        """Leave the conversations, in the same order how each was agreed on, and what was dropped.
+
+        Returns the mean ROUGE-L of an instruction with the seed that it is nearest to.
+        """
+        chats = [Conversation(exchange(each.prompt, each.output), (False, True)) for each in votes.rows]
+        write_conversations(run.artifact("data", "conversations.jsonl"), chats)
+        near = nearest_seeds(votes.kept, [seed.instruction for seed in self.seeds])
+        lines = votes_as_lines(self.names, list(samples), outputs, decisions, near)
         write_atomic(run.artifact("votes", "votes.jsonl"), lines)
         made.write_dropped(run.artifact("dropped", "instructions.jsonl"))
         votes.write_dropped(run.artifact("dropped", "rows.jsonl"))
+        return fmean(row[0][1] for row in near.values())
 
     # -- 6. the baseline, and students ---------------------------------------------------------------------
 
@@ -379,8 +382,6 @@ class EnsembleInstruct(Method):
             for metric in config.metrics
             for arm in (SELF, UNTRAINED)
         ]
-
-    # -- what is left --------------------------------------------------------------------------------------
 
     def _notes(self, demos: Demos) -> list[str]:
         config, notes = self.config, list(self.alike)
