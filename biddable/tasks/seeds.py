@@ -1,4 +1,4 @@
-"""Seed tasks: instructions with an example or more, from which a model makes others of the kind.
+"""SeedTask tasks: instructions with an example or more, from which a model makes others of the kind.
 
 Read are Self-Instruct's ``seed_tasks.jsonl`` (Wang et al. 2023, arXiv 2212.10560) and every row that has an
 instruction and its output. Those that come with the library were written for it, or are composed.
@@ -30,7 +30,7 @@ COMPOSED_SEEDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class SeedTask:
     """An instruction with its examples.
 
     Attributes:
@@ -54,15 +54,15 @@ class Seed:
         return Sample(self.instruction, *self.instances[0])
 
 
-def split_seed_tasks(seeds: Iterable[Seed]) -> dict[Kind, list[Seed]]:
+def split_seed_tasks(seeds: Iterable[SeedTask]) -> dict[Kind, list[SeedTask]]:
     """The seeds that need an input, and those that do not."""
-    of: dict[Kind, list[Seed]] = {"input": [], "output": []}
+    of: dict[Kind, list[SeedTask]] = {"input": [], "output": []}
     for seed in seeds:
         of[seed.kind].append(seed)
     return of
 
 
-def read_seeds(source: str | Path) -> tuple[list[Seed], list[str]]:
+def read_seeds(source: str | Path) -> tuple[list[SeedTask], list[str]]:
     """The seeds of a source (see ``tasks.data``), and of each row that is none its place and the reason.
 
     A row has an instruction, an input or none, and an output; or ``instances`` of these (Self-Instruct's); or
@@ -84,7 +84,7 @@ def read_seeds(source: str | Path) -> tuple[list[Seed], list[str]]:
         for sample in samples:
             names.setdefault(sample.instruction, row.name)
             instances.setdefault(sample.instruction, {})[sample.input, sample.output] = None
-    seeds = [Seed(names[text], text, tuple(of)) for text, of in instances.items()]
+    seeds = [SeedTask(names[text], text, tuple(of)) for text, of in instances.items()]
     if not seeds:
         raise FileError(source, f"holds no seed: {left_out[0]}")
     return seeds, left_out
@@ -122,21 +122,24 @@ def _text(field: str, text: Any, *, blank: bool = False) -> str:
     return text.strip()
 
 
-def library_seeds() -> list[Seed]:
+def library_seeds() -> list[SeedTask]:
     """The seeds that come with the library: 27 that need an input, 13 that do not."""
     composed = {task.name: task for task in skill_tasks(2)}
     rows = [(composed[name].definition, composed[name].positive[0]) for name in COMPOSED_SEEDS]
     return [
-        *(Seed(f"input {i}", text, ((given, out),)) for i, (text, given, out) in enumerate(_WITH_INPUT, 1)),
         *(
-            Seed(name, text, ((example.input, example.output),))
+            SeedTask(f"input {i}", text, ((given, out),))
+            for i, (text, given, out) in enumerate(_WITH_INPUT, 1)
+        ),
+        *(
+            SeedTask(name, text, ((example.input, example.output),))
             for name, (text, example) in zip(COMPOSED_SEEDS, rows, strict=True)
         ),
-        *(Seed(f"output {i}", text, (("", out),)) for i, (text, out) in enumerate(_WITHOUT, 1)),
+        *(SeedTask(f"output {i}", text, (("", out),)) for i, (text, out) in enumerate(_WITHOUT, 1)),
     ]
 
 
-def gold_tasks(seeds: Iterable[Seed], *, first: bool) -> list[Task]:
+def gold_tasks(seeds: Iterable[SeedTask], *, first: bool) -> list[Task]:
     """Instances of seeds as tasks, the outputs of equal inputs as references; ``first``: the first ones too.
 
     A task's ``meta`` has its instruction, its input and, as ``group``, the seed.
@@ -161,7 +164,7 @@ def library_gold(number: int) -> list[Task]:
     each = -(-number // len(names))
     left = [task for task in skill_tasks(each) if task.name in names]
     seeds = [
-        Seed(
+        SeedTask(
             task.name,
             task.definition,
             tuple((str(row.meta["input"]), row.references[0]) for row in task.instances),
@@ -171,7 +174,7 @@ def library_gold(number: int) -> list[Task]:
     return gold_tasks(seeds, first=True)
 
 
-def one_line(seeds: Sequence[Seed], most: int = 300) -> list[Sample]:
+def one_line(seeds: Sequence[SeedTask], most: int = 300) -> list[Sample]:
     """The first instances that can be shown as solved examples: input and output of a line each, not long."""
     samples = [seed.sample for seed in seeds]
     return [
