@@ -1,4 +1,4 @@
-"""SeedTask tasks: instructions with an example or more, from which a model makes others of the kind.
+"""Seed tasks: instructions with an example or more, from which a model makes others of the kind.
 
 Read are Self-Instruct's ``seed_tasks.jsonl`` (Wang et al. 2023, arXiv 2212.10560) and every row that has an
 instruction and its output. Those that come with the library were written for it, or are composed.
