@@ -224,3 +224,11 @@ def test_a_summary():
 
 def test_a_verdict_is_undecided_by_default():
     assert order_of([PairVerdict(None)]) is None
+
+
+def test_a_real_model_gives_turned_pairs_turned_verdicts(smollm2):
+    judge = PairwiseJudge(smollm2)
+    [verdict] = judge([TASK], [GOOD], [BAD])
+    [turned] = judge([TASK], [BAD], [GOOD])
+    assert turned.first_place == pytest.approx(verdict.first_place[::-1], abs=1e-4)
+    assert turned.win == 1 - verdict.win

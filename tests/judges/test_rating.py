@@ -129,3 +129,13 @@ def test_what_cannot_be_used(options, message):
 def test_not_one_response_for_each_task():
     with pytest.raises(InputError, match="responses is 0, expected as many as there are tasks"):
         RatingJudge(Writer())([TASK], [])
+
+
+def test_a_real_model_rates_and_says_yes(smollm2):
+    responses = [Response("Po, Nile, Rhine."), Response("")]
+    alone = [RatingJudge(smollm2)([TASK], [each])[0].score for each in responses]
+    together = [verdict.score for verdict in RatingJudge(smollm2)([TASK] * 2, responses)]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert all(0 < score < 1 for score in together)
+    [yes] = yes_probabilities(smollm2, ["Question: Is Paris in France? Answer (yes or no):"])
+    assert 0 < yes < 1
