@@ -14,6 +14,7 @@ from biddable.cli.output import (
     json_option,
     print_results,
     print_table,
+    say,
     say_ending,
     tell,
 )
@@ -93,7 +94,8 @@ def data(
         return
     print_table(_funnel(results))
     rows = results.metrics["rows"]
-    tell(f"{rows['kept']} rows to learn from, {rows['held_out']} held out, {rows['dropped']} dropped")
+    kept, aside, dropped = (f"{rows[name]:,}" for name in ("kept", "held_out", "dropped"))
+    say(f"\n{kept} rows to learn from, {aside} held out, {dropped} dropped")
     for note in results.notes:
         tell(f"warning: {note}")
     say_ending(page, next_steps(out, results.next_steps))

@@ -313,8 +313,10 @@ class Curation:
         for name in funnel.ids:
             ids[self.source_of[name]].append(name)
         if not config.mix:
-            ids = {"what is left": funnel.ids}
+            ids = {"all sources": funnel.ids}
         weights = config.mix or (1.0,)
+        if empty := [name for name, each in ids.items() if not each]:
+            raise InputError("mix", config.mix, f"rows of each source: none of {empty[0]} is left")
         possible = min(len(each) / weight for each, weight in zip(ids.values(), weights, strict=True))
         total = config.rows or int(possible * sum(weights) + 1e-9)
         try:
@@ -348,7 +350,7 @@ class Curation:
                 if ids or (folder, ending) == ("data", "jsonl"):
                     path = self.run.artifact(inner, f"{self.kind}.{ending}")
                     write(path, [self.funnel.kept[name] for name in ids], beside=beside)
-        self.funnel.write_dropped(self.run.artifact("dropped", "rows.jsonl"))
+        self.funnel.write_dropped(self.run.artifact("dropped", "rows.jsonl"), _held)
 
     def _by_source(self, held: Sequence[str]) -> Table:
         came, kept, aside = (
@@ -383,7 +385,11 @@ class Curation:
             same=[place.get(name, -1) for name in rows],
         )
         near = {
-            name: [f"nearest kept: {funnel.ids[each.place]} ({each.similarity:.2f})" for each in some]
+            name: [
+                f"nearest kept: {funnel.ids[each.place]} ({each.similarity:.2f})"
+                for each in some
+                if each.similarity > 0
+            ]
             for name, some in zip(rows, found, strict=True)
         }
         aside = set(held)
@@ -417,6 +423,11 @@ def _judged(spec: str, decides: bool, batch: list[tuple[Task, str, int]]) -> lis
 
 def _readable(row: Row) -> Row | Drop:
     return Drop(row.reason, str(row.error)) if isinstance(row, Unreadable) else row
+
+
+def _held(row: Row) -> Any:
+    """What is written of a row that was dropped."""
+    return row.value if isinstance(row, Unreadable) else row
 
 
 def _reason(fault: str) -> str:

@@ -150,7 +150,9 @@ def _tasks(spec: str) -> dict[str, str]:
         of_file = os.path.exists(spec) and not spec.endswith(".toml")
         tasks = read_tasks(spec) if of_file else load_suite(spec).tasks
     except InputError as error:
-        raise InputError("against", error.value, error.expected, where=error.where) from None
+        if error.field != "suite":  # an option of it, which is named
+            raise
+        raise InputError("against", error.value, error.expected) from None
     return {task.id: asked_in(task.prompt) for task in tasks}
 
 

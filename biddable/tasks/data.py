@@ -133,7 +133,8 @@ def kinds_of(source: str | Path) -> list[Kind]:
     kinds: dict[Kind, None] = {}
     for rows in _files(source, []):
         if row := next((each for stored in rows for each in _rows_in(stored)), None):
-            kinds |= dict.fromkeys(kind for kind, build in _KINDS.items() if _fits(build, row))
+            fits = {kind: _fits(build, row) for kind, build in _KINDS.items()}
+            kinds |= dict.fromkeys(kind for kind, fit in fits.items() if fit and fit == max(fits.values()))
     return list(kinds)
 
 
@@ -282,15 +283,15 @@ def _scan(
         yield row, Unreadable(row.value, "not a row of its file", error)
 
 
-def _fits(build: Callable[[Row], Any], row: Row) -> bool:
-    """Whether a row has the columns, whatever they hold."""
+def _fits(build: Callable[[Row], Any], row: Row) -> int:
+    """0 where a row has not the columns, 1 where it has and what they hold cannot be used, else 2."""
     try:
         build(row)
     except InputError:
-        return True
+        return 1
     except UnknownShapeError:
-        return False
-    return True
+        return 0
+    return 2
 
 
 def _distinct(source: str | Path, build: Callable[[Row], Task], kind: str) -> list[Task]:

@@ -190,10 +190,18 @@ class Funnel(Generic[Row]):
         note = f"{rows} not shown: at most {most:,} of a kind are, from all places alike." if left_out else ""
         return Items(title, ("row",), tuple(items), note, KEPT_OR_DROPPED, ("source", "step"))
 
-    def write_dropped(self, path: Path) -> None:
-        """Write what was dropped, a line each: id, step, reason, detail, like and the row. See ``Run``."""
+    def write_dropped(self, path: Path, plain: Callable[[Row], Any] = lambda row: row) -> None:
+        """Write what was dropped, a line each: id, step, reason, detail, like and the row.
+
+        Args:
+            path: of the file, which appears whole or not at all.
+            plain: what of a row is written.
+
+        Raises:
+            StorageError: the disk is full, permission is missing …
+        """
         lines = [
-            {"id": each.id, "step": each.step, **asdict(each.why), "row": jsonable(each.row)}
+            {"id": each.id, "step": each.step, **asdict(each.why), "row": jsonable(plain(each.row))}
             for each in self.dropped
         ]
         write_atomic(path, "".join(f"{_line(each)}\n" for each in lines))
