@@ -23,6 +23,7 @@ from biddable.cli.generate import generate
 from biddable.cli.judge import judge
 from biddable.cli.methods import methods
 from biddable.cli.output import printing, tell, telling
+from biddable.cli.pairs import pairwise, rate
 from biddable.cli.run import run
 from biddable.cli.runs import compare, report
 from biddable.cli.serve import serve
@@ -123,6 +124,10 @@ for _command in (
     export,
 ):
     main.add_command(_command)
+
+
+for _command in (pairwise, rate):
+    judge.add_command(_command)
 
 
 def _prepare() -> None:
