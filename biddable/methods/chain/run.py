@@ -172,9 +172,9 @@ def _computed(chain: Chain, node: Node, folders: Mapping[str, str], executor: Ex
     try:
         return compute(node, folders, executor)
     except ChangedRun as error:
-        told = str(error).removesuffix("; use another folder")
+        what = str(error).removesuffix("; use another folder")
         remedy = f"remove {_folders(_after(chain, node))} to compute it anew, or give the chain another out"
-        raise RunError(f"{chain.file}: {node.step.field} has changed since ({told}); {remedy}") from None
+        raise RunError(f"{chain.file}: {node.step.field} has changed since ({what}); {remedy}") from None
     except InputError as error:
         raise at_step(chain.file, node.step, error) from None
     except BiddableError as error:
@@ -253,7 +253,7 @@ def _require_unchanged(chain: Chain, facts: Mapping[str, dict[str, Any]], known:
         difference = first_difference(known[place].get("facts"), facts[place], "")
         if difference is None:
             continue
-        there = [each for each in _after(chain, node) if os.path.isdir(each)]
+        there = _after(chain, node)
         if there:
             raise RunError(
                 f"{chain.file}: {node.step.field}: {told(difference)}; remove {_folders(there)} "
@@ -262,16 +262,13 @@ def _require_unchanged(chain: Chain, facts: Mapping[str, dict[str, Any]], known:
 
 
 def _after(chain: Chain, node: Node) -> list[str]:
-    """The folders of a step and of those that need it, but evaluations: they take new models up."""
+    """The folders that are there of a step and of those that need it; evaluations take new models up."""
     after = {node.place}
     for place, each in chain.nodes.items():
         if after & {*each.inputs.values()}:
             after.add(place)
-    return [
-        chain.nodes[place].folder
-        for place in chain.nodes
-        if place in after and chain.nodes[place].step.kind != "eval"
-    ]
+    nodes = [chain.nodes[place] for place in chain.nodes if place in after]
+    return [each.folder for each in nodes if each.step.kind != "eval" and os.path.isdir(each.folder)]
 
 
 def _folders(folders: list[str]) -> str:
