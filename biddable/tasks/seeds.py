@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from biddable.errors import FileError, InputError
 from biddable.tasks.compose.skills import skill_tasks
-from biddable.tasks.data import read_prompt_rows
+from biddable.tasks.data import read_prompt_rows, split
 from biddable.tasks.formats import UnknownShapeError, conversation_of
 from biddable.tasks.generated import Kind, Sample
 from biddable.tasks.rows import Row
-from biddable.types import Task, user
+from biddable.types import Task, last_turn, user
 
 OUTPUTS = ("output", "outputs", "response", "completion", "answer", "target", "references")
 
@@ -27,6 +29,12 @@ COMPOSED_SEEDS = (
     "past_or_future",
 )
 """The composed tasks that are seeds; the others, which have right answers as well, are left to test on."""
+
+
+HELD_OUT = 0.2
+"""The share of seeds that is held out where nothing else is there to measure on."""
+FEWEST_TO_DIVIDE = 50
+"""Fewer seeds are all used as seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,26 @@ def library_gold(number: int) -> list[Task]:
         for task in left
     ]
     return gold_tasks(seeds, first=True)
+
+
+def held_out_tasks(
+    seeds: Sequence[SeedTask], number: int, source: str | Path | None = None
+) -> tuple[list[SeedTask], list[Task], list[str]]:
+    """Seeds to make others from, at most ``number`` tasks to measure on, and what of ``source`` is no seed.
+
+    Measured on is what ``source`` has and no seed shows; else the further inputs of seeds that have several;
+    else a fifth of the seeds, which are no seeds then, if there are enough to spare it.
+    """
+    left, left_out = list(seeds), list[str]()
+    if source is not None:
+        read, left_out = read_seeds(source)
+        shown = {each.sample.prompt for each in seeds}
+        rows = [row for row in gold_tasks(read, first=True) if last_turn(row.prompt) not in shown]
+    elif not (rows := gold_tasks(seeds, first=False)) and len(seeds) >= FEWEST_TO_DIVIDE:
+        left, held = split(left, [each.instruction for each in left], HELD_OUT, seed=0)
+        rows = gold_tasks(held, first=True)
+    order = np.random.default_rng(len(rows)).permutation(len(rows))[:number]
+    return left, [rows[i] for i in sorted(order)], left_out
 
 
 def one_line(seeds: Sequence[SeedTask], most: int = 300) -> list[Sample]:

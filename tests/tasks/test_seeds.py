@@ -12,6 +12,7 @@ from biddable.errors import FileError
 from biddable.tasks.seeds import (
     COMPOSED_SEEDS,
     gold_tasks,
+    held_out_tasks,
     library_gold,
     library_seeds,
     one_line,
@@ -111,3 +112,15 @@ def test_the_published_seeds() -> None:
     seeds, left_out = read_seeds(PUBLISHED)
     assert {kind: len(of) for kind, of in split_seed_tasks(seeds).items()} == {"input": 125, "output": 50}
     assert left_out == []
+
+
+def test_what_seeds_are_measured_on(tmp_path: Path) -> None:
+    rows = [{"instruction": f"Say {i}.", "output": str(i)} for i in range(60)]
+    many, _ = read_seeds(written(tmp_path / "many.jsonl", *rows))
+    left, gold, _ = held_out_tasks(many, 100)
+    assert (len(left), len(gold)) == (48, 12)
+    assert not {each.instruction for each in left} & {task.meta["instruction"] for task in gold}
+    assert held_out_tasks(many[:40], 100) == (many[:40], [], [])  # too few to divide
+    left, gold, left_out = held_out_tasks(many[:40], 5, tmp_path / "many.jsonl")
+    assert (left, len(gold), left_out) == (many[:40], 5, [])
+    assert not {each.instruction for each in left} & {task.meta["instruction"] for task in gold}

@@ -41,8 +41,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
-import numpy as np
-
 from biddable.config import Count, Natural, Share, settings
 from biddable.errors import InputError, RunError
 from biddable.experiments.agreement import (
@@ -103,7 +101,7 @@ from biddable.search.consensus import Decision
 from biddable.tasks.data import write_conversations
 from biddable.tasks.generated import KINDS, Sample
 from biddable.tasks.seeds import (
-    gold_tasks,
+    held_out_tasks,
     library_gold,
     library_seeds,
     one_line,
@@ -112,7 +110,7 @@ from biddable.tasks.seeds import (
 )
 from biddable.tasks.steps import Drop, Funnel
 from biddable.train.config import SftConfig
-from biddable.types import Comparison, Conversation, Task, exchange, last_turn
+from biddable.types import Comparison, Conversation, exchange
 
 
 @settings
@@ -123,8 +121,8 @@ class EnsembleInstructConfig:
     """Instructions with outputs, and inputs where they need one: Self-Instruct's seed_tasks.jsonl, or a file
     of instructions or chats; those that come with the library where none are named."""
     held_out: Path | None = None
-    """Instructions with right outputs, of the same forms, to measure on; without, the further instances of
-    seeds that have several, or composed tasks beside the library's seeds."""
+    """Instructions with right outputs, of the same forms, to measure on; without, further inputs of seeds, a
+    fifth of 50 seeds and more, or composed tasks beside the library's."""
     generator: str = "smollm2"
     """Who writes instructions, inputs and first outputs."""
     voters: tuple[str, ...] = ("smollm2", "gemma3-270m")
@@ -193,8 +191,19 @@ class EnsembleInstruct(Method):
         config = self.config
         if unknown := [name for name in config.metrics if name not in METRICS]:
             raise InputError("metrics", unknown[0], f"one of {', '.join(METRICS)}")
-        self.seeds, self.left_out = read_seeds(config.seeds) if config.seeds else (library_seeds(), [])
-        self.gold = self._gold() if config.test else []
+        self.seeds, self.metrics = library_seeds(), config.metrics
+        self.left_out: list[str] = []
+        self.gold: list[Task] = []
+        if config.seeds:
+            self.seeds, self.left_out = read_seeds(config.seeds)
+        if config.test and (config.seeds or config.held_out):
+            there = len(self.seeds)
+            self.seeds, self.gold, other = held_out_tasks(self.seeds, config.test, config.held_out)
+            self.left_out += [f"--held-out, {each}" for each in other]
+            if len(self.seeds) < there:  # answers to them are free, and compared by words in common
+                self.metrics = tuple(dict.fromkeys((*config.metrics, "rouge_l")))
+        elif config.test:
+            self.gold = library_gold(config.test)
         self.kinds = split_seed_tasks(self.seeds)
         self.demos: Demos = {kind: one_line(of) for kind, of in self.kinds.items()}
         if not any(len(self.kinds[kind]) > 1 and self.demos[kind] for kind in KINDS):
@@ -207,20 +216,6 @@ class EnsembleInstruct(Method):
         self.alike = alike_note(config.generator, self.voters)
         if config.student_model:
             require_trainable(config.student_model)
-
-    def _gold(self) -> list[Task]:
-        """Instructions with inputs whose right outputs are shown to nobody."""
-        config = self.config
-        if not (config.held_out or config.seeds):
-            return library_gold(config.test)
-        rows = gold_tasks(self.seeds, first=False)
-        if config.held_out:
-            read, left_out = read_seeds(config.held_out)
-            self.left_out += [f"{config.held_out.name}: {each}" for each in left_out]
-            shown = {each.sample.prompt for each in self.seeds}
-            rows = [row for row in gold_tasks(read, first=True) if last_turn(row.prompt) not in shown]
-        order = np.random.default_rng(len(rows)).permutation(len(rows))[: config.test]
-        return [rows[i] for i in sorted(order)]
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
@@ -255,9 +250,9 @@ class EnsembleInstruct(Method):
                 config.make,
                 threshold=config.threshold,
                 max_tokens=config.max_tokens,
-                metrics=config.metrics,
+                metrics=self.metrics,
             )
-            for metric in config.metrics:
+            for metric in self.metrics:
                 selected, predicted = gold_claims(measured, metric, scores)
                 comparisons, claims = [*comparisons, *selected], [*claims, *predicted]
             figures += gold_figures(measured)
@@ -374,12 +369,12 @@ class EnsembleInstruct(Method):
             sft = with_seed(config.sft, run.root_seed)
             weights[arm] = finetuned(run, f"student-{arm}", config.student_model, chats, sft)
         for arm, model in weights.items():
-            right = student_right(run, arm, model, self.gold, config.max_tokens, config.metrics)
+            right = student_right(run, arm, model, self.gold, config.max_tokens, self.metrics)
             for metric, values in right.items():
                 scores.add(arm, values, metric=f"right outputs of the student: {metric}")
         return [
             Claim(arm, ENSEMBLE, "higher", metric=f"right outputs of the student: {metric}")
-            for metric in config.metrics
+            for metric in self.metrics
             for arm in (SELF, UNTRAINED)
         ]
 
@@ -394,7 +389,5 @@ class EnsembleInstruct(Method):
             elif len(of) < config.make.shown(kind):
                 notes.append(f"{len(of)} seeds {what}: a request shows all of them.")
         if len(self.gold) < 2:
-            notes.append(
-                "No right outputs to measure on: --held-out names some, or seeds have several inputs."
-            )
+            notes.append("No right outputs to measure on: --held-out names some.")
         return notes
