@@ -110,7 +110,7 @@ from biddable.tasks.seeds import (
 )
 from biddable.tasks.steps import Drop, Funnel
 from biddable.train.config import SftConfig
-from biddable.types import Comparison, Conversation, exchange
+from biddable.types import Comparison, Conversation, Task, exchange
 
 
 @settings
