@@ -60,20 +60,24 @@ _CLASSIFY = (
     ("Label the e-mail as spam or no spam.", "Yes"),
     ("Sum the article up.", "No"),
     ("Decide if the two sentences mean the same. Reply yes or no.", "Yes"),
+    ("What can I cook with rice and eggs?", "No"),
+    ("Find the verb in the sentence.", "No"),
+    ("How urgent is the message: low, medium or high?", "Yes"),
+    ("Explain how a bicycle stays upright.", "No"),
+    ("Is the number even or odd?", "Yes"),
+    ("Make up a name for a boat.", "No"),
 )
 _OUTPUT_FIRST = (
-    (
-        "Tell whether the review is friendly or hostile.",
-        "friendly",
-        "What a lovely evening, we will come again.",
-    ),
+    ("Tell whether the review is friendly or hostile.", "friendly", "What a lovely evening!"),
     ("Is the statement true or false?", "false", "A spider has six legs."),
-    (
-        "Which of the three topics is the text about: sport, music or money?",
-        "music",
-        "The violins were late.",
-    ),
+    ("Which of the topics is the text about: sport, music or money?", "music", "The violins were late."),
     ("Label the e-mail as spam or no spam.", "spam", "You have won a car! Click here to get it."),
+    ("How urgent is the message: low, medium or high?", "high", "Water is running down the stairs!"),
+    ("Is the number even or odd?", "odd", "17"),
+    ("Did this happen, or is it still to come? Answer past or future.", "past", "We met Ann in June."),
+    ("Say if the animal can fly. Answer yes or no.", "no", "cow"),
+    ("In which language is the sentence: English, French or German?", "German", "Ich habe Hunger."),
+    ("Who is speaking, a doctor or a teacher?", "doctor", "Take two of these before you go to bed."),
 )
 
 
@@ -376,7 +380,7 @@ def _question(instruction: str) -> str:
 
 
 def _self_demos(demos: dict[Kind, Sequence[Sample]]) -> str:
-    """Self-Instruct's input-first prompt, with examples of both kinds by turns."""
+    """Self-Instruct's input-first prompt, with about as many examples of either kind as it has."""
     blocks = ["Come up with examples for the following tasks."]
     for each in [*demos["input"][:8], *demos["output"][:6]]:
         given = f"Example 1\nInput: {each.input}\n" if each.input else ""
