@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 import click
 
@@ -228,7 +228,7 @@ def _with_criteria(spec: str, criteria: str | None) -> str:
     """The judge's name with the criteria among its options."""
     if criteria is None:
         return spec
-    return f"{spec}{'&' if '?' in spec else '?'}criteria={quote(criteria, safe=' ')}".replace(" ", "+")
+    return f"{spec}{'&' if '?' in spec else '?'}criteria={quote_plus(criteria)}"
 
 
 def _columns(paired: Paired) -> tuple[list[Task], list[Response], list[Response]]:

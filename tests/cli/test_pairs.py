@@ -105,8 +105,10 @@ def test_rules_and_ratings_are_compared_by_score(
 
 def test_criteria_are_passed_on_as_they_are(biddable: Command, files: None, taste: Taste) -> None:
     text = "Is it 100 % right? Colour & form = all + more"
-    assert biddable(*PAIR, "pairwise:any", "--criteria", text).exit_code == 0
-    assert f"What counts: {text}.\n" in taste.calls[0][0][0].content
+    for spec in ("pairwise:my model", "pairwise:my model?max_tokens=9"):
+        result = biddable(*PAIR, spec, "--criteria", text, "--json")
+        assert json.loads(result.stdout)["judge"].startswith(spec)
+        assert f"What counts: {text}.\n" in taste.calls[-1][0][0].content
 
 
 def test_thinking_is_taken_off(biddable: Command, taste: Taste) -> None:
