@@ -17,6 +17,7 @@ from biddable.judges.pairwise import (
     summarize_pairs,
 )
 from biddable.models.base import TokenScores
+from biddable.models.openai import OpenAIModel
 from biddable.types import Response, Task, Verdict, last_turn, user
 from tests.doubles import Double
 from tests.judges.test_labels import Scorer, Writer
@@ -232,3 +233,13 @@ def test_a_real_model_gives_turned_pairs_turned_verdicts(smollm2):
     [turned] = judge([TASK], [BAD], [GOOD])
     assert turned.first_place == pytest.approx(verdict.first_place[::-1], abs=1e-4)
     assert turned.win == 1 - verdict.win
+
+
+def test_a_served_model_writes_and_what_is_too_long_for_it_is_left_undecided(llamacpp):
+    judge = PairwiseJudge(OpenAIModel("smollm2", llamacpp, retries=0))
+    long = Response("river " * 600)
+    short, too_long = judge([TASK] * 2, [GOOD, long], [BAD, BAD])
+    assert short.win in (0, 0.5, 1, None)
+    assert "by log-probability" not in short.critique
+    assert too_long.win is None
+    assert too_long.critique.startswith("no answer: ")
