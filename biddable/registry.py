@@ -31,6 +31,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "ensemble-instruct": "biddable.methods.data.ensemble_instruct:EnsembleInstruct",
         "grpo": "biddable.methods.improve.grpo:Grpo",
         "humpback": "biddable.methods.improve.humpback:Humpback",
+        "instruct-mining": "biddable.methods.data.instruct_mining:InstructMining",
+        "instruct-skillmix": "biddable.methods.data.instruct_skillmix:InstructSkillMix",
         "instructeval": "biddable.methods.measure.instructeval:InstructEval",
         "it-vs-icl": "biddable.methods.measure.it_vs_icl:ItVsIcl",
         "meta-rewarding": "biddable.methods.improve.meta_rewarding:MetaRewarding",

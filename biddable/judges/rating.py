@@ -64,14 +64,14 @@ def yes_probabilities(model: LanguageModel, prompts: Sequence[Prompt]) -> list[f
         ModelError: log-probabilities are not numbers.
         EndpointError: a served model answers nothing.
     """
-    answers = label_probabilities(model, prompts, YES_OR_NO, _read_yes)
+    answers = label_probabilities(model, prompts, YES_OR_NO, read_yes)
     if problems := [answer.problem for answer in answers if answer.problem]:
         counted = f"{len(problems)} of {len(answers)} questions"
         logger.warning("%s to %s count as 0.5; the first: %s", counted, model.name, problems[0])
     return [answer.probabilities[0] if answer.probabilities else 0.5 for answer in answers]
 
 
-def _read_yes(text: str) -> tuple[float, float] | None:
+def read_yes(text: str) -> tuple[float, float] | None:
     """The word that the answer opens with, else the only one of the two in it."""
     opening = _OPENING.match(text)
     words = {word.lower() for word in ([opening[1]] if opening else _YES_OR_NO.findall(text))}
