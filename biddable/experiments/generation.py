@@ -89,7 +89,7 @@ _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|\n|[。！？]")
 class GenerateSettings:
     """How a generator is asked, and what of its texts is kept."""
 
-    number: Count = 40
+    number: Count = 28
     """New instructions of each kind, after which no more are asked for (the published sample run: 100)."""
     requests: Count = 16
     """Requests in a round, each of which may show what the rounds before gave (published: 5)."""
@@ -103,10 +103,10 @@ class GenerateSettings:
     """How many of them are generated ones, at most."""
     threshold: Share = 0.7
     """A new instruction's ROUGE-L with any other is at most this."""
-    demos_input: Count = 19
-    """Solved examples before an instruction that needs an input."""
-    demos_output: Count = 15
-    """Solved examples before one that does not."""
+    demos_input: Count = 8
+    """Solved examples before an instruction that needs an input (paper: 19)."""
+    demos_output: Count = 8
+    """Solved examples before one that does not (paper: 15)."""
     later: bool = False
     """Count the instructions that the generator itself goes on with, too."""
     sampling: Sampling = Sampling(max_tokens=48, temperature=0.9, top_p=0.9)

@@ -137,7 +137,7 @@ class EnsembleInstructConfig:
     """All outputs must overlap by more than this ROUGE-L for one to be kept that is the same as no other."""
     max_tokens: Count = 64
     """A voter's longest output (paper: 256)."""
-    test: Natural = 125
+    test: Natural = 100
     """Instructions with right outputs that are measured on; 0: none."""
     metrics: tuple[str, ...] = ("superni_exact_match", "induction_contains")
     """How outputs are compared with right ones: the same, hold it as whole words, rouge_l, token_f1 …"""
@@ -173,15 +173,13 @@ class EnsembleInstruct(Method):
             **{"make.demos_output": 6, "make.instance_sampling.max_tokens": 48, "max_tokens": 16, "test": 25},
         },
         "full": {
-            "make.number": 200,
-            "make.rounds": 40,
-            "max_tokens": 128,
-            "test": 500,
-            "student_model": "smollm2",
+            **{"make.number": 200, "make.rounds": 40, "make.demos_input": 19, "make.demos_output": 15},
+            **{"max_tokens": 128, "test": 500, "student_model": "smollm2"},
         },
         "gpu": {
             **{"make.number": 2000, "make.requests": 128, "make.rounds": 60, "max_tokens": 256},
-            **{"make.instance_sampling.max_tokens": 512, "test": 1000, "student_model": "smollm2"},
+            **{"make.demos_input": 19, "make.demos_output": 15, "make.instance_sampling.max_tokens": 512},
+            **{"test": 1000, "student_model": "smollm2"},
         },
     }
     config: EnsembleInstructConfig
