@@ -95,10 +95,10 @@ def pairwise(
         judged = _with_criteria(str(spec), criteria)
         paired, verdicts = _compared(str(responses), str(baseline), judged, strip_thinking)
     tasks, first, second = _columns(paired)
-    summary = summarize_pairs(verdicts, first, second, paired.clusters)
     names = _names(paired, responses, baseline)
     if target is not None:
         _write(target, [_pair_row(*each, names, judged) for each in zip(paired.pairs, verdicts, strict=True)])
+    summary = summarize_pairs(verdicts, first, second, paired.clusters)
     notes = [*_pair_notes(summary, first, second), *paired.notes]
     warn("pair", [], notes)
     if as_json:

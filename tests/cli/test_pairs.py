@@ -10,7 +10,7 @@ import pytest
 
 from biddable.models import load
 from tests.judges.test_labels import Scorer
-from tests.judges.test_pairwise import Taste
+from tests.judges.test_pairwise import Taste, says
 
 from .conftest import Command
 from .fakes import assert_one_line, write_lines
@@ -137,6 +137,19 @@ def test_undecided_pairs_are_left_out_and_said(biddable: Command) -> None:
     result = biddable("judge", "pairwise", "--annotations", "ann.jsonl")
     assert "output_2 beside output_1: 4 pairs, preferences of ann.jsonl" in result.stdout
     assert "1 of 4 pairs are undecided and left out (1: no preference)." in result.stdout
+
+
+def test_where_nothing_is_decided_the_verdicts_say_why(
+    biddable: Command, files: None, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(load, "load_model", lambda name: says("No comment."))
+    write_lines("a.jsonl", rows(MINE)[:3])
+    result = biddable(*PAIR, "pairwise:any", "--out", "out.jsonl")
+    assert_one_line(
+        result, "3 undecided", "expected one that is decided (3: the answer cannot be read: 'No com"
+    )
+    written = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert [row["preference"] for row in written] == [None] * 3
 
 
 @pytest.mark.parametrize(
