@@ -14,7 +14,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from biddable.errors import said
+from biddable.errors import EndpointError, said
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.batch import Completion
 from biddable.models.decode_layers import DecodeLayers
@@ -334,6 +334,8 @@ class Alone:
             )
             failed = next((response.error for response in responses if response.error), "")
             inbox.put_from_thread(FailedError(failed, 502) if failed else responses)
+        except EndpointError as error:
+            inbox.put_from_thread(FailedError(str(error), 502))
         except Exception as error:
             inbox.put_from_thread(error)
         finally:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from biddable.errors import EndpointError
 from biddable.models.base import Sampling
 from biddable.serve.app import MAX_BODY, Limits, Service
 from biddable.serve.backends import Alone
@@ -340,6 +341,8 @@ class Elsewhere:
     def generate(self, prompts, *, n=1, sampling=None, seeds=None):
         if prompts[0] == user("break"):
             return [[Response("", finish_reason="error", error="it is gone")] * n]
+        if prompts[0] == user("unreachable"):
+            raise EndpointError("no connection")
         return [[Response(f"{seeds[0]} {sampling.max_tokens}") for _ in range(n)] for _ in prompts]
 
 
@@ -355,6 +358,8 @@ def test_a_model_that_is_served_elsewhere_answers_without_joining(caplog) -> Non
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "logprobs")
         broken = ask(url, "break")
         assert (broken.status_code, broken.json()["error"]["message"]) == (502, "it is gone")
+        gone = ask(url, "unreachable")
+        assert (gone.status_code, gone.json()["error"]["message"]) == (502, "no connection")
         assert health(url)["joins"] is False
 
 
