@@ -258,9 +258,8 @@ def _parquet(data: bytes, path: str | Path) -> list[Row]:
 
 def _table(text: str, path: str | Path, delimiter: str, broken: Broken | None) -> list[Row]:
     """The rows of a text of delimited cells, of which the first line names the columns."""
-    _, header = next(_delimited(text, path, delimiter, csv.QUOTE_MINIMAL), (1, []))
-    if delimiter == "," and len(header) == 1:
-        delimiter = next((each for each in _OTHER_DELIMITERS if each in header[0]), delimiter)
+    if delimiter == ",":
+        delimiter = _delimiter(text, path)
     if delimiter != "\t":
         return _cells(text, path, delimiter, csv.QUOTE_MINIMAL, broken)
     try:
@@ -268,6 +267,18 @@ def _table(text: str, path: str | Path, delimiter: str, broken: Broken | None) -
     except FileError:
         # There are two kinds of TSV; in the other, a quotation mark is a character like any.
         return _cells(text, path, delimiter, csv.QUOTE_NONE, broken)
+
+
+def _delimiter(text: str, path: str | Path) -> str:
+    """What cuts the header of a CSV into several columns: a comma, else one of the others."""
+    for delimiter in (",", *_OTHER_DELIMITERS):
+        try:
+            _, header = next(_delimited(text, path, delimiter, csv.QUOTE_MINIMAL), (1, []))
+        except FileError:
+            continue
+        if len(header) > 1:
+            return delimiter
+    return ","
 
 
 def _cells(

@@ -564,3 +564,50 @@ def test_thoughts_beside_a_turn_to_learn_are_not_left_out_silently(tmp_path: Pat
     for harmless in ({"weight": 0}, {name: None}, {name: ""}):
         file.write_text(json.dumps({"messages": [turns[0], {**turns[1], **harmless}]}) + "\n")
         assert data.read_conversations(file)[0].chat[1].content == "4"
+
+
+def test_every_row_is_told_by_its_place(tmp_path):
+    path = lines(
+        tmp_path / "rows.jsonl", {"messages": [U, A]}, {"messages": [U, {**A, "content": ""}]}, {"x": 1}
+    )
+    path.write_text(path.read_text() + "{")
+    rows = data.read_rows(path, "conversations")
+    assert list(rows) == [f"{path}:{line}" for line in (1, 2, 3, 4)]
+    assert rows[f"{path}:1"] == PAIR
+    assert [row.reason for row in list(rows.values())[1:]] == [
+        "messages[].content: expected a text that is not blank",
+        "not of the shape of conversations",
+        "not a row of its file",
+    ]
+    assert rows[f"{path}:2"].value["messages"][0] == U
+    assert "messages[1].content is ''" in str(rows[f"{path}:2"].error)
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ({"messages": [U, A]}, ["conversations"]),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, ["preferences"]),
+        ({"conversations": [H], "chosen": G, "rejected": G}, ["preferences"]),
+        (
+            {"instruction": "q", "output": "a", "chosen": "a", "rejected": "b"},
+            ["conversations", "preferences"],
+        ),
+        ({"messages": [U, {**A, "content": ""}]}, ["conversations"]),
+        ({"text": "x"}, []),
+    ],
+)
+def test_what_rows_can_be_read_as(file, row, kinds):
+    assert data.kinds_of(lines(file, row)) == kinds
+
+
+def test_of_a_completion_nothing_before_it_is_learned(file):
+    lines(file, {"prompt": [U, A, U], "completion": [A]})
+    assert data.read_conversations(file) == [SECOND]
+
+
+def test_columns_stand_beside_a_conversation(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    data.write_conversations(path, [PAIR], beside=[{"id": "a:1", "source": "a"}])
+    assert json.loads(path.read_text()) == {"messages": [U, A], "id": "a:1", "source": "a"}
+    assert data.read_conversations(path) == [PAIR]

@@ -118,3 +118,43 @@ def test_text_in_an_encoding_that_is_named(tmp_path):
         read_text(path, "klingon")
     path.write_bytes("text\ncafé\n".encode("utf-8-sig"))
     assert read_text(path, "utf-8") == read_text(path) == "text\ncafé\n"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_csv_is_cut_at_what_its_header_is_cut_at(tmp_path, delimiter, mark):
+    path = tmp_path / "rows.csv"
+    cells = [["prompt", "completion"], ["Hi, you;", '"Ho"'], ["two\nlines", "|"]]
+    quoted = [delimiter.join('"' + cell.replace('"', '""') + '"' for cell in row) for row in cells]
+    path.write_text(mark + "\n".join(quoted), encoding="utf-8")
+    assert [list(row.value.items()) for row in read_values(path)] == [
+        [("prompt", "Hi, you;"), ("completion", '"Ho"')],
+        [("prompt", "two\nlines"), ("completion", "|")],
+    ]
+
+
+def test_a_csv_of_one_column_keeps_its_semicolons(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("prompt\nHi; you\n")
+    assert [row.value for row in read_values(path)] == [{"prompt": "Hi; you"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "value"),
+    [
+        ("rows.jsonl", '{"a": 1}\n{"a"\n\n{"a": 2}', '{"a"'),
+        ("rows.csv", "a,b\n1,2\n3\n4,5", ["3"]),
+        ("rows.csv", "a;b\n1;2\n3\n4;5", ["3"]),
+        ("rows.tsv", 'a\tb\n1"\t2\n3\n4\t5', ["3"]),
+    ],
+)
+def test_lines_that_cannot_be_read_may_be_set_aside(tmp_path, name, content, value):
+    path = tmp_path / name
+    path.write_text(content)
+    broken = []
+    assert len(read_values(path, broken=broken)) == 2
+    [(row, error)] = broken
+    assert row.value == value
+    assert str(error).startswith(row.where)
+    with pytest.raises(FileError, match=row.where):
+        read_values(path)
