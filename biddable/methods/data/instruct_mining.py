@@ -178,15 +178,20 @@ class InstructMining(Method):
             raise InputError("mixes", config.mixes, expected)
         if config.reward_judge and "reward" not in config.indicators:
             raise InputError("reward_judge", config.reward_judge, "reward among the indicators")
-        require_trainable(config.base)
-        self.judge = load_judge(config.reward_judge) if config.reward_judge else None
+        field = "base"
+        try:
+            require_trainable(config.base)
+            field = "reward_judge"
+            self.judge = load_judge(config.reward_judge) if config.reward_judge else None
+        except InputError as error:
+            raise error.at(field) from None
         self.model = LazyModel(config.base)
         self.asked = LazyModel(config.question_model) if config.question_model else self.model
         self.notes: list[str] = []
         if config.data is None:
             if config.dev is not None:
-                expected = "data too: composed rows have held-out ones of their own"
-                raise InputError("dev", str(config.dev), expected)
+                expected = "conversations to choose from: composed rows have held-out ones of their own"
+                raise InputError("data", config.data, expected)
             self._require_enough(len(LEVELS) * config.pool)
             return
         self.funnel = read_exchanges(config.data)
