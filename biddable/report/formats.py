@@ -11,8 +11,11 @@ MINUS = "−"
 
 
 def decimals(values: Iterable[float]) -> int:
-    """Decimals for numbers of this size: three for rates, fewer for larger numbers."""
-    largest = max((abs(value) for value in values), default=0.0)
+    """Decimals for numbers of this size: three for rates, fewer for larger ones, none for larger counts."""
+    known = [abs(value) for value in values]
+    largest = max(known, default=0.0)
+    if largest >= 10 and all(float(value).is_integer() for value in known):
+        return 0
     if 0 < largest < 0.01:
         return min(12, 2 - math.floor(math.log10(largest)))
     return 3 if largest <= 1 else 2 if largest < 10 else 1 if largest < 1000 else 0

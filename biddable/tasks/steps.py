@@ -256,7 +256,7 @@ def _start(text: str) -> str:
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} ({number})" for reason, number in reasons.items())
+    return ", ".join(f"{reason} ({number:,})" for reason, number in reasons.items())
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ def test_the_decimals_of_a_row_suit_its_largest_number() -> None:
     assert decimals([0.2, 0.4]) == 3
     assert decimals([0.2, 40.0]) == 1
     assert decimals([]) == 3
+    assert decimals([0.0, 40.0, 7.0]) == 0
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ function drawItem(item, data) {
   const marks = item.outcomes.map((outcome, index) => element("span", {
     className: `outcome ${outcome.replace(" ", "-")}`, textContent: OUTCOMES[outcome], title: `${data.models[index]}: ${data.said[outcome]}`, ariaLabel: `${data.models[index]}: ${data.said[outcome]}`, role: "img",
   }));
-  const where = [data.suites.length > 1 && data.suites[item.suite], data.groups[item.group], item.id].filter(Boolean).join(" · ");
+  const suite = data.suites[item.suite];
+  const where = [data.suites.length > 1 && !item.id.startsWith(suite) && suite, data.groups[item.group], item.id].filter(Boolean).join(" · ");
   const made = element("details", { className: "item" }, element("summary", {},
     element("span", { className: "marks" }, ...marks),
     element("span", { className: "where", textContent: where }),
