@@ -98,19 +98,29 @@ def extract_skills(
 
 
 def skills_of_data(
-    run: Run, model: LazyModel, source: Path, per_row: int, most: int, sampling: Sampling
+    run: Run,
+    model: LazyModel,
+    source: Path,
+    requests: int,
+    per_row: int,
+    most: int,
+    sampling: Sampling,
 ) -> Extracted:
-    """Skills that the model names for the requests of a data set (variant SDD), alike ones merged.
+    """Skills that the model names for requests of a data set (variant SDD), alike ones merged.
 
     Raises:
         FileError: the data cannot be read.
         RunError: it names no skill.
     """
     texts = list(dict.fromkeys(last_turn(prompt) for _, prompt, _ in read_prompt_rows(source)))
+    drawn = sorted(run.rng("requests").permutation(len(texts))[:requests])
+    chosen = [texts[place] for place in drawn]
     chats = [
-        user(SKILLS_OF.replace("{number}", str(per_row)).replace("{instruction}", text)) for text in texts
+        user(SKILLS_OF.replace("{number}", str(per_row)).replace("{instruction}", text)) for text in chosen
     ]
-    return _skills(asked(run, "data-skills", model, chats, sampling), "request", per_row, most)
+    made = _skills(asked(run, "data-skills", model, chats, sampling), "request", per_row, most)
+    shown = f"Skills were named for {len(chosen)} of {len(texts)} different requests (--requests)."
+    return replace(made, notes=[shown] if len(chosen) < len(texts) else [])
 
 
 def _skills(responses: Sequence[Response], what: str, each: int, most: int) -> Extracted:

@@ -18,7 +18,7 @@ from biddable.config import Count, settings
 from biddable.errors import InputError, RunError
 from biddable.experiments.claims import Claim
 from biddable.experiments.figures import answers_to_read, losses
-from biddable.experiments.instructions import BASE, TEST_SEED, TYPES, Scored, Suite, scored
+from biddable.experiments.instructions import BASE, EASY_TYPES, TEST_SEED, Scored, Suite, scored
 from biddable.experiments.scores import ArmScores
 from biddable.experiments.skillmix import coverage_numbers, coverage_table
 from biddable.experiments.skillmix_rules import (
@@ -49,11 +49,19 @@ MORE_TASKS = 1.3
 """Tasks for each row that is wanted, since some get no answer that passes."""
 
 
+RULES = (
+    *EASY_TYPES,
+    "detectable_content:number_placeholders",
+    "detectable_format:number_highlighted_sections",
+)
+"""Rules that a small model learns from some dozens of rows, of which 14 pairs go together."""
+
+
 @settings
 class ProofSettings:
     """The experiment on composed rules, which is made where a run is given no skills."""
 
-    types: tuple[str, ...] = TYPES
+    types: tuple[str, ...] = RULES
     """The rules that are the skills."""
     samples: Count = 2
     """The teacher's answers to each task, of which the first that passes is kept."""

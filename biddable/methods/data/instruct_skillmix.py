@@ -45,7 +45,7 @@ from pydantic import Field
 from biddable.config import Count, Natural, settings
 from biddable.errors import InputError, RunError
 from biddable.experiments.figures import losses
-from biddable.experiments.instructions import BASE, TYPES
+from biddable.experiments.instructions import BASE
 from biddable.experiments.skillmix import (
     Conversation,
     converse,
@@ -110,6 +110,8 @@ class InstructSkillMixConfig:
     """Have the teacher list so many topics, and skills and kinds of requests for them (variant SDA)."""
     data: Path | None = None
     """Have the teacher name skills for the requests in these rows (variant SDD)."""
+    requests: Count = 200
+    """Of how many of them, drawn at random."""
     made: Path | None = None
     """Rows made before, in the published columns, instead of new ones."""
     per_topic: Count = 5
@@ -118,7 +120,7 @@ class InstructSkillMixConfig:
     """Skills that are kept of those that the teacher named."""
     k: int = 2
     """Skills of each row."""
-    rows: Count = 96
+    rows: Count = 72
     """Rows that are asked for (paper: 1000 to 4000)."""
     unique: bool = False
     """Let no two rows have the same skills."""
@@ -138,11 +140,11 @@ class InstructSkillMixConfig:
     """Who compares the student with the model as it came (pairwise:MODEL, rating:MODEL, a reward model)."""
     max_tokens: Count = 256
     """The student's longest answer to a held-out row."""
-    sft: SftConfig = SftConfig(lr=2e-4, too_long="drop")
+    sft: SftConfig = SftConfig(lr=5e-4, batch_size=4, too_long="drop")
     """How students are trained (paper: 2e-5 and batches of 64 for 7B)."""
     proof: ProofSettings = ProofSettings()
     """The proof on composed rules."""
-    talks: Natural = 8
+    talks: Natural = 4
     """Conversations of five turns that go with the proof, to see how the teacher does."""
 
 
@@ -168,7 +170,7 @@ class InstructSkillMix(Method):
     Config = InstructSkillMixConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
-            **{"proof.types": TYPES[:5], "rows": 12, "proof.test": 12, "proof.samples": 1, "talks": 2},
+            **{"rows": 12, "proof.test": 12, "proof.samples": 1, "talks": 2},
             **{"proof.sampling.max_tokens": 40, "sampling.max_tokens": 48, "passes": 2},
         },
         "full": {"rows": 400, "proof.test": 500, "proof.seeds": 3, "proof.samples": 4, "proof.few": True,
@@ -211,7 +213,10 @@ class InstructSkillMix(Method):
         self.teacher = LazyModel(config.teacher)
         self.student = config.student or ("" if self.source else "smollm2")
         if self.student:
-            require_trainable(self.student)
+            try:
+                require_trainable(self.student)
+            except InputError as error:
+                raise InputError("student", error.value, error.expected) from None
         self.judge = load_pair_judge(config.judge) if config.judge else None
         if not self.source:
             sizes = (config.k, config.rows, config.held_out)
@@ -289,7 +294,7 @@ class InstructSkillMix(Method):
         if config.topics or config.data:
             how = (config.per_topic, config.most, config.sampling)
             extracted = (
-                skills_of_data(run, self.teacher, config.data, *how)
+                skills_of_data(run, self.teacher, config.data, config.requests, *how)
                 if config.data
                 else extract_skills(run, self.teacher, config.topics, *how)
             )

@@ -10,6 +10,7 @@ import pytest
 
 from biddable.errors import InputError, RunError
 from biddable.experiments import voting
+from biddable.judges.pairwise import PairVerdict
 from biddable.methods.base import run
 from biddable.methods.data import instruct_skillmix
 from biddable.models import load
@@ -51,6 +52,8 @@ class Teacher(Parrot):
         if text.startswith("Which kinds"):
             return Response("* Facts * To know.\n###\n* Help * To be helped.")
         assert not isinstance(prompt, str)
+        if text.startswith("Use "):  # a row's instruction, which models answer that were trained or not
+            return Response(f"{'A longer answer to' if '/stages/' in self.kind else 'To'} {text} {seed}")
         return self.turn(len(prompt) // 2, prompt[0].content, seed)
 
     def turn(self, turn: int, opening: str, seed: int) -> Response:
@@ -155,9 +158,43 @@ def test_skills_by_topics(tmp_path: Path, teacher: Teacher) -> None:
 def test_skills_of_data(tmp_path: Path, teacher: Teacher) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text("".join(f'{{"instruction": "Question {i}", "output": "A"}}\n' for i in range(8)))
-    run("instruct-skillmix", out=tmp_path / "run", data=data, **SMALL)
+    made = run("instruct-skillmix", out=tmp_path / "run", data=data, requests=6, **SMALL)
+    assert "Skills were named for 6 of 8 different requests (--requests)." in made.notes
     named = (tmp_path / "run" / "artifacts" / "bank" / "skills.txt").read_text().splitlines()
     assert [name.casefold() for name in named] == ["arithmetic", "explaining"]
+
+
+def longer(tasks: Any, first: Any, second: Any) -> list[PairVerdict]:
+    return [PairVerdict(float(len(a.text) > len(b.text))) for a, b in zip(first, second, strict=True)]
+
+
+def test_a_student_is_compared_on_combinations_it_did_not_learn(
+    tmp_path: Path, teacher: Teacher, skills: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lessons: list[Any] = []
+
+    def finetuned(run: Any, name: str, start: str, chats: Any, config: Any) -> Path:
+        lessons.extend(chats)
+        return run.stage_folder(name, lambda folder: (folder / "weights").write_text("w"))
+
+    monkeypatch.setattr(instruct_skillmix, "finetuned", finetuned)
+    monkeypatch.setattr(instruct_skillmix, "require_trainable", lambda name: None)
+    monkeypatch.setattr(instruct_skillmix, "load_pair_judge", lambda spec: longer)
+    out, options = tmp_path / "run", {**SMALL, "rows": 60, "student": "student", "judge": "longer"}
+    made = run("instruct-skillmix", out=out, skills=skills, **options)
+    learned, _ = read_examples(out / "artifacts" / "skillmix" / "rows.json")
+    held, _ = read_examples(out / "artifacts" / "held-out" / "rows.json")
+    assert len(lessons) == len(learned)
+    assert not {frozenset(row.skills) for row in learned} & {frozenset(row.skills) for row in held}
+    win = made.comparisons[0]
+    assert (win.metric, win.method, win.n) == ("win rate", 1.0, len(held))
+    assert any("Not compared at equal lengths" in note for note in made.notes)
+    assert (out / "artifacts" / "model").exists()
+
+
+def test_a_student_that_there_is_not(tmp_path: Path, teacher: Teacher, skills: Path) -> None:
+    with pytest.raises(InputError, match="student is 'none', expected"):
+        run("instruct-skillmix", out=tmp_path / "run", skills=skills, **{**SMALL, "student": "none"})
 
 
 def test_rows_made_before_are_reported(tmp_path: Path, teacher: Teacher, skills: Path) -> None:
@@ -225,7 +262,7 @@ def test_the_proof_with_a_real_model(tmp_path: Path) -> None:
     out = tmp_path / "run"
     small = {
         **{"rows": 6, "proof.test": 6, "proof.samples": 1, "proof.sampling.max_tokens": 24, "talks": 1},
-        **{"proof.types": instruct_skillmix.TYPES[:5], "sampling.max_tokens": 8, "passes": 1},
+        **{"sampling.max_tokens": 8, "passes": 1},
     }
     made = run("instruct-skillmix", out=out, preset="smoke", **small)
     roles = {(c.baseline_name, c.method_name, c.role) for c in made.comparisons}
