@@ -17,11 +17,9 @@ What is left is divided, so that no prompt that is held out is near to one that 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -29,10 +27,10 @@ from pydantic import Field, model_validator
 
 from biddable.config import Count, Natural, Positive, settings
 from biddable.errors import InputError
+from biddable.experiments.curated import curated_figures
 from biddable.judges.degenerate import degeneracy
 from biddable.judges.load import load_judge
 from biddable.methods.base import show
-from biddable.runs.figures import Bars, Figure, Items, Table
 from biddable.runs.progress import progress
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -46,20 +44,17 @@ from biddable.tasks.neighbours import (
     clusters,
     contaminated,
     duplicates,
-    nearest,
 )
 from biddable.tasks.steps import Drop, Funnel, mixed
-from biddable.tasks.views import Row, opening, prompt_of_row, responses, shown, texts, word_counts
+from biddable.tasks.views import Row, opening, prompt_of_row, responses, texts, word_counts
 from biddable.types import Preference, Response, Task, Verdict
 
 NEAR = 0.7
 """From where on prompts count as near where only the division asks."""
-NEIGHBOURS = 2
 JUDGED = 64
 """Responses that a judge is given at once."""
 ENCODED = 512
-BINS = (0, 1, 6, 11, 21, 51, 101, 201, 501, 1001)
-"""Where the bars of the lengths begin, in words."""
+"""Prompts that are made vectors at once."""
 
 
 @settings
@@ -93,7 +88,7 @@ class DataConfig:
     ngram: Count = 13
     """Words in a row that make a part of a task; 8 to 13 are usual."""
     judge: str | None = None
-    """Drop rows whose (last) response this judge does not pass: lm:MODEL, hf:DIR, a run, answer."""
+    """Drop rows whose (last) response this judge does not pass: lm:MODEL, hf:DIR, a run."""
     min_score: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Drop those that the judge scores below this, whatever it passes."""
     mix: tuple[Positive, ...] = ()
@@ -160,8 +155,7 @@ class Curation:
         self._draw()
         learned, held = self._divided()
         self._write(learned, held)
-        figures: list[Figure] = [funnel.bars(), funnel.table(), self._by_source(held), self._lengths()]
-        show(run, [*figures, self._browser(held)])
+        show(run, curated_figures(funnel, self.source_of, {*held}, self.compare, self.scores))
         numbers = [sum(word_counts(funnel.kept[name])) for name in learned]
         rows = {"read": len(self.source_of), "kept": len(learned), "held_out": len(held)}
         metrics = {
@@ -351,56 +345,6 @@ class Curation:
                     path = self.run.artifact(inner, f"{self.kind}.{ending}")
                     write(path, [self.funnel.kept[name] for name in ids], beside=beside)
         self.funnel.write_dropped(self.run.artifact("dropped", "rows.jsonl"), _held)
-
-    def _by_source(self, held: Sequence[str]) -> Table:
-        came, kept, aside = (
-            Counter(self.source_of[name] for name in ids) for ids in (self.source_of, self.funnel.ids, held)
-        )
-        rows = tuple((name, came[name], kept[name] - aside[name], aside[name]) for name in came)
-        return Table("What is left of each source", ("source", "rows", "to learn", "held out"), rows)
-
-    def _lengths(self) -> Bars:
-        rows = [each.row for each in self.funnel.dropped if each.step != "read"]
-        names = [f"{low}–{high - 1}" if high - low > 1 else str(low) for low, high in pairwise(BINS)]
-
-        def numbers(some: Sequence[Row]) -> tuple[float | None, ...]:
-            lengths = [number for row in some for number in word_counts(row)]
-            return tuple(map(float, np.histogram(lengths, bins=[*BINS, np.inf])[0]))
-
-        series = {"dropped": numbers(rows), "kept": numbers(self.funnel.rows)}
-        return Bars("Words of the responses", (*names, f"from {BINS[-1]}"), series, unit="responses")
-
-    def _browser(self, held: Sequence[str]) -> Items:
-        """Rows to read, each with the kept rows whose prompts are nearest to its own."""
-        funnel = self.funnel
-        kept, dropped = funnel.shown()
-        rows = {name: funnel.kept[name] for name in kept}
-        rows |= {each.id: each.row for each in dropped if not isinstance(each.row, Unreadable)}
-        place = {name: at for at, name in enumerate(funnel.ids)}
-        found = nearest(
-            list(map(prompt_of_row, rows.values())),
-            list(map(prompt_of_row, funnel.rows)),
-            NEIGHBOURS,
-            self.compare,
-            same=[place.get(name, -1) for name in rows],
-        )
-        near = {
-            name: [
-                f"nearest kept: {funnel.ids[each.place]} ({each.similarity:.2f})"
-                for each in some
-                if each.similarity > 0
-            ]
-            for name, some in zip(rows, found, strict=True)
-        }
-        aside = set(held)
-        return funnel.browser(
-            "Every row and what came of it",
-            shown,
-            source=lambda name: self.source_of[name],
-            part=lambda name: "held out" if name in aside else "kept",
-            notes=lambda name, row: near.get(name, ()),
-            score=lambda name, row: self.scores.get(name),
-        )
 
 
 @cache

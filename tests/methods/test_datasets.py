@@ -111,7 +111,7 @@ def test_the_page_has_every_row_its_reason_and_its_neighbours(rows: Path, tmp_pa
     assert near.answers["row"].notes == (
         "a near prompt: 0.80",
         f"near to {rows}:1",
-        f"nearest kept: {rows}:1 (0.80)",
+        f"nearest kept: {rows}:1 (0.80): Tell me of the river.",
     )
     assert by_id["mine.jsonl:2"].prompt == "{not json"
     assert by_id["mine.jsonl:1"].answers["row"].notes == ()  # itself is no neighbour
