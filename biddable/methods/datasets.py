@@ -65,7 +65,7 @@ def curate(
     names = [str(source) for source in sources]
     kind = _check(config, names)
     rows, source_of = _read(names, kind, config.skip_bad)
-    tasks = {spec: _tasks(spec) for spec in config.against}
+    tasks = {spec: read_suite(spec) for spec in config.against}
     identity = {
         **asdict(config),
         "kind": kind,
@@ -142,8 +142,8 @@ def _read(names: Sequence[str], kind: Kind, skip_bad: bool) -> tuple[dict[str, R
     return rows, source_of
 
 
-def _tasks(spec: str) -> dict[str, str]:
-    """The prompts of a suite's tasks, or of those in a file, by their ids."""
+def read_suite(spec: str) -> dict[str, str]:
+    """The prompts of a suite's tasks, or of those in a file, by their ids. Raises InputError, FileError."""
     from biddable.suites.load import load_suite
 
     try:

@@ -141,7 +141,7 @@ def leaderboard(cells: Sequence[Cell], baseline: str | None = None) -> Leaderboa
                 notes.append(f"{cell.model} and {first.model} differ {same}: no interval, not compared.")
             else:
                 comparisons.append(made)
-        notes += _asked_otherwise(first, cell)
+        notes += asked_otherwise(first, cell)
     notes += [note for row in rows for note in remarks(row)]
     # A note of a suite is that of each of its cells.
     return Leaderboard(rows, tuple(comparisons), tuple(dict.fromkeys(notes)))
@@ -158,7 +158,7 @@ def unlike(first: Cell, cell: Cell) -> str:
     return ""
 
 
-def _asked_otherwise(first: Cell, cell: Cell) -> list[str]:
+def asked_otherwise(first: Cell, cell: Cell) -> list[str]:
     """In what two cells that are compared were asked differently, a sentence each."""
     asked = {
         "the template": (cell.template, first.template),

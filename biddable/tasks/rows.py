@@ -262,11 +262,20 @@ def _table(text: str, path: str | Path, delimiter: str, broken: Broken | None) -
         delimiter = _delimiter(text, path)
     if delimiter != "\t":
         return _cells(text, path, delimiter, csv.QUOTE_MINIMAL, broken)
+    # There are two kinds of TSV; in the other, a quotation mark is a character like any.
+    quoted: Broken = []
     try:
-        return _cells(text, path, delimiter, csv.QUOTE_MINIMAL, None)
+        rows = _cells(text, path, delimiter, csv.QUOTE_MINIMAL, quoted)
     except FileError:
-        # There are two kinds of TSV; in the other, a quotation mark is a character like any.
         return _cells(text, path, delimiter, csv.QUOTE_NONE, broken)
+    if quoted:
+        plain: Broken = []
+        others = _cells(text, path, delimiter, csv.QUOTE_NONE, plain)
+        if len(plain) < len(quoted):
+            rows, quoted = others, plain
+    for row, error in quoted:
+        _put(broken, row, error)
+    return rows
 
 
 def _delimiter(text: str, path: str | Path) -> str:

@@ -197,6 +197,18 @@ def test_without_arms_models_are_compared(here: Path) -> None:
     assert (claim.baseline_name, claim.method_name, claim.role) == ("tiny", "sft", "claim")
 
 
+def test_a_prediction_of_which_nothing_came_is_told(here: Path) -> None:
+    text = QUICK.replace('judge = "reference:exact_match"', "")
+    results = ran(written(text))
+    assert not any(each.role == "claim" for each in results.comparisons)
+    assert results.notes[0].startswith("compare.predicted: nothing is claimed")
+
+
+def test_arms_that_are_asked_otherwise_are_told(here: Path) -> None:
+    results = ran(written(QUICK + "[arms.selected.steps.test]\nmax-tokens = 3\n"))
+    assert any("a limit of tokens" in note for note in results.notes)
+
+
 def test_an_unequal_budget_claims_nothing(here: Path) -> None:
     results = ran(
         written(
@@ -403,6 +415,8 @@ TRAIN = '[steps.a]\ntrain = "sft"\nmodel = "tiny"\ndata = "{b}"\n' + STEP.replac
         (STEP + "[arms.x]\nstep = 3", "arms.x.step is 3, expected steps alone"),
         (STEP + "[arms.x.steps.a]\nn = 0", "arms.x.steps.a.n is 0, expected an integer of at least 1"),
         (STEP + "[arms.x]\n[compare]\nbaseline = 'y'", "compare.baseline is 'y', expected an arm"),
+        (STEP + "[arms.x]\n[compare]\nmethod = 'x'", "compare.method is 'x', expected a second arm"),
+        (STEP + '[steps.d]\ndata = "{a}"\nagainst = ["no"]', "steps.d.against is 'no', expected"),
         (STEP + "[compare]\npredicted = 'higher'", "expected compare.method beside it"),
         (STEP + "[compare]\npredicted = 'more'", "compare.predicted is 'more', expected"),
         (STEP + "[budget]\nequal = 'row'", "budget.equal is 'row', expected"),
@@ -454,6 +468,7 @@ def test_blank_answers_are_not_selected_and_counted(here: Path) -> None:
     assert "3 answers are blank" in results.notes[0]
     with pytest.raises(InputError, match="rows is 2, expected at most 1"):
         select("gaps.jsonl", SelectSettings(rows=2), out="more")
+    assert not Path("more").exists()
 
 
 def test_conversations_are_selected_by_their_last_answer(here: Path) -> None:
@@ -481,6 +496,12 @@ def test_prompts_without_an_answer_are_left_out_of_the_data(
     assert any("1 prompts are left out of the data" in note for note in results.notes)
     assert [each.task.prompt for each in candidates("runs/chain/a")[0]] == [user("one"), user("two")]
     assert len(Path("runs/chain/a/responses.jsonl").read_text().splitlines()) == 3
+
+
+def test_one_answer_of_several_is_enough(here: Path) -> None:
+    assert steps._answered({"responses": ["", "yes"], "error": "timed out"})
+    assert not steps._answered({"responses": ["", ""], "error": "timed out"})
+    assert steps._answered({"responses": [""]})
 
 
 def test_each_seed_draws_its_own_answers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

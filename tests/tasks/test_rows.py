@@ -158,3 +158,11 @@ def test_lines_that_cannot_be_read_may_be_set_aside(tmp_path, name, content, val
     assert str(error).startswith(row.where)
     with pytest.raises(FileError, match=row.where):
         read_values(path)
+
+
+def test_one_broken_line_of_a_tsv_leaves_the_quotation_marks_of_the_others(file):
+    table = file.with_suffix(".tsv")
+    table.write_text('a\tb\n"x"\t"y\nz"\n1\n')
+    broken = []
+    assert [row.value for row in read_values(table, broken=broken)] == [{"a": "x", "b": "y\nz"}]
+    assert [row.value for row, _ in broken] == [["1"]]

@@ -336,6 +336,8 @@ def _over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def _check_compared(compare: CompareSettings, arms: Sequence[str]) -> None:
     """Without arms, models are named, which are known when they were measured."""
+    if len(arms) == 1 and compare.method is not None:
+        raise InputError("compare.method", compare.method, "a second arm, which it is compared with")
     for field in ("baseline", "method"):
         name = getattr(compare, field)
         if arms and name is not None and name not in arms:

@@ -63,11 +63,11 @@ def select(
     identity: dict[str, Any] = {"data": digest(source), "rows": how.rows, "judge": how.judge}
     if how.judge is not None:
         identity["judge_weights"] = judge_identity(how.judge)
+    rows, skipped = candidates(source)
+    there = len({each.row for each in rows})
+    if there < how.rows:
+        raise InputError("rows", how.rows, f"at most {there}, as many as {source} has with an answer")
     with Run.open(out, "select", identity, how.seed, executor=executor) as run:
-        rows, skipped = candidates(source)
-        there = len({each.row for each in rows})
-        if there < how.rows:
-            raise InputError("rows", how.rows, f"at most {there}, as many as {source} has with an answer")
         drawn = run.rng("order").permutation(len(rows))
         verdicts: list[Verdict] = []
         if judge is not None:

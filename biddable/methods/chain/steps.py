@@ -20,7 +20,7 @@ from biddable.methods.chain.file import Node, Step, nearest, references, resolve
 from biddable.methods.chain.options import EvalSettings, GenerateSettings, ServedSettings, TrainSettings
 from biddable.methods.chain.select import SelectSettings, candidates, select
 from biddable.methods.curation import DataConfig
-from biddable.methods.datasets import curate
+from biddable.methods.datasets import curate, read_suite
 from biddable.methods.generate import generate_file, read_prompt_rows
 from biddable.methods.training import OBJECTIVES, fit, training_config
 from biddable.models.base import Sampling
@@ -243,7 +243,7 @@ def _generate(node: Node, what: Any, options: dict[str, Any], executor: Executor
 
         result = run.stage("answering", answer, dict[str, Any])
         lines = whole.read_text("utf-8").splitlines(keepends=True)
-        kept = [line for line, (_, row) in zip(lines, read_jsonl(whole), strict=True) if not row.get("error")]
+        kept = [line for line, (_, row) in zip(lines, read_jsonl(whole), strict=True) if _answered(row)]
         write_atomic(run.artifact("data", "responses.jsonl"), "".join(kept))
         metrics = {"prompts": len(rows), "answered": len(kept), "responses": result["responses"]}
         failed = [f"{place}: {reason}" for place, reason in result["failed"][:3]]
@@ -251,6 +251,11 @@ def _generate(node: Node, what: Any, options: dict[str, Any], executor: Executor
         notes = [f"{left_out} prompts are left out of the data: {'; '.join(failed)} …"] if left_out else []
         run.finish([], metrics=metrics, notes=[*result["notes"], *notes])
     return []
+
+
+def _answered(row: Mapping[str, Any]) -> bool:
+    """Whether a prompt has an answer; some of several may not have been had, and are blank."""
+    return not row.get("error") or any(text.strip() for text in row["responses"])
 
 
 # select
@@ -289,6 +294,11 @@ def _check_data(step: Step) -> dict[str, Any]:
             read_conversations(source)  # says why not
     if config.judge is not None and not _refers(config.judge):
         load_judge(config.judge)
+    for spec in config.against:
+        if not _refers(spec):
+            read_suite(spec)
+    if config.model is not None and not _refers(config.model):
+        require_trainable(config.model)
     return {**asdict(config), "sources": sources}
 
 

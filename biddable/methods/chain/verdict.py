@@ -17,7 +17,7 @@ from biddable.runs.compare import verdict_on
 from biddable.runs.figures import Bars, Table
 from biddable.runs.files import read_jsonl
 from biddable.runs.results import Results
-from biddable.suites.leaderboard import compared, headline_values, sources, unlike
+from biddable.suites.leaderboard import asked_otherwise, compared, headline_values, sources, unlike
 from biddable.suites.store import Cell, read_cells
 from biddable.types import Comparison, Prediction
 
@@ -160,6 +160,7 @@ def verdict(chain: Chain, measured: Mapping[str, Sequence[Measured]], claims: bo
         if sum(scored) < 2:
             made.notes.append(f"{metric}: fewer than two tasks have a number of every model, not compared.")
             continue
+        made.notes += dict.fromkeys(note for cell in every for note in asked_otherwise(first, cell))
         if left_out := scored.count(False):
             made.notes.append(f"{metric}: {left_out} of {len(scored)} tasks without a number are left out.")
         kept = {
@@ -184,6 +185,9 @@ def verdict(chain: Chain, measured: Mapping[str, Sequence[Measured]], claims: bo
                 made.notes.append(f"{metric}: {same}")
     if not claims and chain.settings.compare.predicted:
         made.notes.insert(0, "The budget was not kept: nothing is claimed, the numbers stand.")
+    elif chain.settings.compare.predicted and not any(each.role == "claim" for each in made.comparisons):
+        why = "no two models of one name, which differ, could be compared"
+        made.notes.insert(0, f"compare.predicted: nothing is claimed, {why}.")
     compare = chain.settings.compare
     known = {name for each in found.values() for v in each for name in (v.name, v.arm, v.model) if name}
     for field_name in ("baseline", "method"):
