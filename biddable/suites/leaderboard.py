@@ -289,7 +289,7 @@ def remarks(row: Row) -> list[str]:
 def sources(records: Sequence[Record]) -> list[Hashable] | None:
     """What each record shares with those that it is not independent of; None where all are independent."""
     named = [record.task.meta.get("source") for record in records]
-    shared = [
+    shared: list[Hashable] = [
         ("task", record.task.id) if name is None else str(name)
         for name, record in zip(named, records, strict=True)
     ]
