@@ -46,7 +46,7 @@ from biddable.tasks.neighbours import (
     duplicates,
 )
 from biddable.tasks.steps import Drop, Funnel, mixed
-from biddable.tasks.views import Row, opening, prompt_of_row, responses, texts, word_counts
+from biddable.tasks.views import Row, marks, opening, prompt_of_row, responses, texts, word_counts
 from biddable.types import Preference, Response, Task, Verdict
 
 NEAR = 0.7
@@ -203,7 +203,8 @@ class Curation:
             rows = zip(funnel.rows, faults, strict=True)
             funnel.apply("degenerate", [Drop(_reason(fault)) if fault else row for row, fault in rows])
         if config.exact:
-            self._first_of("exact", "the same as an earlier row", texts)
+            same = "the same as an earlier row"
+            self._first_of("exact", same, lambda row: [*texts(row), *marks(row)])
         if config.one_answer:
             same = "another response to the same prompt"
             self._first_of("one answer", same, lambda row: [turn.content for turn in opening(row)])

@@ -19,6 +19,12 @@ def transcript_of(chat: Chat) -> str:
     return "\n\n".join(f"{turn.role}: {turn.content}" for turn in chat)
 
 
+def marks(row: Row) -> list[str]:
+    """Whose turn each is, and whether it is learned."""
+    turns = zip(row.chat, row.trained, strict=True) if isinstance(row, Conversation) else []
+    return [f"{turn.role} {'learned' if learned else ''}" for turn, learned in turns]
+
+
 def asked_in(prompt: Prompt) -> str:
     """What is asked in a chat: the user's turns, or all where there are none."""
     chat = as_chat(prompt)

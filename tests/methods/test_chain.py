@@ -20,7 +20,7 @@ from biddable.methods.chain import steps
 from biddable.methods.chain.file import Chain, read_chain, references, resolved
 from biddable.methods.chain.run import plan_chain, run_chain
 from biddable.methods.chain.select import SelectSettings, candidates, select
-from biddable.methods.chain.verdict import Consumed, beyond_budget
+from biddable.methods.chain.verdict import Consumed, beyond_budget, unlike_amounts
 from biddable.models import load
 from biddable.models.base import Sampling
 from biddable.models.load import load_model
@@ -229,13 +229,14 @@ def test_an_unequal_budget_claims_nothing(here: Path) -> None:
         ({"equal": "steps"}, {"a": Consumed(1, 1, 100), "b": Consumed(9, 9, 103)}, "a 100, b 103"),
         ({"tokens": 5}, {"a": Consumed(1, 5, 1), "b": Consumed(9, 6, 1)}, "consumed were: b 6."),
         ({"rows": 5}, {"a": Consumed(None, 5, 1), "b": Consumed(5, 6, 1)}, "rows of a are not known"),
-        ({}, {"a": Consumed(1, 1, 1), "b": Consumed(9, 9, 9)}, ""),
+        ({}, {"a": Consumed(1, 1, 1), "b": Consumed(1, 9, 9)}, "unlike amounts (tokens from 1 to 9, steps"),
+        ({}, {"a": Consumed(1, None, 100), "b": Consumed(1, 9, 101)}, ""),
     ],
 )
 def test_budgets(here: Path, budget: dict[str, Any], arms: dict[str, Consumed], told: str) -> None:
     table = "\n".join(f"{name} = {json.dumps(value)}" for name, value in budget.items())
     chain = read_chain(written(CHAIN.partition("[budget]")[0] + f"[budget]\n{table}"))
-    said = " ".join(beyond_budget(chain, arms))
+    said = " ".join([*beyond_budget(chain, arms), *unlike_amounts(chain, arms)])
     assert told in said if told else said == ""
 
 

@@ -318,3 +318,15 @@ def test_a_file_and_its_folder_hold_the_same_rows(tmp_path: Path) -> None:
     rows = write(tmp_path / "set" / "rows.jsonl", ROWS[:1])
     with pytest.raises(InputError, match=r"expected rows that .*rows.jsonl has not"):
         curate([rows, tmp_path / "set"], out=tmp_path / "run")
+
+
+def test_rows_of_the_same_texts_with_other_turns_learned_are_not_the_same(tmp_path: Path) -> None:
+    def chat(first: float) -> dict[str, Any]:
+        roles = ("user", "assistant", "user", "assistant")
+        turns = [{"role": role, "content": f"{role} {i}"} for i, role in enumerate(roles)]
+        return {"messages": [turns[0], {**turns[1], "weight": first}, *turns[2:]]}
+
+    source = write(tmp_path / "c.jsonl", [chat(0), chat(1), chat(1)])
+    made = curate([source], out=tmp_path / "run")
+    assert made.metrics["rows"]["kept"] == 2
+    assert [each.trained[1] for each in read_conversations(tmp_path / "run")] == [False, True]

@@ -20,6 +20,7 @@ from biddable.methods.chain.verdict import (
     numbers,
     places_of_arms,
     spent,
+    unlike_amounts,
     verdict,
 )
 from biddable.runs.executors import Executor, in_process
@@ -212,7 +213,7 @@ def _finish(chain: Chain, run: Run, measured: Mapping[str, list[Measured]]) -> R
             "model": last.place if last else None,
         },
         timing={"steps": times, "arms": _by_arm(chain, times)},
-        notes=[*beyond, *made.notes],
+        notes=[*beyond, *unlike_amounts(chain, arms), *made.notes],
         next_steps=(*uses, *(f"biddable report {folder}" for folder in evaluations)),
     )
 

@@ -129,6 +129,19 @@ def beyond_budget(chain: Chain, arms: Mapping[str, Consumed]) -> list[str]:
     return told
 
 
+def unlike_amounts(chain: Chain, arms: Mapping[str, Consumed]) -> list[str]:
+    """What arms consumed unlike amounts of, where the file says nothing of a budget."""
+    budget = chain.settings.budget
+    if budget.equal or any(getattr(budget, name) for name in COUNTED):
+        return []
+    told = []
+    for name in COUNTED:
+        counts = [count for each in arms.values() if (count := getattr(each, name)) is not None]
+        if counts and max(counts) > min(counts) * (1 + EQUAL):
+            told.append(f"{name} from {min(counts):,} to {max(counts):,}")
+    return [f"Trainings of the arms consumed unlike amounts ({', '.join(told)})."] if told else []
+
+
 def budget_table(arms: Mapping[str, Consumed]) -> Table:
     """What the trainings of each arm consumed."""
     rows = [(arm or "the chain", *(getattr(each, name) for name in COUNTED)) for arm, each in arms.items()]
