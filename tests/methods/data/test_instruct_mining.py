@@ -163,6 +163,17 @@ def test_the_test_rows_are_no_part_of_fit_choice_or_pool(
     assert not (test | before) & learned
 
 
+def test_it_is_said_where_the_rule_does_not_tell_the_last_kept_from_the_next(
+    tmp_path: Path, learner: Learner, data: Path, dev: Path
+) -> None:
+    made = run("instruct-mining", out=tmp_path / "run", data=data, dev=dev, **{**SMALL, "keep": 8})
+    assert any(
+        note.startswith("Of 6 rows the same is predicted") and "2 of them" in note for note in made.notes
+    )
+    made = run("instruct-mining", out=tmp_path / "whole", data=data, dev=dev, **SMALL)
+    assert not any("the same is predicted" in note for note in made.notes)
+
+
 def test_no_number_of_rows_is_needed(tmp_path: Path, learner: Learner, data: Path, dev: Path) -> None:
     out = tmp_path / "run"
     run("instruct-mining", out=out, data=data, dev=dev, **{**SMALL, "keep": 0, "sizes": (5, 20, 900)})
@@ -281,7 +292,7 @@ def test_files_that_do_not_serve(tmp_path: Path, data: Path, dev: Path) -> None:
     prompts.write_text('{"prompt": "only asked"}\n')
     refused(FileError, "prompts.jsonl", data=prompts)
     refused(InputError, "all 60 ask what held-out rows ask", data=data, dev=data)
-    refused(InputError, "data too", dev=dev)
+    refused(InputError, "conversations to choose from", dev=dev)
     few = tmp_path / "few.jsonl"
     few.write_text(line("Once?", "Yes."))
     refused(InputError, "at least 4 held-out rows", data=data, dev=few)
