@@ -126,14 +126,7 @@ def examples_of(conversations: Sequence[Conversation], generator: str, name: str
 
 def finish(funnel: Funnel[Example]) -> None:
     """Drop rows whose responses are none, and those whose instruction was there before."""
-    faults = [degeneracy(row.instruction, row.output) for row in funnel.rows]
-    funnel.apply(
-        "responses",
-        [
-            Drop("the response is no answer", fault) if fault else row
-            for row, fault in zip(funnel.rows, faults, strict=True)
-        ],
-    )
+    funnel.apply("responses", [_proper(row) for row in funnel.rows])
     texts, ids = [row.instruction for row in funnel.rows], funnel.ids
     near = duplicates(texts, 1.0) if texts else []
     funnel.apply(
@@ -143,6 +136,11 @@ def finish(funnel: Funnel[Example]) -> None:
             for row, same in zip(funnel.rows, near, strict=True)
         ],
     )
+
+
+def _proper(row: Example) -> Example | Drop:
+    fault = degeneracy(row.instruction, row.output)
+    return Drop("the response is no answer", fault) if fault else row
 
 
 # -- what is shown -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from biddable.runs.run import Run
 from biddable.suites.answers import Ask
 from biddable.tasks.data import read_prompt_rows
 from biddable.tasks.neighbours import duplicates
-from biddable.tasks.skillmix import QueryType, SkillBank, clean_skills, parse_list, parse_query_types
+from biddable.tasks.skillmix import QueryType, SkillBank, parse_list, parse_query_types
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Chat, Response, last_turn, user
 
@@ -161,10 +161,12 @@ def _no_list(error: str) -> Drop:
 def _named(text: str) -> str | Drop:
     """The name of a skill, or why it is none; what stands behind a colon or a dash explains it."""
     name = text.partition(":")[0].partition(" - ")[0].strip()
-    if len(name.split()) > MOST_WORDS:
-        return Drop("longer than a name", f"{len(name.split())} words")
-    [skill], left_out = clean_skills([("", name)]) if "," not in name and name else ([""], [])
-    return skill if skill and not left_out else Drop("holds a comma" if "," in name else "is blank", text)
+    if not name:
+        return Drop("is blank", text)
+    if "," in name:
+        return Drop("holds a comma", text)
+    number = len(name.split())
+    return Drop("longer than a name", f"{number} words") if number > MOST_WORDS else " ".join(name.split())
 
 
 def extract_query_types(

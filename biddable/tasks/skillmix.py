@@ -315,8 +315,7 @@ def write_examples(path: str | Path, rows: Sequence[Example]) -> None:
         for row in rows
     ]
     text = ",\n".join(json.dumps(value, ensure_ascii=False) for value in values)
-    # A model may emit unpaired surrogates, which UTF-8 cannot hold.
-    write_atomic(Path(path), f"[{text}]\n".encode("utf-8", "replace").decode())
+    write_atomic(Path(path), f"[{text}]\n")
 
 
 def read_examples(path: str | Path) -> tuple[list[Example], list[str]]:
