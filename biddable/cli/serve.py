@@ -87,13 +87,16 @@ def serve(
     Examples:
       biddable serve smollm2
       biddable serve runs/spar --port 0
-      biddable serve smollm2 --prompt runs/ape
+      biddable serve smollm2 --prompt instruction.txt
       BIDDABLE_API_KEY=$(openssl rand -hex 16) biddable serve smollm2 --host 0.0.0.0
     """
     from biddable.tasks.templates import read_prompt
 
     key = _usable(api_key)
     template = None if around is None else read_prompt(around)
+    if template is not None and template.choices:
+        expected = "a prompt without choices: a server writes (biddable generate --prompt chooses among them)"
+        raise InputError("--prompt", around, expected)
     from biddable.serve import server
 
     listener = server.open_socket(host, port)

@@ -157,8 +157,9 @@ class Service:
     def _require_key(self, request: Request) -> None:
         if not (key := self.limits.api_key):
             return
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), key.encode()):
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode(), key.encode())
+        if not same or scheme.lower() != "bearer":
             message = "the API key is missing or wrong, expected 'Authorization: Bearer KEY'"
             refusal = RefusedError(401, message, "authentication_error", code="invalid_api_key")
             refusal.response.headers["WWW-Authenticate"] = "Bearer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -85,6 +86,12 @@ def test_what_cannot_be_served_so_is_one_line(biddable: Command, tiny_folder, ar
     assert_one_line(biddable("serve", tiny_folder, "--port", "0", *arguments), named)
 
 
+def test_a_prompt_that_chooses_is_not_served(biddable: Command, tiny_folder) -> None:
+    Path("p.json").write_text('{"instruction": "Judge.", "choices": ["good", "bad"]}')
+    result = biddable("serve", tiny_folder, "--port", "0", "--prompt", "p.json")
+    assert_one_line(result, "--prompt is 'p.json', expected a prompt without choices")
+
+
 def test_more_than_the_model_or_the_memory_has_is_refused(biddable: Command, tiny_folder) -> None:
     for option, value in (("--context", "9000"), ("--parallel", "99999999")):
         result = biddable("serve", tiny_folder, "--port", "0", option, value)
@@ -94,7 +101,7 @@ def test_more_than_the_model_or_the_memory_has_is_refused(biddable: Command, tin
 
 def test_a_model_that_is_not_there_is_one_line(biddable: Command) -> None:
     assert_one_line(biddable("serve", "smollm3", "--port", "0"), "smollm2?")
-    assert_one_line(biddable("serve", "vllm:m", "--port", "0"), "vllm:m", "a server of its own")
+    assert_one_line(biddable("serve", "vllm:m", "--port", "0"), "vllm:m", "vllm serve is one")
     assert_one_line(
         biddable("serve", "openai:m@http://127.0.0.1:9", "--port", "0", "--context", "64"), "--context is 64"
     )

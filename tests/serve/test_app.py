@@ -181,11 +181,12 @@ def test_a_body_that_is_too_large_is_413(url) -> None:
 
 def test_a_key_is_asked_for_where_there_is_one() -> None:
     with service_of(api_key="secret") as (_, url):
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "secre"}):
-            answer = ask(url, headers=headers)
+        for given in ("", "Bearer wrong", "Bearer secre", "secret", "Basic secret", "Bearer"):
+            answer = ask(url, headers={"Authorization": given} if given else {})
             assert answer.status_code == 401
             assert answer.json()["error"]["code"] == "invalid_api_key"
-        assert said(ask(url, headers={"Authorization": "Bearer secret"}, max_tokens=2))
+        for scheme in ("Bearer", "bearer"):
+            assert said(ask(url, headers={"Authorization": f"{scheme} secret"}, max_tokens=2))
         assert httpx.get(f"{url}/v1/models", trust_env=False).status_code == 401
         assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
 
