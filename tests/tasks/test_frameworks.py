@@ -67,7 +67,9 @@ def trl_settings(folder):
 
     [file] = folder.glob("*.yaml")
     kind = SFTConfig if file.stem == "sft" else DPOConfig
-    arguments = ["--config", str(file), "--output_dir", str(folder.parent / "run"), "--use_cpu", "true"]
+    # In its default, bf16, every later training of this process would compute.
+    arguments = ["--config", str(file), "--output_dir", str(folder.parent / "run")]
+    arguments += ["--use_cpu", "true", "--bf16", "false"]
     return TrlParser((ScriptArguments, kind)).parse_args_and_config(arguments)
 
 
