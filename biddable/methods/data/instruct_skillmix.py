@@ -140,7 +140,7 @@ class InstructSkillMixConfig:
     """Who compares the student with the model as it came (pairwise:MODEL, rating:MODEL, a reward model)."""
     max_tokens: Count = 256
     """The student's longest answer to a held-out row."""
-    sft: SftConfig = SftConfig(lr=1e-4, batch_size=4, too_long="drop")
+    sft: SftConfig = SftConfig(lr=5e-5, batch_size=4, too_long="drop")
     """How students are trained (paper: 2e-5 and batches of 64 for 7B)."""
     proof: ProofSettings = ProofSettings()
     """The proof on composed rules."""
