@@ -161,8 +161,8 @@ def _no_list(error: str) -> Drop:
 def _named(text: str) -> str | Drop:
     """The name of a skill, or why it is none; what stands behind a colon or a dash explains it."""
     name = text.partition(":")[0].partition(" - ")[0].strip()
-    if not name:
-        return Drop("is blank", text)
+    if not any(letter.isalpha() for letter in name):
+        return Drop("has no letter", text)
     if "," in name:
         return Drop("holds a comma", text)
     number = len(name.split())
