@@ -258,11 +258,12 @@ def test_the_wording_of_the_turns_holds_the_headings() -> None:
     assert instruct_skillmix.InstructSkillMix.about.takes
 
 
+@pytest.mark.slow
 def test_the_proof_with_a_real_model(tmp_path: Path) -> None:
     out = tmp_path / "run"
     small = {
-        **{"rows": 6, "proof.test": 6, "proof.samples": 1, "proof.sampling.max_tokens": 24, "talks": 1},
-        **{"sampling.max_tokens": 8, "passes": 1},
+        **{"rows": 4, "proof.test": 4, "proof.samples": 1, "proof.sampling.max_tokens": 24, "talks": 1},
+        **{"sampling.max_tokens": 8, "passes": 1, "sft.lora.rank": 4},
     }
     made = run("instruct-skillmix", out=out, preset="smoke", **small)
     roles = {(c.baseline_name, c.method_name, c.role) for c in made.comparisons}
