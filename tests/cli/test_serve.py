@@ -39,7 +39,7 @@ def test_what_is_under_way_ends_and_new_requests_are_refused(tiny_folder) -> Non
     with command(tiny_folder, "--port", "0", "--parallel", "2", "--grace", "60") as running:
         with ThreadPoolExecutor(2) as pool:
             asking = [pool.submit(ask, running.url, n=20, max_tokens=50, seed=1) for _ in range(2)]
-            until(lambda: running.health()["active"])
+            until(lambda: running.health()["waiting"] == 2 * 20 - 2)  # both are there, two rows decode
             running.process.send_signal(signal.SIGINT)
             until(lambda: running.health()["status"] == "stopping")
             refused = ask(running.url)
