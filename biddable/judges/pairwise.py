@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import fmean
 from typing import Protocol
 
@@ -174,6 +175,9 @@ class ComparingJudge:
 
 
 def _compared(first: Verdict, second: Verdict) -> PairVerdict:
+    scores = [each.score for each in (first, second) if each.score is not None]
+    if not all(map(isfinite, scores)):
+        return PairVerdict(None, (), f"a score is {next(each for each in scores if not isfinite(each))}")
     if first.score is not None and second.score is not None:
         return PairVerdict(_win(first.score, second.score), (), f"{first.score:.4g} and {second.score:.4g}")
     if first.score is None and second.score is None and None not in (first.passed, second.passed):
@@ -260,20 +264,26 @@ class Order:
     consistent: Mean
 
 
-def order_of(verdicts: Sequence[PairVerdict]) -> Order | None:
-    """How much the place decides; None where no pair was shown in both orders."""
+def order_of(verdicts: Sequence[PairVerdict], clusters: Sequence[Hashable] | None = None) -> Order | None:
+    """How much the place decides; None where no pair was shown in both orders.
+
+    ``clusters`` names for each pair what it shares with those that it is not independent of: its prompt.
+    """
     from biddable.runs.statistics import share_interval
 
-    shown = [verdict.first_place for verdict in verdicts if verdict.first_place]
-    if not shown:
+    rows = [row for row, verdict in enumerate(verdicts) if verdict.first_place]
+    if not rows:
         return None
-    firsts = win_rate([fmean(_win(chance, EVEN) for chance in each) for each in shown])
-    agree = sum(verdict.win in (0.0, 1.0) for verdict in verdicts if verdict.first_place)
-    n = len(shown)
-    return Order(
-        Mean(firsts.rate, firsts.interval, n),
-        Mean(agree / n, share_interval(agree, n), n),
+    groups = None if clusters is None else [clusters[row] for row in rows]
+    firsts = win_rate(
+        [fmean(_win(chance, EVEN) for chance in verdicts[row].first_place) for row in rows], clusters=groups
     )
+    same = [float(verdicts[row].win in (0.0, 1.0)) for row in rows]
+    alone = groups is None or len(set(groups)) == len(groups)
+    interval = (
+        share_interval(int(sum(same)), len(same)) if alone else win_rate(same, clusters=groups).interval
+    )
+    return Order(Mean(firsts.rate, firsts.interval, len(rows)), Mean(fmean(same), interval, len(rows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,4 +315,4 @@ def summarize_pairs(
         raise InputError("verdicts", f"{len(verdicts)} undecided", f"one that is decided ({n}: {reason})")
     lengths = [len(each.text) for each in first], [len(each.text) for each in second]
     rate = win_rate([verdict.win for verdict in verdicts], lengths=lengths, clusters=clusters)
-    return PairSummary(rate, order_of(verdicts), dict(reasons.most_common()))
+    return PairSummary(rate, order_of(verdicts, clusters), dict(reasons.most_common()))

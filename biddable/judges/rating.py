@@ -44,8 +44,10 @@ Your rating, a number from {low} to {high} and nothing else:"""
 YES_OR_NO = (("Yes", "yes", "YES"), ("No", "no", "NO"))
 _OPENING = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
-_OF_A_SCALE = re.compile(
-    r"(?<=\d)\s*(?:/|out of|of)\s*\d+|(?:scale|range)? ?(?:of|from) \d+ ?(?:to|-|–) ?\d+", re.IGNORECASE
+# What an answer says of the scale. One that names another scale names two numbers, and is not read.
+_OF_A_SCALE = (
+    r"(?<=\d)\s*(?:/|out of|of)\s*{high}(?:[.,]0+)?(?!\w)"
+    r"|(?:scale|range)? ?(?:of|from) {low} ?(?:to|-|–) ?{high}(?!\w)"
 )
 _NUMBER = re.compile(r"(?<![\w.,-])\d+(?:[.,]\d+)?(?!\w)")
 
@@ -114,6 +116,7 @@ class RatingJudge:
             raise InputError("max_tokens", max_tokens, "an integer of at least 1")
         self.model, self.criteria, self.scale = model, criteria.strip().removesuffix("."), (low, high)
         self.threshold, self.max_tokens = threshold, max_tokens
+        self._of_scale = re.compile(_OF_A_SCALE.format(low=low, high=high), re.IGNORECASE)
 
     def __call__(
         self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
@@ -142,7 +145,9 @@ class RatingJudge:
     def _read(self, text: str) -> list[float] | None:
         """The only number of a written answer that is one on the scale; 3.5 is between two digits."""
         low, high = self.scale
-        numbers = {float(number.replace(",", ".")) for number in _NUMBER.findall(_OF_A_SCALE.sub("", text))}
+        numbers = {
+            float(number.replace(",", ".")) for number in _NUMBER.findall(self._of_scale.sub("", text))
+        }
         if len(numbers) != 1 or not low <= (number := numbers.pop()) <= high:
             return None
         return [max(0.0, 1 - abs(number - digit)) for digit in range(low, high + 1)]

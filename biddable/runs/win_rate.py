@@ -29,6 +29,8 @@ EVEN = 0.5
 LEAST_FOR_LENGTHS = 20
 """Below so many prompts (or clusters) the length-controlled interval is too narrow, and none is given."""
 _STEPS = 100
+_NO_WIDTH = 1e-9
+"""Below it an interval's width is what rounding leaves of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,17 @@ class LengthControlled:
 
     Attributes:
         rate: between 0 and 1.
-        interval: at 95 %; None of few prompts.
+        interval: at 95 %; None of few prompts, and where clusters are all alike.
         effect: what a response much longer than the baseline's adds to the log-odds of a win.
-        effect_interval: the same at 95 %.
+        effect_interval: the same at 95 %; None likewise.
+        interval_kind: what they are over; empty where there is none.
     """
 
     rate: float
     interval: Interval | None
     effect: float
     effect_interval: Interval | None
+    interval_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,12 @@ class WinRate:
 
     Attributes:
         rate: the mean of the wins, in which a tie is 1/2.
-        interval: at 95 %; None of a single prompt or cluster.
+        interval: at 95 %; None of a single prompt or cluster, and where clusters (not all of wins, all of
+            ties or all of losses), or grades, are all alike.
         interval_kind: what it is over.
         p: two-sided, of "wins and losses are as likely": the sign test's (McNemar's exact) where there are
-            wins, ties and losses only, and pairs are independent; else the t test's. None of a single one.
+            wins, ties and losses only, and pairs are independent (or all alike); else the t test's. None
+            likewise.
         test: which of the two.
         wins, ties, losses: how many are above 1/2, 1/2, and below.
         n: pairs that were decided.
@@ -122,7 +128,7 @@ class WinRate:
             baseline_name=baseline_name,
             method_name=method_name,
             role=role,
-            interval_kind=self.interval_kind,
+            interval_kind=of.interval_kind,
             p_value=None,
         )
 
@@ -189,16 +195,19 @@ def _uncertainty(
 ) -> tuple[Interval | None, str, float | None, str]:
     """The interval of the mean, what it is over, the p-value and its test."""
     n = len(values) if clusters is None else len(set(clusters))
+    over = f"{n} cases" if clusters is None else f"{n} clusters of {len(values)} cases"
+    if clusters is not None and np.ptp(values) == 0:
+        values, clusters = values[:n], None  # each cluster says the same thing once
     wins, losses = int((values > EVEN).sum()), int((values < EVEN).sum())
     if n < 2:
         return None, "", None, ""
     if clusters is None and np.isin(values, (0, EVEN, 1)).all():
         low, high = paired_share_interval(wins, losses, n)
-        kind = f"Bonett–Price over {n} cases"
-        return (EVEN + low / 2, EVEN + high / 2), kind, mcnemar(wins, losses), "sign test"
-    if np.ptp(values) == 0:
-        return None, "", None, ""  # clusters, or grades, that are all alike: t has no width
+        interval = EVEN + low / 2, EVEN + high / 2
+        return interval, f"Bonett–Price over {over}", mcnemar(wins, losses), "sign test"
     low, high = mean_interval(values, clusters=clusters)
+    if high - low < _NO_WIDTH:
+        return None, "", None, ""  # clusters, or grades, that are all alike say nothing of how they vary
     p = t_p(values - EVEN, clusters=clusters)
     return (max(0.0, low), min(1.0, high)), interval_kind(values, clusters=clusters), p, "t"
 
@@ -231,9 +240,13 @@ def _length_controlled(
         scores = summed
     covariance = bread @ (scores.T @ scores) @ bread * units / (units - 2)
     half = float(stdtrit(units - 2, (1 + CONFIDENCE) / 2)) * np.sqrt(np.diag(covariance))
+    if half.min() < _NO_WIDTH:
+        return LengthControlled(rate, None, effect, None), ""
     low, high = (odds - half).tolist(), (odds + half).tolist()
     interval = float(expit(low[0])), float(expit(high[0]))
-    return LengthControlled(rate, interval, effect, (low[1], high[1])), ""
+    over = f"{n} cases" if clusters is None else f"{units} clusters of {n} cases"
+    kind = f"sandwich and t over {over}"
+    return LengthControlled(rate, interval, effect, (low[1], high[1]), kind), ""
 
 
 def _fit(design: Floats, values: Floats) -> tuple[Floats, Floats] | None:

@@ -7,6 +7,7 @@ annotation is AlpacaEval's: ``output_1`` (the baseline's), ``output_2`` and a ``
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -61,6 +62,7 @@ class Paired:
         only: for either file, the tasks that it alone answers, by name.
         by_id: tasks that were joined by their id, because their prompts read otherwise.
         left_over: responses to a prompt for which the other file has fewer, and more than one.
+        repeated: ids that join nothing, as a file has them at several prompts.
     """
 
     pairs: tuple[Pair, ...]
@@ -68,6 +70,7 @@ class Paired:
     only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     by_id: tuple[str, ...] = ()
     left_over: int = 0
+    repeated: tuple[str, ...] = ()
     sources: tuple[str, str] = ("", "")
 
     @property
@@ -86,11 +89,13 @@ class Paired:
         if self.by_id:
             wording = "because the files have other wordings of the prompt, or one has none"
             notes.append(f"Joined by id, {wording}: {_named(self.by_id)}.")
+        if self.repeated:
+            notes.append(f"Not joined by id, which several prompts have: {_named(self.repeated)}.")
         if n := self.left_over:
             notes.append(f"{n} response{'s have' if n > 1 else ' has'} no counterpart to the same prompt.")
-        repeated = len(self.pairs) - len({*self.clusters})
-        if repeated:
-            notes.append(f"{len({*self.clusters})} prompts: pairs of one prompt are counted together.")
+        prompts = len({*self.clusters})
+        if prompts < len(self.pairs):
+            notes.append(f"{prompts} prompt{'s' * (prompts > 1)}: pairs of one prompt are counted together.")
         return notes
 
 
@@ -115,20 +120,24 @@ def join_answers(first: Sequence[Answered], second: Sequence[Answered], sources:
 
     Several responses to one prompt are paired in order; a single one is paired with each of the other file's.
     By id are joined those that are left: where a file has no prompts, or most words of both prompts are the
-    same.
+    same. An id that several prompts of a file have joins nothing.
 
     Raises:
         FileError: ``sources``, the names of the files, have no prompt in common.
     """
     groups = _by_prompt(first), _by_prompt(second)
     partners = {key: key for key in groups[0] if key in groups[1]}
-    by_id = []
+    by_id, repeated = [], []
+    several = _of_several(groups[0]) | _of_several(groups[1])
     theirs = {each[0].key: key for key, each in groups[1].items() if key not in groups[0] and each[0].key}
     for key, each in groups[0].items():
         other = theirs.get(each[0].key) if each[0].key else None
         if key in partners or other is None or not _may_be_one(each[0], groups[1][other][0]):
             continue
-        partners[key] = theirs.pop(each[0].key)
+        if each[0].key in several:
+            repeated.append(each[0].key)
+            continue
+        partners[key] = other
         by_id.append(_name(each[0]))
     pairs: list[Pair] = []
     left_over = 0
@@ -146,6 +155,8 @@ def join_answers(first: Sequence[Answered], second: Sequence[Answered], sources:
             pairs.append(Pair(max(tasks, key=_known), one.response, other_one.response, number))
     if not pairs:
         sizes = f"{len(groups[1])} prompts here, {len(groups[0])} there; looked for by prompt and id"
+        if repeated:
+            sizes += f", and several have the id {repeated[0]}"
         raise FileError(sources[1], f"no prompt in common with {sources[0]} ({sizes})")
     used = {*partners.values()}
     only = (
@@ -153,7 +164,7 @@ def join_answers(first: Sequence[Answered], second: Sequence[Answered], sources:
         tuple(_name(each[0]) for key, each in groups[1].items() if key not in used),
     )
     names = _generator(first), _generator(second)
-    return Paired(tuple(pairs), names, only, tuple(by_id), left_over, sources)
+    return Paired(tuple(pairs), names, only, tuple(by_id), left_over, tuple(dict.fromkeys(repeated)), sources)
 
 
 def read_annotations(path: str | Path) -> Paired:
@@ -161,7 +172,7 @@ def read_annotations(path: str | Path) -> Paired:
 
     The first of a pair is ``output_2``, the model's; the second ``output_1``, the baseline's. A
     ``preference`` of 1 is for the baseline, 2 for the model, what lies between is how likely the model is to
-    be better (1.5, or 0 as AlpacaEval has it, is a tie); null is undecided.
+    be better (1.5, or 0 as AlpacaEval has it, is a tie); null, or an empty cell, is undecided.
 
     Raises:
         FileError: the file cannot be read or is empty, a row (named) is no annotation, or rows are of several
@@ -195,7 +206,7 @@ def _preferred(row: Row, value: dict[str, Any]) -> float | None:
     if "preference" not in value:
         raise FileError(row.where, "preference: field required")
     given = value["preference"]
-    if given is None:
+    if given is None or given == "":  # a table's cell without a value
         return None
     try:
         number = float(given) if isinstance(given, int | float | str) and given is not True else -1.0
@@ -286,6 +297,12 @@ def _by_prompt(answers: Sequence[Answered]) -> dict[str, list[Answered]]:
     for each in answers:
         groups.setdefault(f"id {each.key}" if each.task is None else _asked(each.task), []).append(each)
     return groups
+
+
+def _of_several(groups: dict[str, list[Answered]]) -> set[str]:
+    """The ids that several prompts have."""
+    times = Counter(key for each in groups.values() for key in {answer.key for answer in each})
+    return {key for key, count in times.items() if key and count > 1}
 
 
 def _may_be_one(first: Answered, second: Answered) -> bool:

@@ -16,8 +16,10 @@ from biddable.judges.pairwise import (
     order_of,
     summarize_pairs,
 )
+from biddable.judges.summary import Mean
 from biddable.models.base import TokenScores
 from biddable.models.openai import OpenAIModel
+from biddable.runs.win_rate import win_rate
 from biddable.types import Response, Task, Verdict, last_turn, user
 from tests.doubles import Double
 from tests.judges.test_labels import Scorer, Writer
@@ -169,6 +171,33 @@ def test_scores_of_any_judge():
     assert verdicts[1].critique == "2 and 1"
     assert verdicts[3].critique == "no score"
     assert order_of(verdicts) is None
+
+
+def test_a_score_that_is_no_number_decides_nothing():
+    def judge(tasks, responses, *, seeds=None):
+        return [Verdict(float(each.text), None) for each in responses]
+
+    pairs = [Response(text) for text in ("nan", "1", "2")], [Response(text) for text in ("1", "inf", "1")]
+    verdicts = ComparingJudge(judge)([TASK] * 3, *pairs)
+    assert [(each.win, each.critique) for each in verdicts] == [
+        (None, "a score is nan"),
+        (None, "a score is inf"),
+        (1, "2 and 1"),
+    ]
+
+
+def test_what_the_order_did_is_counted_by_prompt():
+    agree, torn = PairVerdict(1.0, (0.9, 0.1)), PairVerdict(0.5, (0.9, 0.9))
+    verdicts = [each for each in [agree, torn] * 5 for _ in range(4)]
+    apart = order_of(verdicts)
+    together = order_of(verdicts, [place // 4 for place in range(40)])
+    assert together.first_place.value == apart.first_place.value == 0.75
+    assert together.consistent.value == apart.consistent.value == 0.5
+    for one, other in ((together.first_place, apart.first_place), (together.consistent, apart.consistent)):
+        assert one.interval[1] - one.interval[0] > 1.5 * (other.interval[1] - other.interval[0])
+    assert order_of(verdicts, range(40)) == apart  # each by itself
+    always = order_of([torn] * 40, [place // 4 for place in range(40)])
+    assert always.first_place == Mean(1.0, win_rate([1] * 10).interval, 40)
 
 
 def test_a_judge_that_only_passes():

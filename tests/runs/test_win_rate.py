@@ -57,6 +57,23 @@ def test_pairs_of_one_prompt_are_counted_by_prompt():
     assert win_rate(wins, clusters=range(len(wins))) == apart  # each by itself
 
 
+@pytest.mark.parametrize("wins", [[1, 0], [1, 0, 0.5], [0.9, 0.2, 0.3], [1, 1, 0]])
+def test_clusters_that_are_all_alike_have_no_interval(wins):
+    places = range(30 * len(wins))
+    lengths = ([4, 3, 1][: len(wins)] * 30, [2] * len(places))
+    rate = win_rate(wins * 30, lengths=lengths, clusters=[place // len(wins) for place in places])
+    assert rate.rate == pytest.approx(np.mean(wins))
+    assert (rate.interval, rate.p, rate.interval_kind, rate.test) == (None, None, "", "")
+    assert rate.controlled is None or rate.controlled.interval is None
+
+
+@pytest.mark.parametrize("win", [0, 0.5, 1])
+def test_clusters_of_one_outcome_are_counted_once_each(win):
+    rate, once = win_rate([win] * 80, clusters=[place // 4 for place in range(80)]), win_rate([win] * 20)
+    assert (rate.rate, rate.interval, rate.p, rate.test) == (win, once.interval, once.p, once.test)
+    assert rate.interval_kind == "Bonett–Price over 20 clusters of 80 cases"
+
+
 def test_one_pair_has_no_interval():
     rate = win_rate([1])
     assert (rate.rate, rate.interval, rate.p) == (1, None, None)
@@ -128,6 +145,8 @@ def test_a_comparison():
     assert raw.interval == (rate.interval[0] - 0.5, rate.interval[1] - 0.5)
     controlled = rate.comparison(controlled=True)
     assert (controlled.method, controlled.verdict) == (rate.controlled.rate, "contradicted")
+    assert raw.interval_kind == "Bonett–Price over 300 cases"
+    assert controlled.interval_kind == "sandwich and t over 300 cases"
     assert rate.comparison(role="control").verdict is None
     with pytest.raises(InputError, match="lengths are not known"):
         win_rate(wins).comparison(controlled=True)

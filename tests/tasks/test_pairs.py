@@ -131,6 +131,18 @@ def test_what_is_left_is_joined_by_id(joined):
     assert paired.pairs[1].task.prompt == user("Write.")
 
 
+def test_an_id_of_several_prompts_joins_nothing(joined):
+    asked = [{"id": 0, "prompt": f"Question {n} of several.", "response": f"b{n}"} for n in range(3)]
+    alone = [{"id": 0, "response": "a0"}, {"id": 0, "response": "a1"}]
+    known = {"id": 7, "prompt": "Known.", "response": "k"}
+    for first, second in ((alone, asked), (asked, alone)):
+        paired = joined([*first, known], [*second, known])
+        assert texts(paired) == [("k", "k")]
+        assert "Not joined by id, which several prompts have: 0." in paired.notes
+    with pytest.raises(FileError, match=r"no prompt in common with a.jsonl .*, and several have the id 0"):
+        joined(alone, asked)
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
@@ -162,11 +174,11 @@ def annotation(**changes):
 
 
 def test_annotations(write):
-    preferences = (1, 2, 0, 1.5, 1.25, None, "2.0")
+    preferences = (1, 2, 0, 1.5, 1.25, None, "2.0", "")
     rows = [annotation(instruction=f"i{at}", preference=each) for at, each in enumerate(preferences)]
     paired = read_annotations(write("a.json", [*rows, annotation(instruction="i0", preference=2)]))
-    assert [pair.win for pair in paired.pairs] == [0, 1, 0.5, 0.5, 0.25, None, 1, 1]
-    assert paired.clusters == [0, 1, 2, 3, 4, 5, 6, 0]
+    assert [pair.win for pair in paired.pairs] == [0, 1, 0.5, 0.5, 0.25, None, 1, None, 1]
+    assert paired.clusters == [0, 1, 2, 3, 4, 5, 6, 7, 0]
     assert paired.names == ("m", "b")
     assert texts(paired)[0] == ("mine", "base")
 
