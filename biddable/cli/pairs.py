@@ -80,7 +80,7 @@ def pairwise(
     """
     from biddable.judges.pairwise import summarize_pairs
 
-    target = None if out is None else replaceable("--out", out)
+    target = None if out is None else _target(out, responses, baseline, annotations)
     if annotations is not None:
         given = {"--responses": responses, "--baseline": baseline, "--judge": spec, "--criteria": criteria}
         for option, value in given.items():
@@ -188,7 +188,7 @@ def rate(
     from biddable.judges.summary import judge_responses, summarize_verdicts
     from biddable.tasks.pairs import read_answers
 
-    target = None if out is None else replaceable("--out", out)
+    target = None if out is None else _target(out, responses)
     judged = _with_criteria(spec, criteria)
     tasks: list[Task] = []
     texts: list[Response] = []
@@ -198,9 +198,11 @@ def rate(
         tasks.append(answer.task)
         texts.append(_thoughtless(answer.response) if strip_thinking else answer.response)
     verdicts = judge_responses(load_judge(judged), tasks, texts)
-    summary = summarize_verdicts(verdicts)
+    summary = summarize_verdicts(verdicts, [task.prompt for task in tasks])
     missing = [(task.id, each.error) for task, each in zip(tasks, texts, strict=True) if each.error]
     notes = [f"{len(missing)} of {summary.n} responses could not be had and do not pass."] if missing else []
+    if (prompts := len({task.prompt for task in tasks})) < len(tasks):
+        notes.append(f"{prompts} prompt{'s' * (prompts > 1)}: responses to one prompt are counted together.")
     unscored = [
         verdict.critique
         for verdict, each in zip(verdicts, texts, strict=True)
@@ -222,6 +224,15 @@ def rate(
             say("\n".join(["", *notes]))
     if target is not None:
         tell(f"{len(verdicts)} verdicts in {out}")
+
+
+def _target(out: str, *sources: str | None) -> Path:
+    """The file to write, which must be none of those that are read."""
+    target = replaceable("--out", out)
+    for source in sources:
+        if source is not None and os.path.realpath(source) == str(target):
+            raise InputError("--out", out, "another file than the one that is judged")
+    return target
 
 
 def _with_criteria(spec: str, criteria: str | None) -> str:
@@ -278,9 +289,10 @@ def _write(target: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _pair_notes(summary: PairSummary, first: Sequence[Response], second: Sequence[Response]) -> list[str]:
     rate, notes = summary.win_rate, []
-    gone = [sum(bool(each.error) for each in side) for side in (first, second)]
-    if any(gone):
-        notes.append(f"{gone[0]} responses and {gone[1]} of the baseline could not be had, and lose.")
+    alone = [(bool(ours.error), bool(theirs.error)) for ours, theirs in zip(first, second, strict=True)]
+    ours, theirs = alone.count((True, False)), alone.count((False, True))
+    if ours or theirs:
+        notes.append(f"{ours} responses and {theirs} of the baseline could not be had, and lose.")
     if rate.undecided:
         why = "; ".join(f"{n}: {reason}" for reason, n in list(summary.undecided.items())[:REASONS])
         of = rate.n + rate.undecided

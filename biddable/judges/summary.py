@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from biddable.errors import InputError
 from biddable.judges.base import Judge, require_equal_lengths
-from biddable.runs.compare import mean_interval
+from biddable.runs.statistics import mean_interval, share_interval
 from biddable.types import Response, Task, Verdict
+
+_NO_WIDTH = 1e-9
+"""Below it an interval's width is what rounding leaves of none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean of ``n`` numbers and its 95 % interval over responses, None of a single one."""
+    """The mean of ``n`` numbers and its 95 % interval over responses, or over what they are not independent
+    in; None of a single one, and where all are alike and are no shares."""
 
     value: float
     interval: tuple[float, float] | None
@@ -59,16 +63,22 @@ def judge_responses(judge: Judge, tasks: Sequence[Task], responses: Sequence[Res
     ]
 
 
-def summarize_verdicts(verdicts: Sequence[Verdict]) -> VerdictSummary:
+def summarize_verdicts(
+    verdicts: Sequence[Verdict], clusters: Sequence[Hashable] | None = None
+) -> VerdictSummary:
     """Count verdicts.
+
+    ``clusters`` names for each what it shares with those that it is not independent of: its prompt.
 
     Raises:
         InputError: there are none.
     """
     if not verdicts:
         raise InputError("verdicts", list(verdicts), "at least one")
-    passed = [float(verdict.passed) for verdict in verdicts if verdict.passed is not None]
-    scores = [verdict.score for verdict in verdicts if verdict.score is not None]
+    groups = range(len(verdicts)) if clusters is None else clusters
+    pairs = list(zip(verdicts, groups, strict=True))
+    passed = [(float(verdict.passed), group) for verdict, group in pairs if verdict.passed is not None]
+    scores = [(verdict.score, group) for verdict, group in pairs if verdict.score is not None]
     checks: defaultdict[str, list[float]] = defaultdict(list)
     for verdict in verdicts:
         for check in verdict.checks:
@@ -76,7 +86,7 @@ def summarize_verdicts(verdicts: Sequence[Verdict]) -> VerdictSummary:
     n = len(verdicts)
     return VerdictSummary(
         n=n,
-        passed=_mean(passed),
+        passed=_mean(passed, share=True),
         score=_mean(scores),
         undecided=n - len(passed),
         unscored=n - len(scores),
@@ -84,7 +94,18 @@ def summarize_verdicts(verdicts: Sequence[Verdict]) -> VerdictSummary:
     )
 
 
-def _mean(values: Sequence[float]) -> Mean | None:
+def _mean(values: Sequence[tuple[float, Hashable]], share: bool = False) -> Mean | None:
+    """The mean of numbers, each with its cluster: by t; where independent ones are 0 or 1, by Wilson."""
     if not values:
         return None
-    return Mean(fmean(values), mean_interval(values) if len(values) > 1 else None, len(values))
+    numbers, groups = [number for number, _ in values], [group for _, group in values]
+    mean, units, alike = fmean(numbers), len(set(groups)), len(set(numbers)) == 1
+    interval = None
+    if share and units > 1 and (alike or units == len(values)):
+        interval = share_interval(round(mean * units), units)
+    elif units > 1 and not alike:
+        low, high = mean_interval(numbers, clusters=groups if units < len(values) else None)
+        if share:
+            low, high = max(0.0, low), min(1.0, high)
+        interval = (low, high) if high - low > _NO_WIDTH else None
+    return Mean(mean, interval, len(values))

@@ -129,6 +129,28 @@ def test_responses_that_could_not_be_had_lose(biddable: Command, taste: Taste) -
     assert ["wins", "0.750", "3"] in [line.split() for line in result.stdout.splitlines()]
 
 
+def test_where_neither_could_be_had_nobody_loses(biddable: Command, taste: Taste) -> None:
+    gone = {"response": "", "error": "400 refused"}
+    for name, texts in (("a.jsonl", MINE), ("b.jsonl", BASE)):
+        write_lines(name, [{**rows(texts)[0], **gone}, *rows(texts)[1:]])
+    result = biddable(*PAIR, "pairwise:any")
+    assert "and lose" not in result.stdout
+    assert "1 of 4 pairs are undecided and left out (1: no answer: 400 refused)." in result.stdout
+
+
+@pytest.mark.parametrize("out", ["a.jsonl", "./b.jsonl", "link"])
+def test_what_is_judged_is_not_overwritten(biddable: Command, files: None, taste: Taste, out: str) -> None:
+    Path("link").symlink_to("a.jsonl")
+    before = Path("a.jsonl").read_bytes(), Path("b.jsonl").read_bytes()
+    result = biddable(*PAIR, "pairwise:any", "--out", out)
+    assert_one_line(result, f"--out is '{out}', expected another file than the one that is judged")
+    if out != "./b.jsonl":
+        result = biddable("judge", "rate", "--responses", "a.jsonl", "--judge", "answer", "--out", out)
+        assert_one_line(result, "--out is")
+    assert before == (Path("a.jsonl").read_bytes(), Path("b.jsonl").read_bytes())
+    assert taste.calls == []
+
+
 def test_undecided_pairs_are_left_out_and_said(biddable: Command) -> None:
     write_lines("ann.jsonl", [
         {"instruction": str(n), "output_1": "x" * n, "output_2": "y", "preference": preference}
@@ -207,6 +229,18 @@ def test_rate(biddable: Command, files: None, monkeypatch: pytest.MonkeyPatch) -
         biddable("judge", "rate", "--responses", "a.jsonl", "--judge", "rating:any", "--json").stdout
     )
     assert (summary["n"], summary["missing"], summary["undecided"]) == (6, 1, 1)
+
+
+def test_ratings_of_one_prompt_are_counted_together(
+    biddable: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chances = {str(digit): 0.1 for digit in range(1, 5)} | {"5": 0.6}
+    monkeypatch.setattr(load, "load_model", lambda name: Scorer(**chances))
+    write_lines("a.jsonl", [{"prompt": prompt, "responses": MINE} for prompt in PROMPTS])
+    result = biddable("judge", "rate", "--responses", "a.jsonl", "--judge", "rating:any")
+    assert "4 prompts: responses to one prompt are counted together." in result.stdout
+    assert any(line.split()[:2] == ["score", "0.750"] for line in result.stdout.splitlines())
+    assert "passed 1.000 [0.510, 1.000] 16" in " ".join(result.stdout.split())
 
 
 def test_rating_needs_prompts(biddable: Command, monkeypatch: pytest.MonkeyPatch) -> None:
