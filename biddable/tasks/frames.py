@@ -45,7 +45,7 @@ EDGES = ".,;:!?\"'()[]"
 """Punctuation that is taken off the ends of a word: strings of frames are cut at some of it."""
 
 _SPAN = re.compile(r"(-?\d+)\s+(-?\d+)\s+(\S+)")
-_MODIFIERS = re.compile(r"\s-\s*(?=\d)")
+_MODIFIERS = re.compile(r"\s-{1,2}\s*(?=\d)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
