@@ -37,7 +37,7 @@ _PUBLIC = {
             "Response",
             "Verdict",
             "Preference",
-            "Episode",
+            "Trajectory",
             "Comparison",
             "user",
         ),

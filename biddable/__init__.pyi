@@ -15,11 +15,11 @@ from biddable.suites.logs.read import read_logs as read_logs
 from biddable.types import Chat as Chat
 from biddable.types import Check as Check
 from biddable.types import Comparison as Comparison
-from biddable.types import Episode as Episode
 from biddable.types import Message as Message
 from biddable.types import Preference as Preference
 from biddable.types import Response as Response
 from biddable.types import Task as Task
+from biddable.types import Trajectory as Trajectory
 from biddable.types import Verdict as Verdict
 from biddable.types import user as user
 

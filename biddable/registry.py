@@ -78,6 +78,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "envs": {
         "form": "biddable.envs.forms:FormEnv",
+        "gym": "biddable.envs.gymnasium:GymEnv",
         "widget": "biddable.envs.widgets:WidgetEnv",
         "metaworld": "biddable.envs.metaworld:MetaWorldEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",

@@ -176,22 +176,41 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step of an episode: what was seen, what was done, what it earned."""
+class Trajectory:
+    """An instruction, and what was seen and done about it: T actions between T + 1 observations.
 
-    observation: Any
-    action: Any
-    reward: float
+    It stands in columns, as the field's files do: an array of all steps is read, cut and batched at once.
 
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """An instruction and what a policy did about it."""
+    Attributes:
+        instruction: what was to be done; one that changes on the way is a part of the observations.
+        observations: name of each part of an observation -> its T + 1 values: an array [T + 1, ...], or a
+            tuple where they are no numbers of one shape (texts, the elements of a page).
+        actions: the T actions: an array [T, ...], or a tuple.
+        rewards: [T].
+        success: whether the instruction was followed; None where nobody says.
+        terminated: whether the last step ended the task, so that nothing could follow.
+        truncated: whether the episode was cut off there (by a time limit, say), so that more could follow.
+        meta: what else is known: ``seed``, ``task``, ``source`` (what it shares with others that it is not
+            independent of).
+    """
 
     instruction: str
-    steps: tuple[Step, ...]
-    success: bool
+    observations: dict[str, Any]
+    actions: Any
+    rewards: Any
+    success: bool | None = None
+    terminated: bool = False
+    truncated: bool = False
     meta: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """T, the number of actions."""
+        return len(self.actions)
+
+    def observation(self, t: int) -> dict[str, Any]:
+        """What a policy sees before action ``t``, or at the end with t = T: all parts and the instruction."""
+        seen = {name: values[t] for name, values in self.observations.items()}
+        return {"instruction": self.instruction, **seen}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from biddable.envs.base import five_of, succeeded, two_of
 from biddable.errors import BiddableError, InputError, said
 from biddable.policies.vec_env import ATTEMPTS
 from biddable.runs.run import Run
-from biddable.types import Episode, Step
+from biddable.types import Trajectory
 
 MakeEnv = Callable[[], Any]
 Value = TypeVar("Value")
@@ -37,7 +38,7 @@ def rollouts(
     *,
     make: MakeEnv | None = None,
     threads: bool = False,
-) -> list[Episode]:
+) -> list[Trajectory]:
     """One episode for each seed, in order, as many at a time as there are environments.
 
     An environment that raises costs no episode: it is reset, or made anew, and its episode begun again from
@@ -53,7 +54,8 @@ def rollouts(
             such as a browser.
 
     Returns:
-        the episodes; ``meta`` holds the seed, and what the last ``info`` said.
+        the episodes; ``meta`` holds the seed, and what the last ``info`` said. An episode succeeded as
+        ``envs.base.succeeded`` says of its last ``info``.
 
     Raises:
         InputError: too few or too many actions, one that the environment refuses, or an observation other
@@ -70,7 +72,7 @@ def rollout_stage(
     envs: Sequence[Any],
     policy: Policy,
     seeds: Sequence[int],
-    keep: Callable[[Episode], Value],
+    keep: Callable[[Trajectory], Value],
     type: Any,
     *,
     make: MakeEnv | None = None,
@@ -101,14 +103,27 @@ def rollout_stage(
     return run.map(name, list(seeds), kept, type, 1, executor=play)
 
 
-def successes(episodes: Sequence[Episode]) -> NDArray[np.float64]:
-    """[episodes] 1 where the instruction was followed."""
-    return np.array([float(episode.success) for episode in episodes])
+def successes(episodes: Sequence[Trajectory]) -> NDArray[np.float64]:
+    """[episodes] 1 where the instruction was followed, 0 where it was not.
+
+    Raises:
+        InputError: an episode of which nobody says.
+    """
+    for i, episode in enumerate(episodes):
+        if episode.success is None:
+            expected = "True or False: the environment's info says nothing under 'success' or 'is_success'"
+            raise InputError(f"episodes[{i}].success", None, expected)
+    return np.array([float(bool(episode.success)) for episode in episodes])
+
+
+def returns(episodes: Sequence[Trajectory]) -> NDArray[np.float64]:
+    """[episodes] the sum of each episode's rewards."""
+    return np.array([float(np.sum(episode.rewards)) for episode in episodes])
 
 
 def _as_they_end(
     envs: Sequence[Any], policy: Policy, seeds: Sequence[int], make: MakeEnv | None, threads: bool
-) -> Iterator[tuple[int, Episode]]:
+) -> Iterator[tuple[int, Trajectory]]:
     """Yield (place of the seed, episode) in the order in which episodes end."""
     slots = running = [_Slot(env, make) for env in envs[: len(seeds)]]
     waiting = iter(enumerate(seeds))
@@ -149,9 +164,8 @@ class _Slot:
 
     def step(self, action: Any) -> None:
         """Take a step; where the environment raises, begin the episode again."""
-        before = self.obs
         try:
-            obs, reward, terminated, truncated, self._info = self._env.step(action)
+            obs, reward, terminated, truncated, self._info = five_of(self._env.step(action))
         except BiddableError as error:
             raise self._at(error) from error
         except Exception as error:  # whatever a simulator raises
@@ -159,13 +173,23 @@ class _Slot:
             self._start()
             return
         self._observe(obs)
-        self._steps.append(Step(before, action, float(reward)))
-        self.done = bool(terminated or truncated)
+        self._actions.append(action)
+        self._rewards.append(float(reward))
+        self._terminated, self._truncated = bool(terminated), bool(truncated)
+        self.done = self._terminated or self._truncated
 
-    def episode(self) -> Episode:
+    def episode(self) -> Trajectory:
         """The episode, once ``done``."""
-        success = bool(self._info.get("success", False))
-        return Episode(self._instruction, tuple(self._steps), success, {"seed": self._seed, **self._info})
+        return Trajectory(
+            self._instruction,
+            observation_columns(self._observations, self._instruction),
+            column(self._actions),
+            np.array(self._rewards),
+            succeeded(self._info),
+            self._terminated,
+            self._truncated,
+            {"seed": self._seed, **self._info},
+        )
 
     def close(self) -> None:
         """Close an environment that was made here."""
@@ -173,12 +197,14 @@ class _Slot:
             self._env.close()
 
     def _start(self) -> None:
-        self._steps: list[Step] = []
+        self._observations: list[dict[str, Any]] = []
+        self._actions: list[Any] = []
+        self._rewards: list[float] = []
         while True:
             try:
                 if self._broken and self._make:
                     self._replace(self._make)
-                obs, self._info = self._env.reset(seed=self._seed)
+                obs, self._info = two_of(self._env.reset(seed=self._seed))
                 break
             except BiddableError as error:
                 raise self._at(error) from error
@@ -204,6 +230,9 @@ class _Slot:
 
     def _observe(self, obs: Any) -> None:
         self.obs = obs
+        if not isinstance(obs, Mapping):
+            expected = "a dictionary with the text 'instruction' (make_env('gym:ID') makes one)"
+            raise InputError("observation", type(obs).__name__, expected, where=self._where())
         for name, shape in self._shapes.items():
             shape_given = np.shape(obs[name]) if name in obs else None
             if shape_given != shape:
@@ -212,9 +241,13 @@ class _Slot:
         if "instruction" not in obs:
             expected = "a dictionary with the text 'instruction'"
             raise InputError("observation", sorted(obs), expected, where=self._where())
+        if self._observations and obs.keys() != self._observations[0].keys():
+            expected = f"{sorted(self._observations[0])}, as at first"
+            raise InputError("observation", sorted(obs), expected, where=self._where())
+        self._observations.append(obs)
 
     def _where(self) -> str:
-        return f"episode of seed {self._seed}, step {len(self._steps)}"
+        return f"episode of seed {self._seed}, step {len(self._actions)}"
 
     def _at(self, error: BiddableError) -> BiddableError:
         return error.at(self._where()) if isinstance(error, InputError) else error
@@ -224,6 +257,25 @@ def _shapes(env: Any) -> Mapping[str, tuple[int, ...]]:
     """Name of each part of the declared observation space -> its shape."""
     parts: Mapping[str, Any] = getattr(getattr(env, "observation_space", None), "spaces", {})
     return {name: space.shape for name, space in parts.items() if space.shape is not None}
+
+
+def observation_columns(observations: Sequence[Mapping[str, Any]], instruction: str) -> dict[str, Any]:
+    """Observations as ``Trajectory`` has them: each part's values together.
+
+    The instruction is a column only where it changes on the way.
+    """
+    columns = {name: column([obs[name] for obs in observations]) for name in observations[0]}
+    if all(text == instruction for text in columns.get("instruction", ())):
+        columns.pop("instruction", None)
+    return columns
+
+
+def column(values: Sequence[Any]) -> Any:
+    """Values of all steps: an array [T, ...] if they are numbers of one shape, or else a tuple."""
+    numbers = all(isinstance(value, (np.ndarray, np.generic, int, float)) for value in values)
+    if numbers and len({np.shape(value) for value in values}) == 1:
+        return np.stack([np.asarray(value) for value in values])
+    return tuple(values)
 
 
 Demonstrator = Callable[[dict[str, Any]], Any]

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from biddable.errors import BiddableError, InputError
 from biddable.policies.checks import above_zero, at_least_one, shares
-from biddable.policies.optimizer import Adam
+from biddable.policies.optimizer import optimizer_for
 from biddable.policies.replay import Replay
 from biddable.policies.vec_env import Progress, VecEnv
 
@@ -93,7 +94,8 @@ class DQN:
         )
         self.frames = self.updates = 0
         self._rng = np.random.default_rng(seed)
-        self._optimizer = Adam(network, lr=config.lr, max_norm=config.max_grad_norm)
+        self._optimizer = optimizer_for(network, lr=config.lr, max_norm=config.max_grad_norm)
+        self._device = next(network.parameters()).device
 
     def train(self, frames: int, on_step: Callable[[Progress], bool | None] = lambda _: None) -> None:
         """Train until ``frames`` environment steps in all, or until ``on_step`` returns True.
@@ -123,33 +125,46 @@ class DQN:
             waits = np.full(weights.shape, np.inf)
             np.divide(self._rng.exponential(size=weights.shape), weights, out=waits, where=weights > 0)
             actions[random_rows] = waits.argmin(1)
-        rewards, done = self.envs.step(actions)
-        # Where an episode is done, obs is the next one's first: td_targets does not look at it.
-        self.replay.add(obs, actions, rewards, self.envs.obs, done)
+        rewards, terminated, _ = self.envs.step(actions)
+        # An episode that was only cut off has a next observation, whose value counts; one that terminated
+        # none.
+        self.replay.add(obs, actions, rewards, self.envs.next_obs, terminated)
         self.frames += len(actions)
 
     def _update(self, train_fraction: float) -> None:
         config = self.config
         beta = config.beta + (1 - config.beta) * train_fraction
         places, weights = self.replay.sample(config.batch_size, beta)
-        obs, actions, rewards, next_obs, done = self.replay.take(places)
-        values = self.network(*map(torch.from_numpy, obs))
-        td_target = td_targets(
-            self.network if config.double else self.target, self.target, rewards, next_obs, done, config.gamma
-        )
-        rows = np.arange(len(actions))
-        errors = td_target - values.detach().numpy()[rows, actions]
+        obs, actions, rewards, next_obs, terminated = self.replay.take(places)
+        chooser = self.network if config.double else self.target
+        td_target = td_targets(chooser, self.target, rewards, next_obs, terminated, config.gamma)
+        values = self.network(*_tensors(obs, self._device))  # [N, actions]
+        value = values.gather(1, _tensors([actions], self._device)[0][:, None])[:, 0]
+        loss, errors = dqn_loss(value, *_tensors([td_target, weights], self._device))
         if not np.isfinite(errors).all():
             raise BiddableError(f"values are no longer finite after {self.frames} frames; lower lr")
-        # The gradient of Huber's loss (threshold 1), weighted, as a mean over the batch.
-        gradient = np.zeros(values.shape, dtype=np.float32)
-        gradient[rows, actions] = weights * np.maximum(np.minimum(errors, 1), -1) / -len(rows)
-        values.backward(torch.from_numpy(gradient))
+        loss.backward()
         self._optimizer.step()
         self.replay.update_priorities(places, errors)
         self.updates += 1
         if self.updates % config.target_update_interval == 0:
             self.target.load_state_dict(self.network.state_dict())
+
+
+def dqn_loss(value: Tensor, td_target: Tensor, weights: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
+    """Huber's loss with threshold 1, weighted, as a mean over the batch; and the TD errors [N].
+
+    Args:
+        value: [N] of the actions taken.
+        td_target: [N] what they should be.
+        weights: [N] importance weights of the draws.
+    """
+    loss = (weights * F.smooth_l1_loss(value, td_target, reduction="none")).mean()
+    return loss, (td_target - value.detach()).cpu().numpy()
+
+
+def _tensors(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
+    return [torch.from_numpy(array).to(device) for array in arrays]
 
 
 @torch.no_grad()
@@ -158,7 +173,7 @@ def td_targets(
     target: nn.Module,
     rewards: NDArray[np.float32],
     next_obs: list[NDArray[Any]],
-    done: NDArray[np.bool_],
+    terminated: NDArray[np.bool_],
     gamma: float,
 ) -> NDArray[np.float32]:
     """[N] TD targets: the reward plus the discounted value of the best next action.
@@ -168,15 +183,15 @@ def td_targets(
         target: values it.
         rewards: [N].
         next_obs: features [N, ...] of the next observations, the mask last.
-        done: [N] whether the step ended its episode: then the target is the reward.
+        terminated: [N] whether nothing could follow the step: then the target is the reward.
         gamma: discount.
     """
-    next_parts = [torch.from_numpy(part) for part in next_obs]
-    values = target(*next_parts).numpy()
-    choosing = values if chooser is target else chooser(*next_parts).numpy()
+    next_parts = _tensors(next_obs, _device(target))
+    values = target(*next_parts).cpu().numpy()
+    choosing = values if chooser is target else chooser(*next_parts).cpu().numpy()
     best = masked(choosing, next_obs[-1] > 0).argmax(1)
     next_values = values[np.arange(len(best)), best]
-    next_values[done] = 0
+    next_values[terminated] = 0
     return rewards + np.float32(gamma) * next_values
 
 
@@ -190,7 +205,11 @@ def greedy(network: nn.Module, obs: Sequence[NDArray[Any]]) -> NDArray[np.int64]
     possible = obs[-1] > 0
     if not possible.any(1).all():
         raise InputError("mask", "no action at all", "at least one that can be taken")
-    return masked(network(*map(torch.from_numpy, obs)).numpy(), possible).argmax(1)
+    return masked(network(*_tensors(obs, _device(network))).cpu().numpy(), possible).argmax(1)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def masked(values: NDArray[np.float32], possible: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,9 +1,10 @@
-"""Proximal policy optimisation (Schulman et al. 2017), for discrete actions and small networks.
+"""Proximal policy optimisation (Schulman et al. 2017), for discrete and continuous actions.
 
     vector env -> a rollout of num_steps -> advantages (GAE) -> epochs of clipped updates over batches
 
 Most of a step's time goes to the environments and to calls into torch, so rollouts stand in arrays that are
-allocated once, and the network is called once per step (all environments) and once per batch.
+allocated once, and the network is called once per step (all environments) and once per batch. The network may
+stand on a GPU.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from biddable.errors import BiddableError
 from biddable.policies.checks import above_zero, at_least_one, shares
-from biddable.policies.optimizer import Adam
+from biddable.policies.heads import Head, head_for
+from biddable.policies.optimizer import optimizer_for
 from biddable.policies.vec_env import Progress, VecEnv
 
 Array = NDArray[np.float32]
@@ -54,7 +57,7 @@ class PPOConfig:
     max_grad_norm: float = 0.5
     """Gradients with a larger norm are scaled down to it."""
     normalize_advantages: bool = False
-    """Whether advantages are standardised (mean 0, standard deviation 1) in each batch."""
+    """Whether advantages are standardised (mean 0, standard deviation 1) in each batch of two or more."""
 
     def __post_init__(self) -> None:
         at_least_one(self, "num_envs", "num_steps", "epochs", "batch_size")
@@ -66,23 +69,29 @@ class PPO:
     """PPO's training loop and its state.
 
     Args:
-        network: gives logits [N, actions] and values [N] for features, each [N, ...].
+        network: gives outputs [N, head.outputs] and values [N] for features, each [N, ...].
         envs: the vector environment it acts in.
         config: see ``PPOConfig``.
         seed: decides the actions drawn and the order of batches.
+        head: what the outputs say about actions; without it, what suits the action space (``head_for``).
 
     Attributes:
         frames: environment steps so far, over all environments.
     """
 
-    def __init__(self, network: nn.Module, envs: VecEnv, config: PPOConfig, seed: int):
+    def __init__(
+        self, network: nn.Module, envs: VecEnv, config: PPOConfig, seed: int, *, head: Head | None = None
+    ):
         self.network, self.envs, self.config = network, envs, config
+        self.head = head or head_for(envs.envs[0].action_space)
         self.frames = 0
         self._rng = np.random.default_rng(seed)
-        self._optimizer = Adam(network, lr=config.lr, eps=config.eps, max_norm=config.max_grad_norm)
+        self._optimizer = optimizer_for(network, lr=config.lr, eps=config.eps, max_norm=config.max_grad_norm)
+        self._device = next(network.parameters()).device
         size = (config.num_steps, envs.num_envs)
         self._obs = [np.empty((*size, *part.shape[1:]), dtype=np.float32) for part in envs.obs]
-        self._actions, self._done = np.empty(size, dtype=np.int64), np.empty(size, dtype=bool)
+        self._actions: NDArray[np.generic] | None = None  # [num_steps, num_envs] or [..., action size]
+        self._done = np.empty(size, dtype=bool)
         self._logprobs, self._rewards = (np.empty(size, dtype=np.float32) for _ in range(2))
         self._values = np.empty((size[0] + 1, size[1]), dtype=np.float32)
 
@@ -103,50 +112,48 @@ class PPO:
     def _collect(self) -> None:
         """Fill the arrays with a rollout of the current network."""
         self.network.eval()
-        rows = np.arange(self.envs.num_envs)
         for t in range(self.config.num_steps):
             for store, part in zip(self._obs, self.envs.obs, strict=True):
                 store[t] = part
-            logits, values = self.network(*(torch.from_numpy(store[t]) for store in self._obs))
-            logprobs = log_softmax(logits.numpy())
-            if not np.isfinite(logprobs).all():
+            outputs, values = self.network(*(self._tensor(store[t]) for store in self._obs))
+            if not torch.isfinite(outputs).all():
                 raise BiddableError(f"the policy is no longer finite after {self.frames} frames; lower lr")
-            actions = sample_actions(logprobs, self._rng)
-            self._values[t], self._actions[t], self._logprobs[t] = values, actions, logprobs[rows, actions]
-            self._rewards[t], self._done[t] = self.envs.step(actions)
-        self._values[-1] = self.network(*map(torch.from_numpy, self.envs.obs))[1]
-        self.frames += self._actions.size
+            actions = self.head.sample(outputs, self._rng)
+            if self._actions is None:
+                self._actions = np.empty((*self._done.shape, *actions.shape[1:]), dtype=actions.dtype)
+            self._values[t], self._actions[t] = values.cpu(), actions
+            self._logprobs[t] = self.head.log_prob(outputs, self._tensor(actions)).cpu()
+            rewards, terminated, truncated = self.envs.step(self.head.to_env(actions))
+            if truncated.any():
+                # What would have followed is worth what the last observation is: the episode was only cut
+                # off.
+                final = self.network(*(self._tensor(part[truncated]) for part in self.envs.next_obs))[1]
+                rewards[truncated] += self.config.gamma * final.cpu().numpy()
+            self._rewards[t], self._done[t] = rewards, terminated | truncated
+        self._values[-1] = self.network(*map(self._tensor, self.envs.obs))[1].cpu()
+        self.frames += self._done.size
 
     def _update(self) -> None:
-        self.network.train()
         config = self.config
         advantages = gae(self._rewards, self._values, self._done, config.gamma, config.gae_lambda)
-        returns = (advantages + self._values[:-1]).reshape(-1)
-        obs = [store.reshape(-1, *store.shape[2:]) for store in self._obs]
-        actions, logprobs = self._actions.reshape(-1), self._logprobs.reshape(-1)
-        advantages = advantages.reshape(-1)
+        returns = advantages + self._values[:-1]
+        assert self._actions is not None
+        columns = (self._actions, self._logprobs, advantages, returns)
+        # [num_steps, num_envs, ...] -> [num_steps x num_envs, ...]
+        obs, rollout = (
+            [self._tensor(part.reshape(-1, *part.shape[2:])) for part in parts]
+            for parts in (self._obs, columns)
+        )
+        self.network.train()
         for _ in range(config.epochs):
-            order = self._rng.permutation(len(actions))
-            for batch in np.split(order, range(config.batch_size, len(order), config.batch_size)):
-                logits, values = self.network(*(torch.from_numpy(part.take(batch, 0)) for part in obs))
-                gradients = ppo_gradients(
-                    logits.detach().numpy(), values.detach().numpy(),
-                    actions[batch], logprobs[batch], advantages[batch], returns[batch], config,
-                )  # fmt: skip
-                torch.autograd.backward((logits, values), list(map(torch.from_numpy, gradients)))
+            order = torch.from_numpy(self._rng.permutation(self._done.size)).to(self._device)
+            for batch in order.split(config.batch_size):
+                outputs, values = self.network(*(part[batch] for part in obs))
+                ppo_loss(self.head, outputs, values, *(part[batch] for part in rollout), config).backward()
                 self._optimizer.step()
 
-
-def log_softmax(logits: Array) -> Array:
-    """[N, actions] log-probabilities of logits [N, actions]."""
-    shifted = logits - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-
-
-def sample_actions(logprobs: Array, rng: np.random.Generator) -> NDArray[np.int64]:
-    """[N] an action for each row of log-probabilities [N, actions], drawn by exponential races."""
-    waits = rng.standard_exponential(logprobs.shape, dtype=np.float32)
-    return (logprobs - np.log(waits)).argmax(1)
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 def gae(rewards: Array, values: Array, done: NDArray[np.bool_], gamma: float, lam: float) -> Array:
@@ -172,40 +179,34 @@ def gae(rewards: Array, values: Array, done: NDArray[np.bool_], gamma: float, la
     return advantages
 
 
-def ppo_gradients(
-    logits: Array,
-    values: Array,
-    actions: NDArray[np.int64],
-    old_logprobs: Array,
-    advantages: Array,
-    returns: Array,
+def ppo_loss(
+    head: Head,
+    outputs: Tensor,
+    values: Tensor,
+    actions: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    returns: Tensor,
     config: PPOConfig,
-) -> tuple[Array, Array]:
-    """Gradients of the loss by logits [N, actions] and values [N].
-
-    The loss is the mean of value_coef * (V - R)^2 - min(r A, clip(r) A) - entropy_coef * H (Schulman et al.
-    2017, eqs. 7 and 9), with r the ratio of new to old probability of the action and H the entropy. Written
-    out it is several times faster than by autograd.
+) -> Tensor:
+    """The clipped objective, the error of the values and the entropy bonus (Schulman et al. 2017, eqs. 7 and
+    9).
 
     Args:
-        logits: [N, actions] now.
+        head: what outputs say about actions.
+        outputs: [N, head.outputs] now.
         values: [N] now.
-        actions: [N] taken in the rollout.
+        actions: [N, ...] taken in the rollout.
         old_logprobs: [N] their log-probabilities in the rollout.
         advantages: [N].
         returns: [N] targets of the values.
         config: coefficients and the clipping range.
     """
-    if config.normalize_advantages:
-        advantages = (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8)
-    rows, count = np.arange(len(actions)), np.float32(len(actions))
-    logprobs = log_softmax(logits)
-    probs = np.exp(logprobs)
-    ratio = np.exp(logprobs[rows, actions] - old_logprobs)
-    # Beyond the clipping range the objective is constant: the gradient is 0.
-    beyond = np.where(advantages > 0, ratio > 1 + config.clip_range, ratio < 1 - config.clip_range)
-    gain = np.where(beyond, np.float32(0), ratio * advantages)  # by the logarithm of the action's probability
-    entropy = -(probs * logprobs).sum(1, keepdims=True)
-    by_logits = probs * (gain[:, None] + config.entropy_coef * (logprobs + entropy))
-    by_logits[rows, actions] -= gain
-    return by_logits / count, 2 * config.value_coef * (values - returns) / count
+    if config.normalize_advantages and len(advantages) > 1:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    ratio = (head.log_prob(outputs, actions) - old_logprobs).exp()  # [N]
+    clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
+    policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
+    value_loss = (values - returns).square().mean()
+    entropy = head.entropy(outputs).mean()
+    return policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy

@@ -81,7 +81,7 @@ class Replay:
         )
         self._actions = np.empty(capacity, dtype=np.int64)
         self._rewards = np.empty(capacity, dtype=np.float32)
-        self._done = np.empty(capacity, dtype=bool)
+        self._terminated = np.empty(capacity, dtype=bool)
 
     def add(
         self,
@@ -89,18 +89,18 @@ class Replay:
         actions: NDArray[np.int64],
         rewards: NDArray[np.float32],
         next_obs: Sequence[NDArray[Any]],
-        done: NDArray[np.bool_],
+        terminated: NDArray[np.bool_],
     ) -> None:
         """Add a transition of each environment, with the highest priority so far.
 
         Args:
             obs, next_obs: features [num_envs, ...] before and after the step.
-            actions, rewards, done: [num_envs].
+            actions, rewards, terminated: [num_envs].
         """
         places = (self._next + np.arange(len(actions))) % self.capacity
         for store, part in zip((*self._obs, *self._next_obs), (*obs, *next_obs), strict=True):
             store[places] = part
-        self._actions[places], self._rewards[places], self._done[places] = actions, rewards, done
+        self._actions[places], self._rewards[places], self._terminated[places] = actions, rewards, terminated
         if self._alpha:
             self._tree.set(places, np.full(len(places), self._highest))
         self._next = int(places[-1] + 1) % self.capacity
@@ -123,11 +123,11 @@ class Replay:
     def take(
         self, places: NDArray[np.int64]
     ) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any], list[NDArray[Any]], NDArray[Any]]:
-        """The transitions at ``places``: obs, actions, rewards, next_obs, done."""
+        """The transitions at ``places``: obs, actions, rewards, next_obs, terminated."""
         obs, next_obs = (
             [store.take(places, 0) for store in stores] for stores in (self._obs, self._next_obs)
         )
-        return obs, self._actions[places], self._rewards[places], next_obs, self._done[places]
+        return obs, self._actions[places], self._rewards[places], next_obs, self._terminated[places]
 
     def update_priorities(self, places: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
         """Set the priorities of transitions from their TD errors [N]."""

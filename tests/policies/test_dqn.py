@@ -160,7 +160,7 @@ def test_it_learns(changes) -> None:
         lambda p: start.append(p.success) if len(dqn.envs.latest_episodes) == 100 and not start else None,
     )
     assert start[0] < 0.8
-    assert np.mean([success for success, _ in dqn.envs.latest_episodes]) > 0.95
+    assert np.mean([success for success, *_ in dqn.envs.latest_episodes]) > 0.95
 
 
 def test_the_same_seed_learns_the_same() -> None:

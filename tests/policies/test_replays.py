@@ -33,7 +33,7 @@ def test_an_episode_is_all_there(tmp_path) -> None:
     env.close()
     frames = frames_of(made.gif)
     assert made.success
-    assert len(frames) == len(episode.steps) + 1
+    assert len(frames) == len(episode) + 1
     assert np.abs(frames[0] - frames[-1]).max() > 100, "the point is somewhere else at the end"
     path = tmp_path / "figures.json"
     save_figures(path, [Replays("Watch", (made,))])

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from biddable.errors import BiddableError, InputError
-from biddable.policies.base import ATTEMPTS, ScriptedPolicy, rollout_stage, rollouts, successes
+from biddable.policies.base import ATTEMPTS, ScriptedPolicy, returns, rollout_stage, rollouts, successes
+from biddable.runs.codec import jsonable
 from biddable.runs.run import Run
 
 WAIT = ScriptedPolicy(lambda obs: 1)
@@ -52,16 +53,46 @@ def test_more_episodes_than_environments_and_the_other_way_round() -> None:
     for count in (1, 2, 4, 9):
         episodes = rollouts([Countdown() for _ in range(count)], WAIT, seeds)
         assert [episode.meta["seed"] for episode in episodes] == seeds
-        assert [len(episode.steps) for episode in episodes] == seeds
+        assert [len(episode) for episode in episodes] == seeds
         assert [episode.instruction for episode in episodes] == [f"wait {seed}" for seed in seeds]
         assert successes(episodes).tolist() == [seed % 2 for seed in seeds]
     assert rollouts([Countdown()], WAIT, []) == []
 
 
-def test_a_step_holds_what_was_seen_before_the_action() -> None:
+def test_an_episode_holds_one_observation_more_than_actions() -> None:
     (episode,) = rollouts([Countdown()], WAIT, [3])
-    assert [step.observation["left"] for step in episode.steps] == [3, 2, 1]
-    assert [step.reward for step in episode.steps] == [0.0, 0.0, 1.0]
+    assert episode.observations["left"].tolist() == [3, 2, 1, 0]
+    assert episode.observations["instruction"] == ("wait 3", "", "", "")
+    assert (episode.actions.tolist(), episode.rewards.tolist()) == ([1, 1, 1], [0.0, 0.0, 1.0])
+    assert (episode.terminated, episode.truncated, episode.success) == (True, False, True)
+    assert episode.observation(1) == {"left": 2, "instruction": ""}
+
+
+class Silent(Countdown):
+    """Says nothing of success, or says it as Stable-Baselines3 does; is cut off."""
+
+    def __init__(self, key: str = ""):
+        super().__init__()
+        self.key = key
+
+    def step(self, action: int):
+        obs, reward, done, _, info = super().step(action)
+        return obs, reward, False, done, {self.key: float(info["success"])} if self.key else {}
+
+
+def test_success_may_be_missing_or_be_called_is_success() -> None:
+    (silent,) = rollouts([Silent()], WAIT, [3])
+    assert (silent.success, silent.terminated, silent.truncated) == (None, False, True)
+    with pytest.raises(InputError, match=r"episodes\[0\].success is None, expected True or False"):
+        successes([silent])
+    assert returns([silent]).tolist() == [1.0]
+    assert successes(rollouts([Silent("is_success")], WAIT, [3, 4])).tolist() == [1, 0]
+
+
+def test_what_is_no_dictionary_is_refused_with_a_way_out() -> None:
+    env = gym.make("CartPole-v1")
+    with pytest.raises(InputError, match=r"observation is 'ndarray', expected a dictionary .*make_env"):
+        rollouts([env], WAIT, [0])
 
 
 def test_one_batch_a_step() -> None:
@@ -82,7 +113,7 @@ def test_an_environment_that_breaks_costs_no_episode(threads, caplog) -> None:
     faults = {(5, 2): 1, (7, 0): ATTEMPTS - 1, (4, 3): 1}
     whole = rollouts([Countdown() for _ in range(2)], WAIT, seeds)
     episodes = rollouts([Countdown(faults) for _ in range(2)], WAIT, seeds, threads=threads)
-    assert episodes == whole
+    assert jsonable(episodes) == jsonable(whole)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 4
     assert (
@@ -103,7 +134,7 @@ def test_one_that_is_past_use_is_made_anew_and_closed() -> None:
         return made[-1]
 
     episodes = rollouts([given, Countdown()], WAIT, [2, 3, 1], make=make)
-    assert [len(episode.steps) for episode in episodes] == [2, 3, 1]
+    assert [len(episode) for episode in episodes] == [2, 3, 1]
     assert [env.closed for env in (given, *made)] == [True, True]
 
 
@@ -124,7 +155,7 @@ def test_threads_step_at_the_same_time() -> None:
             return super().step(action)
 
     episodes = rollouts([Waiting() for _ in range(3)], WAIT, [2, 2, 2], threads=True)
-    assert [len(episode.steps) for episode in episodes] == [2, 2, 2]
+    assert [len(episode) for episode in episodes] == [2, 2, 2]
 
 
 class Picky(Countdown):
@@ -189,7 +220,7 @@ class Noted(Countdown):
 def tried(folder: Path, envs: list[Countdown]) -> list[int]:
     """How long episodes are, as a stage."""
     with Run.open(folder, "tried", {}, 0) as run:
-        return rollout_stage(run, "test", envs, WAIT, [2, 1, 9, 3], lambda e: len(e.steps), int)
+        return rollout_stage(run, "test", envs, WAIT, [2, 1, 9, 3], lambda e: len(e), int)
 
 
 def test_a_run_that_stops_goes_on_without_the_episodes_that_had_ended(tmp_path) -> None:

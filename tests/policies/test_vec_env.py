@@ -44,8 +44,9 @@ def test_one_that_breaks_begins_again_and_the_others_go_on(caplog) -> None:
     envs = vec_env(Counting(breaks=[2]), Counting())
     step(envs)
     with caplog.at_level(logging.WARNING):
-        rewards, done = step(envs)
-    assert (rewards.tolist(), done.tolist()) == ([0, 1], [True, False])
+        rewards, terminated, truncated = step(envs)
+    assert (rewards.tolist(), terminated.tolist(), truncated.tolist()) == ([0, 1], [False] * 2, [True, False])
+    assert envs.next_obs[0].tolist() == [[1, 1], [2, 2]], "where it last stood"
     assert envs.obs[0].tolist() == [[0, 0], [2, 2]]
     assert [record.getMessage() for record in caplog.records] == [
         "the environment broke, another episode is begun: RuntimeError: the simulator fell over"
@@ -53,7 +54,7 @@ def test_one_that_breaks_begins_again_and_the_others_go_on(caplog) -> None:
     assert len(envs.latest_episodes) == 0, "it is not counted"
     for _ in range(3):
         step(envs)
-    assert list(envs.latest_episodes) == [(True, 3), (True, 3)]
+    assert list(envs.latest_episodes) == [(True, 3, 3.0), (True, 3, 3.0)]
 
 
 def test_one_that_breaks_before_any_episode_has_ended_leaves_progress_whole() -> None:
@@ -75,9 +76,59 @@ def test_one_that_keeps_breaking_is_given_up() -> None:
 
 def test_one_that_cannot_begin_again_is_given_up(monkeypatch) -> None:
     envs = vec_env(Counting(breaks=[1]))
-    monkeypatch.setattr(envs.envs[0], "reset", lambda: 1 / 0)
+    monkeypatch.setattr(envs.envs[0], "reset", lambda **_: 1 / 0)
     with pytest.raises(BiddableError, match="at last with ZeroDivisionError"):
         step(envs)
+    with pytest.raises(BiddableError, match="broke 3 times in a row, at last with ZeroDivisionError"):
+        vec_env(envs.envs[0])
+
+
+class Cut(Counting):
+    """Is cut off after two steps, and says nothing of success."""
+
+    def step(self, action):
+        obs, reward, _, _, _ = super().step(action)
+        return obs, reward, False, self.steps == 2, {}
+
+
+def test_what_is_cut_off_is_told_from_what_ends_and_its_last_observation_is_kept() -> None:
+    envs = vec_env(Cut(), Counting())
+    for _ in range(2):
+        rewards, terminated, truncated = step(envs)
+    assert (rewards.tolist(), terminated.tolist(), truncated.tolist()) == ([1, 1], [False] * 2, [True, False])
+    assert envs.obs[0].tolist() == [[0, 0], [2, 2]]
+    assert envs.next_obs[0].tolist() == [[2, 2], [2, 2]]
+    _, terminated, truncated = step(envs)
+    assert (terminated.tolist(), truncated.tolist()) == ([False, True], [False, False])
+    assert envs.next_obs[0].tolist() == [[1, 1], [3, 3]]
+
+
+def test_success_is_optional_and_no_episode_is_lost_without_it() -> None:
+    envs = vec_env(Cut(), Cut())
+    for _ in range(4):
+        rewards, *_ = step(envs)
+        assert rewards.tolist() == [1, 1]
+    assert list(envs.latest_episodes) == [(None, 2, 2.0)] * 4
+    progress = envs.progress(8, 0.0)
+    assert (progress.success, progress.length, progress.episode_return) == (0.0, 2.0, 2.0)
+
+
+class Old(Counting):
+    def step(self, action):
+        obs, reward, done, _, info = super().step(action)
+        return obs, reward, done, info
+
+
+class Older(Counting):
+    def reset(self, *, seed=None):
+        return super().reset()[0]
+
+
+def test_environments_of_the_old_kind_are_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="what step returned is '4 values', expected 5 of them: obs, reward"):
+        step(vec_env(Old()))
+    with pytest.raises(InputError, match="what reset returned is 'dict', expected 2 of them"):
+        vec_env(Older())
 
 
 @pytest.mark.parametrize(

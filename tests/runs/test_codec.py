@@ -17,11 +17,10 @@ from biddable.types import (
     Check,
     CheckResult,
     Comparison,
-    Episode,
     Preference,
     Response,
-    Step,
     Task,
+    Trajectory,
     Verdict,
     user,
 )
@@ -56,11 +55,13 @@ verdicts = st.builds(
     passed=st.none() | st.booleans(),
     checks=st.lists(st.builds(CheckResult, id=text, passed=st.booleans()), max_size=2).map(tuple),
 )
-episodes = st.builds(
-    Episode,
+trajectories = st.builds(
+    Trajectory,
     instruction=text,
-    steps=st.lists(st.builds(Step, observation=free, action=free, reward=number), max_size=2).map(tuple),
-    success=st.booleans(),
+    observations=meta,
+    actions=st.lists(free, max_size=2),
+    rewards=st.lists(number, max_size=2),
+    success=st.none() | st.booleans(),
     meta=meta,
 )
 preferences = st.builds(Preference, prompt=text.map(user), chosen=text, rejected=text, meta=meta)
@@ -68,7 +69,7 @@ nouns = [
     (Task, tasks),
     (Response, responses),
     (Verdict, verdicts),
-    (Episode, episodes),
+    (Trajectory, trajectories),
     (Preference, preferences),
 ]
 
@@ -98,9 +99,12 @@ def test_floats_come_back_to_the_last_bit() -> None:
 
 
 def test_arrays_become_lists_and_the_value_handed_out_is_the_one_read_back() -> None:
-    step = Step(np.array([[1, 2]]), np.int64(3), np.float64(0.5))
-    written, as_read_back = encode(step, Step)
-    assert as_read_back == decode(written, Step) == Step([[1, 2]], 3, 0.5)
+    trajectory = Trajectory(
+        "go", {"state": np.array([[1, 2]])}, np.array([3]), np.array([0.5]), np.bool_(True)
+    )
+    written, as_read_back = encode(trajectory, Trajectory)
+    plain = Trajectory("go", {"state": [[1, 2]]}, [3], [0.5], True)
+    assert as_read_back == decode(written, Trajectory) == plain
 
 
 @pytest.mark.parametrize(
@@ -119,9 +123,9 @@ def test_a_value_of_another_type_is_refused(value: Any, type: Any, problem: str)
 
 def test_describe_names_the_field() -> None:
     with pytest.raises(ValidationError) as caught:
-        decode(b'{"instruction": "go", "steps": [{"observation": 1, "action": 2}], "success": true}', Episode)
-    assert describe(caught.value) == "steps[0].reward: field required"
-    assert first_problem(caught.value) == (("steps", 0, "reward"), "field required")
+        decode(b'{"id": "a", "prompt": "x", "checks": [{"args": {}}]}', Task)
+    assert describe(caught.value) == "checks[0].id: field required"
+    assert first_problem(caught.value) == (("checks", 0, "id"), "field required")
 
 
 @given(st.binary(max_size=30), st.data())

@@ -22,7 +22,7 @@ from biddable.runs.files import read_json, read_jsonl
 from biddable.runs.folder import artifact_of, is_run
 from biddable.runs.results import read_results
 from biddable.runs.run import Run
-from biddable.types import Message, Step, Task, user
+from biddable.types import Check, Message, Task, user
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"branch": 3, "gate": 0.5, "sampling": {"stop": ("a", "b")}}
@@ -240,8 +240,10 @@ def test_map_resumes_at_the_next_batch_with_the_same_batches(tmp_path: Path) -> 
 def test_map_hands_out_results_as_read_back(tmp_path: Path) -> None:
     for _ in range(2):
         with open_run(tmp_path) as run:
-            steps = run.map("steps", [1, 2], lambda batch: [Step((i,), i, 0) for i in batch], Step, 2)
-        assert steps == [Step([1], 1, 0.0), Step([2], 2, 0.0)]
+            checks = run.map(
+                "checks", [1, 2], lambda batch: [Check(str(i), {"n": (i,)}) for i in batch], Check, 2
+            )
+        assert checks == [Check("1", {"n": [1]}), Check("2", {"n": [2]})]
 
 
 @settings(max_examples=50)

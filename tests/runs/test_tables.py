@@ -13,12 +13,11 @@ from biddable.runs.tables import read_parquet, schema, write_parquet
 from biddable.types import (
     Check,
     CheckResult,
-    Episode,
     Message,
     Preference,
     Response,
-    Step,
     Task,
+    Trajectory,
     Verdict,
     user,
 )
@@ -40,10 +39,10 @@ NOUNS: list[tuple[Any, list[Any]]] = [
     (Response, [Response("x", (1, 2), (-0.1, -1e-300), "length"), Response("")]),
     (Preference, [Preference(user("x"), "good", "bad", {"value": 0.6})]),
     (
-        Episode,
+        Trajectory,
         [
-            Episode("go", (Step({"image": [[1, 2]]}, 3, 1.0), Step(None, "left", 0.0)), True, {"seed": 1}),
-            Episode("stay", (), False),
+            Trajectory("go", {"image": [[1, 2]], "text": ["a", None]}, [3], [1.0], True, meta={"seed": 1}),
+            Trajectory("stay", {}, [], [], None, False, True),
         ],
     ),
     (Verdict, [Verdict(None, None, "unparsable"), Verdict(0.5, True, "", (CheckResult("a", True),))]),
@@ -79,9 +78,12 @@ def test_columns_are_plain_and_free_form_fields_are_json(tmp_path: Path) -> None
 
 
 def test_arrays_become_lists(tmp_path: Path) -> None:
-    episode = Episode("go", (Step(np.array([[1, 2]], np.uint8), np.int64(2), 1.0),), True)
-    write_parquet(tmp_path / "e.parquet", [episode], Episode)
-    assert read_parquet(tmp_path / "e.parquet", Episode) == [Episode("go", (Step([[1, 2]], 2, 1.0),), True)]
+    trajectory = Trajectory(
+        "go", {"image": np.array([[1, 2]], np.uint8)}, np.array([2]), np.array([1.0]), True
+    )
+    write_parquet(tmp_path / "t.parquet", [trajectory], Trajectory)
+    plain = Trajectory("go", {"image": [[1, 2]]}, [2], [1.0], True)
+    assert read_parquet(tmp_path / "t.parquet", Trajectory) == [plain]
 
 
 def test_files_of_others_are_read_where_they_fit(tmp_path: Path) -> None:
