@@ -44,10 +44,13 @@ _ACTIONS = ActionSpaceConfig(  # in the order of KINDS
     action_types=(ActionTypes.CLICK_ELEMENT, ActionTypes.FOCUS_ELEMENT_AND_TYPE_FIELD)
 )
 _PREFIX = "miniwob/"
-_FORGET = (
-    "document.activeElement.blur();"
-    "document.querySelectorAll('[data-tampered]').forEach(e => delete e.dataset.tampered);"
-)
+MAX_SECONDS = (2**31 - 1) / 1000
+"""The longest time that a page's timer can be set to; one set to more would run out at once."""
+_AT_LOAD = """
+let state = 1;
+Math.random = () => { state = (state * 48271) % 2147483647; return state / 2147483647; };
+"""
+"""Some pages draw while they load, before MiniWoB++ seeds them: they are to draw the same each time."""
 _log = logging.getLogger(__name__)
 gym.register_envs(miniwob)
 
@@ -66,9 +69,10 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
 
     Observation: ``instruction``, ``fields`` (what MiniWoB++ extracts from it, as a tuple of ``Field``),
     ``dom`` (a tuple of ``Element``, in tree order) and, where asked for, ``screenshot`` [210, 160, 3] uint8.
-    Action: a ``WebAction``. The reward is the task's own, which does not fall with time; success is a reward
-    above 0.
+    Action: a ``WebAction``. The reward is the task's own, which does not fall with time. Success is a reward
+    of 1: 24 of the tasks pay some of it for wrong answers (see the documentation on environments).
 
+    Each reset loads the page anew, so that a seed makes the same page whatever was played before.
     A browser that dies or hangs is started anew, and what was done in the episode is done again;
     ``info["restarts"]`` counts how often.
 
@@ -76,19 +80,35 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
         name: the task, without version: ``click-test-2`` …
         max_steps: steps after which an episode is truncated.
         screenshots: take them; they cost half of a step.
+        threshold: the reward that counts as success, above 0 and at most 1; less than 1 is for the tasks that
+            grade how close a click came.
+        time_limit: seconds of wall clock after which MiniWoB++ ends an episode with reward -1; None for no
+            such limit, so that a slow policy is not judged by its speed.
 
     Raises:
-        InputError: no such task, or no browser on this machine.
+        InputError: no such task, an option out of range, or no browser on this machine.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012
     render_mode = "rgb_array"
 
-    def __init__(self, name: str, *, max_steps: int = 20, screenshots: bool = False):
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_steps: int = 20,
+        screenshots: bool = False,
+        threshold: float = 1.0,
+        time_limit: float | None = None,
+    ):
         if name not in names():
             raise InputError("env", f"miniwob:{name}", f"miniwob: and a task, such as {names()[0]}")
         if max_steps < 1:
             raise InputError("max_steps", max_steps, "an integer of at least 1")
+        self._threshold = _number("threshold", threshold, 1.0)
+        self._milliseconds = 1000 * (
+            MAX_SECONDS if time_limit is None else _number("time_limit", time_limit, MAX_SECONDS)
+        )
         _find_browser()
         self._id, self._max_steps, self._screenshots = f"{_PREFIX}{name}-v1", max_steps, screenshots
         self._web: Any = None
@@ -147,7 +167,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
             reward if done else 0.0,
             done,
             late,
-            {"success": done and reward > 0, "restarts": self.restarts, **info},
+            {"success": done and reward >= self._threshold, "restarts": self.restarts, **info},
         )
 
     def render(self) -> Any:
@@ -174,10 +194,18 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
             instance.driver.set_script_timeout(PAGE_SECONDS)
             instance.driver.set_page_load_timeout(PAGE_SECONDS)
             instance.driver.command_executor.client_config.timeout = PAGE_SECONDS
-        else:  # what was clicked last would show it
-            self._web.unwrapped.instance.driver.execute_script(_FORGET)
+            instance.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _AT_LOAD})
+        self._load()
         page, info = self._web.reset(seed=self._seed)
         return page, _facts(info)
+
+    def _load(self) -> None:
+        """Load the page with nothing left of earlier episodes: MiniWoB++ keeps what was typed, scrolled …"""
+        instance = self._web.unwrapped.instance
+        instance.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        instance.driver.execute_script("localStorage.clear(); sessionStorage.clear();")
+        instance.driver.get(instance.url)
+        instance.driver.execute_script(f"core.EPISODE_MAX_TIME = {self._milliseconds};")
 
     def _do(self, action: WebAction) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
         made = self._web.unwrapped.create_action(KINDS.index(action.kind), ref=action.ref)
@@ -243,6 +271,13 @@ def _element(node: dict[str, Any]) -> Element:
     sides: Any = {side: float(node[side][0]) for side in ("left", "top", "width", "height")}
     focused, tampered = (bool(flag) for flag in node["flags"][:2])
     return Element(**same, **sides, focused=focused, tampered=tampered)
+
+
+def _number(name: str, value: float, most: float) -> float:
+    """A number above 0 and at most ``most``. Raises InputError: it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        raise InputError(name, value, f"a number above 0 and at most {most:g}")
+    return float(value)
 
 
 def _facts(info: dict[str, Any]) -> dict[str, Any]:

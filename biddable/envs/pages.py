@@ -1,8 +1,9 @@
 """Web pages without a browser: the elements of ``envs.web``, thousands of steps a second, for training.
 
 A page has inputs that hold what is typed, boxes that a click ticks and clears, radio buttons of which one
-is chosen, and elements that a click ends the episode with. What an instruction wants is a *goal*: what some
-of the elements have to read in the end.
+is chosen, and elements that a click ends the episode with. Typing adds to what an input holds, as in a
+browser, and nothing takes it away again: what was typed wrongly stays wrong. What an instruction wants is a
+*goal*: what some of the elements have to read in the end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from biddable.envs.web import (
     check_fields,
     page_spaces,
 )
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError
 
 SPARE_STEPS = 4
 _DATE = re.compile(r"(\d\d)/(\d\d)/(\d{4})")
@@ -92,7 +93,7 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
         self._steps += 1
         sent = action.kind == "click" and element.ref in self._ends
         if action.kind == "type":
-            self._set(element.ref, shown(element.tag, self.fields[action.field].value))
+            self._set(element.ref, after_typing(element, self.fields[action.field].value))
         elif not sent:
             self._click(element)
         success = sent and self._ends[element.ref] and self.filled() == 1.0
@@ -114,13 +115,19 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
         return dom_potential(self.dom, self.goal) if self.goal else 1.0
 
     def oracle(self) -> list[WebAction]:
-        """The actions that complete the instruction from here, sending last."""
+        """The actions that complete the instruction from here, sending last.
+
+        Raises:
+            BiddableError: no action does, as an input holds something else, which typing only adds to.
+        """
         actions = []
         for ref, value in self.goal.items():
             element = self._dom[ref]
             if element.value != value and element.takes_text:
-                typed = [shown(element.tag, field.value) for field in self.fields]
-                actions.append(WebAction("type", ref, typed.index(value)))
+                reads = [after_typing(element, field.value) for field in self.fields]
+                if value not in reads:
+                    raise BiddableError(f"element {ref} reads {element.value!r}: typing only adds to that")
+                actions.append(WebAction("type", ref, reads.index(value)))
             elif element.value != value:
                 actions.append(WebAction("click", ref))
         return [*actions, WebAction("click", next(ref for ref, right in self._ends.items() if right))]
@@ -193,6 +200,21 @@ def held_out(values: Sequence[str], split: str) -> Sequence[str]:
 
 
 def shown(tag: str, value: str) -> str:
-    """The text of an element after typing: browsers turn 12/31/2027 into 2027-12-31 for dates."""
+    """The text of an empty element after typing: browsers turn 12/31/2027 into 2027-12-31 for dates."""
     date = _DATE.fullmatch(value) if tag == "input_date" else None
     return "-".join(date.group(3, 1, 2)) if date else value
+
+
+def after_typing(element: Element, value: str) -> str:
+    """The text of an element after typing a value into it, as Chromium has it: behind what it held before.
+
+    A date that is typed into one stays in its year, which keeps the last six digits: 12/31/2027 makes
+    312027-12-31 of 2027-12-31.
+    """
+    if not element.value:
+        return shown(element.tag, value)
+    date = _DATE.fullmatch(value) if element.tag == "input_date" else None
+    if date:
+        _, _, before = element.value.partition("-")
+        return f"{int(date[2] + date[3])}-{before}"
+    return element.value + value

@@ -15,7 +15,7 @@ from biddable.envs.base import make_env
 from biddable.envs.forms import CHOICES, FORMS, TEXTS, FormEnv
 from biddable.envs.pages import SPARE_STEPS
 from biddable.envs.web import Element, Field, WebAction
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError
 
 LOGIN = (Field("username", "Ada"), Field("password", "amber"))
 
@@ -71,11 +71,24 @@ def test_sending_too_early_or_with_a_wrong_value_fails() -> None:
     *_, reward, terminated, _, info = env.step(env.oracle()[-1])
     assert (reward, terminated, info["success"]) == (-1, True, False)
     env = login()
-    username, password = by_id(env, "username"), by_id(env, "password")
+    username, password, send = by_id(env, "username"), by_id(env, "password"), env.oracle()[-1]
     env.step(WebAction("type", username.ref, 0))
     env.step(WebAction("type", password.ref, 0))  # the user's name
     assert by_id(env, "password").value == "Ada"
-    *_, reward, terminated, _, info = env.step(env.oracle()[-1])
+    *_, reward, terminated, _, info = env.step(send)
+    assert (reward, terminated, info["success"]) == (-1, True, False)
+
+
+def test_what_is_typed_twice_stands_there_twice_and_cannot_be_mended() -> None:
+    env = login()
+    username, send = by_id(env, "username"), env.oracle()[-1]
+    for expected in ("Ada", "AdaAda"):
+        env.step(WebAction("type", username.ref, 0))
+        assert by_id(env, "username").value == expected
+    with pytest.raises(BiddableError, match=r"element \d+ reads 'AdaAda': typing only adds to that"):
+        env.oracle()
+    env.step(WebAction("type", by_id(env, "password").ref, 1))
+    *_, reward, terminated, _, info = env.step(send)
     assert (reward, terminated, info["success"]) == (-1, True, False)
 
 
@@ -176,8 +189,8 @@ def test_a_page_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"id": "form:tax"}, "env is 'form:tax', expected form: and one of login, short, long"),
-        ({"id": "form:login", "split": "test"}, "split is 'test', expected train or held-out"),
+        ({"env": "form:tax"}, "env is 'form:tax', expected form: and one of login, short, long"),
+        ({"env": "form:login", "split": "test"}, "split is 'test', expected train or held-out"),
     ],
 )
 def test_no_such_form(options: dict, message: str) -> None:

@@ -57,6 +57,9 @@ def test_a_date_reads_as_a_browser_shows_it() -> None:
     env.step(env.oracle()[0])
     [box] = [element for element in env.dom if element.tag == "input_date"]
     assert box.value == f"{year}-{month}-{day}"
+    env.step(WebAction("type", box.ref))
+    [box] = [element for element in env.dom if element.tag == "input_date"]
+    assert box.value == f"{int(day + year)}-{month}-{day}", "typed again, it goes into the year"
 
 
 def test_boxes_are_ticked_and_cleared_and_those_not_named_stay_clear() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from biddable.envs.base import make_env
 from biddable.envs.forms import FormEnv
-from biddable.envs.web import Element, Field
+from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
 from biddable.methods.act.web_navigation.curricula import (
     RECENT,
@@ -48,15 +48,18 @@ class Login(Curriculum):
 def test_dense_reward_by_hand() -> None:
     practice = Practice(login(), SIZES, Login(), gamma=0.9)
     practice.reset(seed=0)
-    name, password, send = (place_of(a, practice.env.dom, SIZES) for a in practice.env.oracle())
+    actions = [WebAction("click", 1), *practice.env.oracle()]
+    nothing, name, password, send = (place_of(action, practice.env.dom, SIZES) for action in actions)
     assert practice.step(name)[1] == pytest.approx(0.9 * 0.5 - 0)
-    assert practice.step(name)[1] == pytest.approx(0.9 * 0.5 - 0.5), "doing nothing costs a little"
+    assert practice.step(nothing)[1] == pytest.approx(0.9 * 0.5 - 0.5), "doing nothing costs a little"
     assert practice.step(password)[1] == pytest.approx(0.9 * 1 - 0.5)
     _, reward, ended, _, info = practice.step(send)
     assert reward == pytest.approx(1 + 0.9 * 1 - 1)
     assert (ended, info["success"]) == (True, True)
     practice.reset(seed=0)
     assert practice.step(send)[1] == -1
+    practice.reset(seed=0)
+    assert [practice.step(name)[1] for _ in range(2)] == [0.45, -0.5], "typed twice it is wrong"
     sparse = Practice(login(), SIZES, Login())
     sparse.reset(seed=0)
     assert [sparse.step(place)[1] for place in (name, password, send)] == [0, 0, 1]
