@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from biddable.tasks.pairs import Pair, Paired
     from biddable.types import Response, Task
 
-REASONS = 3
-"""Reasons why pairs were not decided that are printed."""
 _NO_TERMS = (
     "Length-controlled: at equal lengths, by logistic regression on the difference of lengths; without "
     "AlpacaEval's terms for each instruction, so near that leaderboard's figure, and not the same."
@@ -78,7 +76,7 @@ def pairwise(
       biddable judge pairwise --responses tuned.jsonl --baseline base.jsonl --judge runs/rm --json
       biddable judge pairwise --annotations annotations.json
     """
-    from biddable.judges.pairwise import summarize_pairs
+    from biddable.judges.pairwise import pair_notes, summarize_pairs
 
     target = None if out is None else _target(out, responses, baseline, annotations)
     if annotations is not None:
@@ -99,7 +97,10 @@ def pairwise(
     if target is not None:
         _write(target, [_pair_row(*each, names, judged) for each in zip(paired.pairs, verdicts, strict=True)])
     summary = summarize_pairs(verdicts, first, second, paired.clusters)
-    notes = [*_pair_notes(summary, first, second), *paired.notes]
+    notes = pair_notes(summary, first, second)
+    if summary.win_rate.controlled is None:
+        notes.append(f"No length-controlled win rate: {summary.win_rate.problem}.")
+    notes += paired.notes
     warn("pair", [], notes)
     if as_json:
         rows = [{"task": task.id, **asdict(verdict)} for task, verdict in zip(tasks, verdicts, strict=True)]
@@ -285,25 +286,6 @@ def _write(target: Path, rows: Sequence[dict[str, Any]]) -> None:
     from biddable.runs.files import write_atomic
 
     write_atomic(target, "".join(ascii_json(row) + "\n" for row in rows))
-
-
-def _pair_notes(summary: PairSummary, first: Sequence[Response], second: Sequence[Response]) -> list[str]:
-    rate, notes = summary.win_rate, []
-    alone = [(bool(ours.error), bool(theirs.error)) for ours, theirs in zip(first, second, strict=True)]
-    ours, theirs = alone.count((True, False)), alone.count((False, True))
-    if ours or theirs:
-        notes.append(f"{ours} responses and {theirs} of the baseline could not be had, and lose.")
-    if rate.undecided:
-        why = "; ".join(f"{n}: {reason}" for reason, n in list(summary.undecided.items())[:REASONS])
-        of = rate.n + rate.undecided
-        notes.append(f"{rate.undecided} of {of} pairs are undecided and left out ({why}).")
-    interval = summary.order and summary.order.first_place.interval
-    if interval and not interval[0] <= 0.5 <= interval[1]:
-        place = "first" if interval[0] > 0.5 else "second"
-        notes.append(f"The judge favours the {place} place; where that decides, a pair is a tie.")
-    if rate.controlled is None:
-        notes.append(f"No length-controlled win rate: {rate.problem}.")
-    return notes
 
 
 def _tested(rate: WinRate) -> list[str]:

@@ -11,7 +11,7 @@ from biddable.errors import InputError, RunError
 from biddable.experiments.skillmix_bank import FAILED, asked, why_none
 from biddable.experiments.stages import Weights
 from biddable.judges.degenerate import degeneracy
-from biddable.judges.pairwise import PairJudge, PairVerdict, judge_pairs, summarize_pairs
+from biddable.judges.pairwise import PairJudge, PairVerdict, judge_pairs, pair_notes, summarize_pairs
 from biddable.models.base import Sampling
 from biddable.models.lazy import LazyModel
 from biddable.runs.figures import Cell, Table
@@ -206,7 +206,7 @@ def judged(
         rows: whose instructions are asked.
         models: two, by name.
         max_tokens: the longest answer.
-        notes: what cannot be compared is added.
+        notes: what was left out, and what cannot be compared, is added.
     """
     tasks = [Task(f"held-out {number}", user(row.instruction)) for number, row in enumerate(rows, 1)]
     greedy = Sampling(max_tokens=max_tokens, temperature=0.0)
@@ -219,7 +219,9 @@ def judged(
     base, student = models
     made: list[Comparison] = []
     try:
-        rate = summarize_pairs(verdicts, ours, theirs).win_rate
+        summary = summarize_pairs(verdicts, ours, theirs)
+        notes += pair_notes(summary, ours, theirs)
+        rate = summary.win_rate
         names: dict[str, Any] = {"baseline_name": base, "method_name": student, "seeds": [run.root_seed]}
         made.append(rate.comparison(**names))
         made.append(rate.comparison(controlled=True, **names))

@@ -53,6 +53,8 @@ Two responses to one instruction are compared. What counts: {criteria}.
 Which response is better, A or B? Answer with the letter and nothing else:"""
 """What is the same in all requests comes first, so that it is computed once for all of them."""
 
+REASONS = 3
+"""Reasons why pairs were not decided that a note names."""
 LETTERS = (("A",), ("B",))
 # A capital letter that is no article, or a word for a tie.
 _NAMED = re.compile(
@@ -316,3 +318,24 @@ def summarize_pairs(
     lengths = [len(each.text) for each in first], [len(each.text) for each in second]
     rate = win_rate([verdict.win for verdict in verdicts], lengths=lengths, clusters=clusters)
     return PairSummary(rate, order_of(verdicts, clusters), dict(reasons.most_common()))
+
+
+def pair_notes(summary: PairSummary, first: Sequence[Response], second: Sequence[Response]) -> list[str]:
+    """What a reader must know of verdicts on pairs, a sentence each.
+
+    Who lost unjudged, what was left out and why, and whether the judge favours a place.
+    """
+    rate, notes = summary.win_rate, []
+    gone = [(bool(ours.error), bool(theirs.error)) for ours, theirs in zip(first, second, strict=True)]
+    ours, theirs = gone.count((True, False)), gone.count((False, True))
+    if ours or theirs:
+        notes.append(f"{ours} responses and {theirs} of the baseline could not be had, and lose.")
+    if rate.undecided:
+        why = "; ".join(f"{n}: {reason}" for reason, n in list(summary.undecided.items())[:REASONS])
+        of = rate.n + rate.undecided
+        notes.append(f"{rate.undecided} of {of} pairs are undecided and left out ({why}).")
+    interval = summary.order and summary.order.first_place.interval
+    if interval and not interval[0] <= EVEN <= interval[1]:
+        place = "first" if interval[0] > EVEN else "second"
+        notes.append(f"The judge favours the {place} place; where that decides, a pair is a tie.")
+    return notes

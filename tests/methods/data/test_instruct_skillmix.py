@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from biddable.errors import InputError, RunError
-from biddable.experiments import voting
+from biddable.experiments import skillmix, voting
 from biddable.judges.pairwise import PairVerdict
 from biddable.methods.base import run
 from biddable.methods.data import instruct_skillmix
 from biddable.models import load
+from biddable.runs.run import Run
 from biddable.tasks.data import read_conversations
-from biddable.tasks.skillmix import read_examples
+from biddable.tasks.skillmix import Example, read_examples
 from biddable.tasks.skillmix_turns import TURNS
 from biddable.types import Prompt, Response, last_turn
 from tests.doubles import Parrot
@@ -189,7 +190,33 @@ def test_a_student_is_compared_on_combinations_it_did_not_learn(
     win = made.comparisons[0]
     assert (win.metric, win.method, win.n) == ("win rate", 1.0, len(held))
     assert any("Not compared at equal lengths" in note for note in made.notes)
+    assert not any("undecided" in note for note in made.notes)
     assert (out / "artifacts" / "model").exists()
+
+
+def test_verdicts_that_a_judge_does_not_give_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(tasks: Any, first: Any, second: Any) -> list[PairVerdict]:
+        lost = PairVerdict(None, critique="the answer cannot be read: 'Hm'")
+        return [lost, *[PairVerdict(0.5, (0.9, 0.9)) for _ in tasks[1:]]]
+
+    said = iter(("long ago", "now"))
+
+    def answered(run: Any, name: str, ask: Any, prompts: Any) -> list[list[Response]]:
+        text = next(said)
+        return [[Response(f"{text} {place}")] for place, _ in enumerate(prompts)]
+
+    monkeypatch.setattr(skillmix, "answers", answered)
+    rows = [Example(f"Do {n}.", "Done.", ("a",), "help", "t") for n in range(20)]
+    notes: list[str] = []
+    with Run.open(tmp_path / "run", "test", {}, 0) as folder:
+        [made] = skillmix.judged(folder, torn, rows, {"base": "a", "student": "b"}, 9, notes)
+    assert (made.method, made.n, made.verdict) == (0.5, 19, "not shown")
+    assert notes[:2] == [
+        "1 of 20 pairs are undecided and left out (1: the answer cannot be read: 'Hm').",
+        "The judge favours the first place; where that decides, a pair is a tie.",
+    ]
 
 
 def test_a_student_that_there_is_not(tmp_path: Path, teacher: Teacher, skills: Path) -> None:
