@@ -1,4 +1,4 @@
-"""How well predicted frames of robot tasks agree with annotated ones: tagE's scorer, and structure as a whole.
+"""How well predicted frames of robot tasks agree with annotated ones: tagE's scorer, and whole structures.
 
 The scorer of csarkar/tagE, argument by argument: each predicted task, in order, is matched with the first
 annotated task of the row that is not matched yet and has the same skill and the same trigger words. Within a
@@ -86,7 +86,7 @@ def exact_match(predicted: Frames, gold: Frames, *, grounding: bool = False) -> 
 def argument_f1(
     predicted: Sequence[Frames], gold: Sequence[Frames], *, grounding: bool = False, per_class: bool = False
 ) -> dict[str, Any]:
-    """Precision, recall and F1 of arguments over all rows (micro); with ``per_class`` of skills and roles too.
+    """Precision, recall and F1 of arguments over all rows (micro); ``per_class``: of each skill and role too.
 
     Raises:
         InputError: not one prediction for each row.
