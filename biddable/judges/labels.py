@@ -54,8 +54,8 @@ def label_probabilities(
 ) -> list[LabelProbabilities]:
     """How likely each label is after each prompt.
 
-    Prompts that are the same are asked once. One that cannot be asked (it is longer than the model's context)
-    does not end the others.
+    Prompts that are the same are asked once. One that cannot be asked (it is longer than the model's
+    context), or after which log-probabilities are no numbers, does not end the others.
 
     Args:
         model: any model.
@@ -65,7 +65,6 @@ def label_probabilities(
         max_tokens: the longest written answer.
 
     Raises:
-        ModelError: log-probabilities are not numbers.
         EndpointError: a served model answers nothing.
     """
     distinct = list(dict.fromkeys(prompts))

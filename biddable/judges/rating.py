@@ -63,7 +63,6 @@ def yes_probabilities(model: LanguageModel, prompts: Sequence[Prompt]) -> list[f
         prompts: questions that are answered with yes or no, as chats or raw text.
 
     Raises:
-        ModelError: log-probabilities are not numbers.
         EndpointError: a served model answers nothing.
     """
     answers = label_probabilities(model, prompts, YES_OR_NO, read_yes)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from biddable.errors import InputError, ModelError
+from biddable.errors import InputError
 from biddable.models.base import LanguageModel, NoScoresError, Sampling, TokenScores
 from biddable.models.chat import require_prompt, require_text
 from biddable.types import Prompt, Response
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 Normalization = Literal["none", "tokens", "bytes"]
 
+NOT_FINITE = "the model's log-probabilities of the choices are not finite"
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -28,12 +30,12 @@ class Ranking:
 
     Attributes:
         best: index of the likeliest choice, the first of those that are equally likely; None where the model
-            gives no log-probabilities and its answer matches no choice.
+            gives no log-probabilities and its answer matches no choice, or ``written`` has an error.
         scores: of each choice its log-probability in nats, less that after the prior and divided as asked
-            for; empty where the model gives none.
+            for; empty where the model gives none, or one that is no number.
         probabilities: of each choice, the softmax of ``scores``; empty likewise.
-        how: "log-probability" with what was done to it, or how the generated answer was matched.
-        written: that answer, where the model gives no log-probabilities.
+        how: "log-probability" with what was done to it, how the generated answer was matched, or "no answer".
+        written: that answer, where the model gives no log-probabilities; or an error: why nothing was chosen.
     """
 
     best: int | None
@@ -71,7 +73,6 @@ def rank_choices(
 
     Raises:
         InputError: a prompt or choice cannot be scored, or there are no choices.
-        ModelError: log-probabilities are not numbers.
     """
     if normalize not in ("none", "tokens", "bytes"):
         raise InputError("normalize", normalize, "none, tokens or bytes")
@@ -94,7 +95,7 @@ def choose(model: LanguageModel, prompts: Sequence[Prompt], choices: Sequence[st
     """The likeliest of some choices after each prompt, as a response; what cannot be asked has an ``error``.
 
     After raw text a choice is a new word. A model without log-probabilities writes, and what it writes stands
-    where it is none of the choices. Raises InputError and ModelError: see ``rank_choices``.
+    where it is none of the choices. Raises InputError: see ``rank_choices``.
     """
     offered = [
         [
@@ -169,10 +170,14 @@ def _score(scores: TokenScores, choice: str, prior: float, normalize: Normalizat
 def _ranking(scores: Sequence[float], how: str) -> Ranking:
     highest = max(scores)
     if any(map(math.isnan, scores)) or math.isinf(highest):
-        raise ModelError("the model's log-probabilities of the choices are not finite")
+        return _no_answer(Response("", finish_reason="error", error=NOT_FINITE))
     weights = [math.exp(score - highest) for score in scores]
     probabilities = tuple(weight / sum(weights) for weight in weights)
     return Ranking(scores.index(highest), tuple(scores), probabilities, how)
+
+
+def _no_answer(failed: Response) -> Ranking:
+    return Ranking(None, (), (), f"no answer: {failed.error}", failed)
 
 
 def _by_answers(
@@ -186,9 +191,7 @@ def _by_answers(
     longest = max_tokens or max(len(choice.encode()) for row in offered for choice in row)
     answers = model.generate(prompts, sampling=Sampling(max_tokens=longest, temperature=0.0))
     return [
-        Ranking(None, (), (), f"no answer: {answer.error}", answer)
-        if answer.error
-        else Ranking(*_matched(answer.text, row), answer)
+        _no_answer(answer) if answer.error else Ranking(*_matched(answer.text, row), answer)
         for [answer], row in zip(answers, offered, strict=True)
     ]
 

@@ -8,6 +8,7 @@ in the few rows where it is wider, among more, at last in the whole vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from biddable.models.kernels import draw_kernel
 
 BLOCK = 256  # vocabulary entries summed together before the search for the drawn one; draw.c has the same
 CHUNK = 8  # rows worked on at a time on CPU, so that their logits stay in the second-level cache
+COLDEST = 1e-30  # a lower temperature takes the likeliest: 32 bits hold no quotient by it
 SHORTLISTS = (64, 1024, 1 << 30)  # likeliest tokens among which a nucleus is looked for, in turn
 
 
@@ -47,6 +49,8 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
         token ids [rows], and their log-probabilities [rows] under the model itself (temperature 1,
         no filter).
     """
+    if 0 < sampling.temperature < COLDEST:
+        sampling = replace(sampling, temperature=0.0)
     filtered = sampling.temperature > 0 and (sampling.top_k > 0 or sampling.top_p < 1)
     kernel = None if filtered or logits.device.type != "cpu" else draw_kernel(logits.dtype)
     if kernel is not None:
@@ -136,5 +140,5 @@ def _from_nucleus(weights: Tensor, tokens: Tensor, uniform: Tensor, top_p: float
     weights = weights.masked_fill(before >= top_p, 0)
     ends = weights.cumsum(-1)
     place = torch.searchsorted(ends, uniform[:, None] * ends[:, -1:], right=True)
-    last = (weights > 0).sum(-1, keepdim=True) - 1
+    last = ((weights > 0).sum(-1, keepdim=True) - 1).clamp(min=0)  # no weight is one where logits are NaN
     return tokens.gather(1, torch.minimum(place, last))[:, 0]

@@ -214,10 +214,11 @@ class Stream(Decoding):
         self._begin_samples()
 
     def _next_jobs(self) -> list[Job]:
-        """Jobs that may begin now: one at least where a row is free."""
+        """Jobs that may begin now: one at least where a row and a slot are free."""
         jobs: list[Job] = []
         free, tokens = self.rows.capacity - self.rows.active, 0
-        while self._waiting and free > 0:
+        # Rows that end at their first token leave slots to prompts whose other samples have yet to begin.
+        while self._waiting and free > 0 and len(jobs) < len(self.free_slots):
             tokens += len(self._waiting[0].tokens)
             if jobs and tokens > PIECE:
                 break

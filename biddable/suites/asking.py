@@ -8,7 +8,7 @@ from typing import Any
 
 from biddable.errors import InputError
 from biddable.models.base import LanguageModel, Sampling
-from biddable.models.choices import Ranking, choose, rank_choices
+from biddable.models.choices import NOT_FINITE, Ranking, choose, rank_choices
 from biddable.models.lazy import LazyModel
 from biddable.suites.base import Ask
 from biddable.tasks.fewshot import Shots, few_shot_prompt
@@ -142,7 +142,7 @@ class Asking:
                 return [self._chosen(model, [query], [prompt], chat)[0] for query, prompt in pairs]
             return [Answer((_refused(error),))]
         return [
-            Answer((_choice(query, ranking),), ranking.scores, prior)
+            _taken(query, ranking, prior)
             for query, ranking, prior in zip(batch, rankings, priors, strict=True)
         ]
 
@@ -184,6 +184,13 @@ def _perplexities(model: LanguageModel, batch: Sequence[Query]) -> list[Answer]:
 
 def _as_text(prompt: Prompt) -> str:
     return "\n\n".join(turn.content for turn in as_chat(prompt))
+
+
+def _taken(query: Query, ranking: Ranking, prior: tuple[float, ...]) -> Answer:
+    if ranking.scores and query.prior is not None and not prior:
+        problem = f"{NOT_FINITE} after the prompt without content"
+        return Answer((Response("", finish_reason="error", error=problem),))
+    return Answer((_choice(query, ranking),), ranking.scores, prior)
 
 
 def _choice(query: Query, ranking: Ranking) -> Response:

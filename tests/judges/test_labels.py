@@ -68,6 +68,23 @@ def test_what_cannot_be_asked_does_not_end_the_others():
     assert sum(len(call) for call in model.scored) == 4 * 3  # each of the others once
 
 
+def test_numbers_that_are_none_do_not_end_the_others():
+    class Broken(Scorer):
+        def score(self, prompts, continuations, *, end=True):
+            scores = super().score(prompts, continuations, end=end)
+            none = TokenScores((1,), (math.nan,))
+            return [
+                none if "b" in last_turn(prompt) else each
+                for prompt, each in zip(prompts, scores, strict=True)
+            ]
+
+    model = Broken(Yes=0.3, yes=0.1, No=0.2)
+    good, bad = label_probabilities(model, [user("a"), user("b")], LABELS, read)
+    assert good.probabilities == pytest.approx((2 / 3, 1 / 3))
+    assert bad.probabilities == ()
+    assert bad.problem == "no answer: the model's log-probabilities of the choices are not finite"
+
+
 def test_a_model_without_log_probabilities_writes():
     model = Writer()
     prompts = [user(text) for text in ("Yes", "No", "Perhaps", "refuse")]

@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from biddable.errors import InputError, ModelError
+from biddable.errors import InputError
 from biddable.models.base import NoScoresError, TokenScores
-from biddable.models.choices import rank_choices
+from biddable.models.choices import choose, rank_choices
 from biddable.types import Response, user
 
 from ..train.tiny import local
@@ -92,9 +92,23 @@ def test_scores_are_the_models_own() -> None:
     assert rank_choices(model, [], ["a"]) == []
 
 
-def test_numbers_that_are_none_are_an_error() -> None:
-    with pytest.raises(ModelError, match="not finite"):
-        rank_choices(Scored({("q", "a"): math.nan, ("q", "b"): -1.0}), ["q"], ["a", "b"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_end_their_prompt_alone(bad) -> None:
+    table = {("q", "a"): bad, ("q", "b"): bad, ("r", "a"): -3.0, ("r", "b"): -2.0}
+    failed, good = rank_choices(Scored(table), ["q", "r"], ["a", "b"])
+    assert (failed.best, failed.scores, failed.probabilities) == (None, (), ())
+    assert failed.how == "no answer: the model's log-probabilities of the choices are not finite"
+    assert good.best == 1
+    spaced = {(prompt, f" {text}"): value for (prompt, text), value in table.items()}
+    first, second = choose(Scored(spaced), ["q", "r"], ["a", "b"])
+    assert (first.text, first.finish_reason) == ("", "error")
+    assert "not finite" in first.error
+    assert (second.text, second.error) == ("b", "")
+
+
+def test_a_choice_that_cannot_be_is_not_taken() -> None:
+    [ranking] = rank_choices(Scored({("q", "a"): -math.inf, ("q", "b"): -1.0}), ["q"], ["a", "b"])
+    assert (ranking.best, ranking.probabilities) == (1, (0.0, 1.0))
 
 
 @pytest.mark.parametrize(

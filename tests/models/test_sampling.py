@@ -97,17 +97,28 @@ def test_bfloat16_logits_are_drawn_from_as_they_are(how) -> None:
     torch.testing.assert_close(logprobs[tokens == wide[0]], expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("how", [Sampling(), Sampling(top_p=0.9), Sampling(top_k=5)])
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-def test_logits_that_are_no_numbers_still_give_a_token_of_the_vocabulary(bad) -> None:
+def test_logits_that_are_no_numbers_still_give_a_token_of_the_vocabulary(bad, how) -> None:
     logits = torch.full((3, 300), bad)
-    tokens, _ = draw(logits, torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64), Sampling())
+    tokens, _ = draw(logits, torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64), how)
     assert ((tokens >= 0) & (tokens < 300)).all()
 
 
 def test_greedy_takes_the_likeliest() -> None:
     logits = torch.randn(30, 100, generator=torch.Generator().manual_seed(1))
     best = logits.argmax(-1)
-    tokens, _ = draw(logits, torch.zeros(30, dtype=torch.float64), Sampling(temperature=0))
+    tokens, _ = draw(logits.clone(), torch.zeros(30, dtype=torch.float64), Sampling(temperature=0))
+    assert torch.equal(tokens, best)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-40, 1e-310])
+@pytest.mark.parametrize("filtered", [{}, {"top_k": 3}, {"top_p": 0.9}])
+def test_as_cold_as_numbers_go_it_takes_the_likeliest_too(temperature, filtered) -> None:
+    logits = torch.randn(30, 100, generator=torch.Generator().manual_seed(1))
+    best = logits.argmax(-1)
+    how = Sampling(temperature=temperature, **filtered)
+    tokens, _ = draw(logits, torch.full((30,), 0.7, dtype=torch.float64), how)
     assert torch.equal(tokens, best)
 
 

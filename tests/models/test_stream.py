@@ -100,6 +100,18 @@ def test_samples_share_the_computation_of_their_prompt_even_where_rows_are_few(t
     assert [tokens for tokens, _ in found[job]] == [each.token_ids for each in alone(engine, job)]
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_that_end_at_once_leave_no_prompt_without_a_slot(tiny, rows) -> None:
+    engine = engine_of(tiny)
+    jobs = [Job((5, 9, 14 + i), (7, 8, 9), Sampling(max_tokens=1)) for i in range(4)]
+    stream = Stream(engine, rows, 32)
+    found = run(stream, jobs, each=4)
+    assert run.errors == {}
+    for job in jobs:
+        assert [tokens for tokens, _ in found[job]] == [each.token_ids for each in alone(engine, job)]
+    assert sorted(stream.free_slots) == list(range(rows))
+
+
 @pytest.mark.parametrize("when", [0, 1, 3])
 def test_a_job_that_is_dropped_frees_its_rows_and_the_others_go_on(tiny, monkeypatch, when) -> None:
     monkeypatch.setattr(streams, "PIECE", 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,17 @@ def test_choices_are_taken_by_likelihood() -> None:
     first, second = ask(model, query("Is it yes?", "yes", "no"), query("Is it no?", "yes", "no"))
     assert [answer.responses[0].text for answer in (first, second)] == ["yes", "no"]
     assert (first.scores, second.scores) == ((-1.0, -3.0), (-3.0, -1.0))
+
+
+def test_numbers_that_are_none_end_their_query_alone() -> None:
+    model = Chooser(lambda prompt, choice: float("nan") if "bad" in prompt else -float(len(choice)))
+    prior = replace(query("Is it?", "yes", "no"), prior="bad")
+    failed, good, after = ask(model, query("bad", "yes", "no"), query("Is it?", "yes", "no"), prior)
+    assert (good.responses[0].text, good.scores) == ("no", (-4.0, -3.0))
+    for each in (failed, after):
+        assert "not finite" in each.responses[0].error
+        assert each.scores == ()
+    assert after.responses[0].error.endswith("after the prompt without content")
 
 
 def test_without_log_probabilities_the_answer_is_read_and_kept_where_it_names_no_choice() -> None:
