@@ -141,7 +141,7 @@ class GymEnv(gym.Env[dict[str, Any], Any]):
         if self._state:
             flat = [_flat(self._parts[name], parts[name]) for name in self._state]
             shown["state"] = np.concatenate(flat, dtype=np.float32)
-        if self._template is None:
+        if self._named is not None and self._template is None:
             self._instruction = str(parts[self._named])
         return {**shown, "instruction": self._instruction}
 

@@ -244,7 +244,7 @@ class _Slot:
         if self._observations and obs.keys() != self._observations[0].keys():
             expected = f"{sorted(self._observations[0])}, as at first"
             raise InputError("observation", sorted(obs), expected, where=self._where())
-        self._observations.append(obs)
+        self._observations.append(dict(obs))
 
     def _where(self) -> str:
         return f"episode of seed {self._seed}, step {len(self._actions)}"

@@ -149,7 +149,9 @@ class PPO:
             order = torch.from_numpy(self._rng.permutation(self._done.size)).to(self._device)
             for batch in order.split(config.batch_size):
                 outputs, values = self.network(*(part[batch] for part in obs))
-                ppo_loss(self.head, outputs, values, *(part[batch] for part in rollout), config).backward()
+                actions, old, gains, targets = (part[batch] for part in rollout)
+                loss = ppo_loss(self.head, outputs, values, actions, old, gains, targets, config)
+                loss.backward()
                 self._optimizer.step()
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:

@@ -1,7 +1,7 @@
 """A time limit is no end: what would have followed counts, as in Gymnasium and Stable-Baselines3.
 
-The environments pay for going on, and are cut off after a few steps: values of cut-off episodes would be too low,
-and a learner that takes the cut for an end learns another policy.
+The environments pay for going on, and are cut off after a few steps: values of cut-off episodes would be too
+low, and a learner that takes the cut for an end learns another policy.
 """
 
 from __future__ import annotations
