@@ -65,8 +65,11 @@ def data(
 
     SOURCE is a file, a folder, a run or hf:NAME with conversations or preferences (docs/data.md). The steps
     come in this order, each where it is asked for: read, length, degenerate, exact, one answer, near,
-    contamination, judge, mixture. The page shows every row, kept or dropped, with its nearest neighbours;
-    the folder stands for the data in every command.
+    contamination, judge, mixture. The page shows the rows, kept or dropped, with their nearest
+    neighbours, at most 2,000 that are kept and 2,000 dropped for each reason; the folder stands for the data
+    in every command. It goes on where it was killed, and with another --mix, --rows, --held-out or
+    --min-score where the rows did not allow the first. The share held out may differ from --held-out, as near
+    rows stay together; then it is said.
 
     \b
     Examples:

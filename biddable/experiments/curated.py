@@ -1,4 +1,4 @@
-"""What is shown of a data set that went through its steps: numbers, lengths, and every row to read."""
+"""What is shown of a data set that went through its steps: numbers, lengths, and rows to read."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _browser(
         for name, some in zip(rows, found, strict=True)
     }
     return funnel.browser(
-        "Every row and what came of it",
+        "Rows and what came of them",
         shown,
         source=lambda name: source_of[name],
         part=lambda name: "held out" if name in held else "kept",

@@ -17,6 +17,7 @@ What is left is divided, so that no prompt that is held out is near to one that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -31,6 +32,8 @@ from biddable.experiments.curated import curated_figures
 from biddable.judges.degenerate import degeneracy
 from biddable.judges.load import load_judge
 from biddable.methods.base import show
+from biddable.runs.codec import digest, jsonable
+from biddable.runs.folder import ChangedRun, first_difference, told
 from biddable.runs.progress import progress
 from biddable.runs.results import Results
 from biddable.runs.run import Run
@@ -55,6 +58,8 @@ JUDGED = 64
 """Responses that a judge is given at once."""
 ENCODED = 512
 """Prompts that are made vectors at once."""
+SETTLED = ("min_score", "mix", "rows", "held_out")
+"""Settings that the rows may turn out not to allow: until they do, another value goes on with the run."""
 
 
 @settings
@@ -154,6 +159,7 @@ class Curation:
         self.scores = self._by_judge()
         self._draw()
         learned, held = self._divided()
+        self._settle()
         self._write(learned, held)
         show(run, curated_figures(funnel, self.source_of, {*held}, self.compare, self.scores))
         numbers = [sum(word_counts(funnel.kept[name])) for name in learned]
@@ -163,7 +169,7 @@ class Curation:
             "words_learned": {"all": sum(numbers), "mean": float(np.mean(numbers)) if numbers else 0.0},
             "steps": funnel.counts(),
         }
-        notes = [] if learned else ["No row is left to learn from."]
+        notes = [*self._shares(learned, held), *([] if learned else ["No row is left to learn from."])]
         train = "sft" if self.kind == "conversations" else "dpo"
         steps = [f"biddable train {train} MODEL --data {{run}} --out FOLDER"]
         steps += [f"biddable export {{run}} FOLDER --for {name}" for name in FRAMEWORKS]
@@ -301,24 +307,9 @@ class Curation:
 
     def _draw(self) -> None:
         """As many rows of each source as the mixture says."""
-        config, funnel = self.config, self.funnel
-        if not config.mix and config.rows is None:
-            return
-        ids: dict[str, list[str]] = {name: [] for name in dict.fromkeys(self.source_of.values())}
-        for name in funnel.ids:
-            ids[self.source_of[name]].append(name)
-        if not config.mix:
-            ids = {"all sources": funnel.ids}
-        weights = config.mix or (1.0,)
-        if empty := [name for name, each in ids.items() if not each]:
-            raise InputError("mix", config.mix, f"rows of each source: none of {empty[0]} is left")
-        possible = min(len(each) / weight for each, weight in zip(ids.values(), weights, strict=True))
-        total = config.rows or int(possible * sum(weights) + 1e-9)
-        try:
-            drawn = mixed(ids, weights, total, self.run.seed("mixture"))
-        except InputError as error:
-            raise InputError("rows", total, error.expected) from None
-        funnel.select("mixture", list(drawn.values()), "not drawn")
+        if self.config.mix or self.config.rows is not None:
+            ids = drawn(self.config, self.funnel.ids, self.source_of, self.run.seed("mixture"))
+            self.funnel.select("mixture", ids, "not drawn")
 
     def _divided(self) -> tuple[list[str], list[str]]:
         """The ids of the rows to learn from, and of those held out."""
@@ -331,11 +322,33 @@ class Curation:
             with progress(len(prompts), "near groups") as advance:
                 return clusters(prompts, config.near or NEAR, self.compare, advance=advance)
 
-        groups = self.run.stage("groups", sought, list[int])
+        # Another mixture has other groups.
+        groups = self.run.stage(f"groups-{digest(ids)[:12]}", sought, list[int])
         if len(set(groups)) < 2:
             expected = f"0: the {len(ids)} rows that are left are all near to each other"
             raise InputError("held_out", config.held_out, expected)
         return split(ids, [prompts[place] for place in groups], config.held_out, self.run.seed("division"))
+
+    def _shares(self, learned: Sequence[str], held: Sequence[str]) -> list[str]:
+        """A note where another share is held out than was asked for."""
+        asked, n = self.config.held_out, len(learned) + len(held)
+        wanted = math.ceil(asked * n - 1e-9)
+        if len(held) == wanted:
+            return []
+        told = f"{len(held)} of {n} rows ({len(held) / n:.1%}) are held out; {asked:.1%} would be {wanted}"
+        return [f"{told}: rows that are near to one another stay together."]
+
+    def _settle(self) -> None:
+        """Keep the settings that proved possible; from here on another value makes another run.
+
+        Raises:
+            ChangedRun: the folder holds a run that was finished with another.
+        """
+        mine: dict[str, Any] = jsonable({name: getattr(self.config, name) for name in SETTLED})
+        kept = self.run.stage("settled", lambda: mine, dict[str, Any])
+        if difference := first_difference(kept, mine, "config"):
+            raise ChangedRun(f"{self.run.folder}: {told(difference)}; use another folder")
+        self.run.config |= kept
 
     def _write(self, learned: Sequence[str], held: Sequence[str]) -> None:
         write: Any = write_conversations if self.kind == "conversations" else write_preferences
@@ -346,6 +359,29 @@ class Curation:
                     path = self.run.artifact(inner, f"{self.kind}.{ending}")
                     write(path, [self.funnel.kept[name] for name in ids], beside=beside)
         self.funnel.write_dropped(self.run.artifact("dropped", "rows.jsonl"), _held)
+
+
+def drawn(config: DataConfig, ids: Sequence[str], source_of: Mapping[str, str], seed: int) -> list[str]:
+    """The ids of the rows that make the mixture that is asked for, in their new order.
+
+    Raises:
+        InputError: ``ids`` are too few for it.
+    """
+    of: dict[str, list[str]] = {name: [] for name in dict.fromkeys(source_of.values())}
+    for name in ids:
+        of[source_of[name]].append(name)
+    if not config.mix:
+        of = {"all sources": list(ids)}
+    weights = config.mix or (1.0,)
+    if empty := [name for name, each in of.items() if not each]:
+        raise InputError("mix", config.mix, f"rows of each source: none of {empty[0]} is left")
+    scarce, weight = min(zip(of, weights, strict=True), key=lambda pair: len(of[pair[0]]) / pair[1])
+    most = int(len(of[scarce]) / weight * sum(weights) + 1e-9)
+    try:
+        return list(mixed(of, weights, config.rows or most, seed).values())
+    except InputError:
+        why = f"{scarce} has {len(of[scarce])}" if config.mix else "so many there are"
+        raise InputError("rows", config.rows, f"at most {most}: {why}") from None
 
 
 @cache
@@ -364,10 +400,6 @@ def _judged(spec: str, decides: bool, batch: list[tuple[Task, str, int]]) -> lis
     ):
         raise InputError("min_score", None, f"a number: {spec} gives scores, and passes nothing by itself")
     return verdicts
-
-
-def _readable(row: Row) -> Row | Drop:
-    return Drop(row.reason, str(row.error)) if isinstance(row, Unreadable) else row
 
 
 def _held(row: Row) -> Any:

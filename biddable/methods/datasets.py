@@ -12,7 +12,7 @@ from typing import Any
 from biddable.config import configure
 from biddable.errors import InputError
 from biddable.judges.load import judge_identity
-from biddable.methods.curation import Curation, DataConfig, loaded_judge
+from biddable.methods.curation import SETTLED, Curation, DataConfig, drawn, loaded_judge
 from biddable.runs.codec import digest as values_digest
 from biddable.runs.executors import Executor, in_process, named_executor
 from biddable.runs.folder import is_run
@@ -43,7 +43,8 @@ def curate(
 ) -> Results:
     """Make a data set of one's own files, without the rows that are not to be learned from.
 
-    The same call again goes on where it was killed. What is left is the run's ``artifacts/data``, what is
+    The same call again goes on where it was killed, and one with another mixture, ``rows``, ``held_out`` or
+    ``min_score`` where these could not be had. What is left is the run's ``artifacts/data``, what is
     held out ``artifacts/held_out``, what was dropped ``artifacts/dropped/rows.jsonl``, each with the reason.
 
     Args:
@@ -66,8 +67,11 @@ def curate(
     kind = _check(config, names)
     rows, source_of = _read(names, kind, config.skip_bad)
     tasks = {spec: read_suite(spec) for spec in config.against}
+    if config.mix or config.rows is not None:  # what is impossible from the first is refused without a folder
+        readable = [name for name, row in rows.items() if not isinstance(row, Unreadable)]
+        drawn(config, readable, source_of, config.seed)
     identity = {
-        **asdict(config),
+        **{name: value for name, value in asdict(config).items() if name not in SETTLED},
         "kind": kind,
         "sources": names,
         "data": [digest(name) for name in names],

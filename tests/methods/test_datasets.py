@@ -191,11 +191,54 @@ def test_a_mixture_is_drawn_from_what_is_left(tmp_path: Path) -> None:
     assert results.metrics["steps"]["mixture"]["reasons"] == {"not drawn": 50}
     assert curate([first, second], out=tmp_path / "most", mix=[1, 1]).metrics["rows"]["kept"] == 60
     assert curate([first, second], out=tmp_path / "some", rows=7).metrics["rows"]["kept"] == 7
-    with pytest.raises(InputError, match=r"rows is 60, expected at most 30, as many as .*b.jsonl has \(45"):
+    with pytest.raises(InputError, match=r"rows is 60, expected at most 41: .*b.jsonl has 31"):
         curate([first, second], out=tmp_path / "much", mix=[1, 3], rows=60)
     copy = write(tmp_path / "c.jsonl", [alpaca("one 1")])
     with pytest.raises(InputError, match=r"mix is .*, expected rows of each source: none of .*c.jsonl is"):
         curate([first, copy], out=tmp_path / "none", mix=[1, 3])
+    assert not (tmp_path / "much").exists()
+
+
+def test_what_the_rows_turn_out_not_to_allow_is_corrected_in_the_same_folder(tmp_path: Path) -> None:
+    rows = [alpaca(f"{word} is what about it all?") for word in ("one", "one", "two", "three", "four")]
+    more = [alpaca("How do boats float on water?"), alpaca("Where does the river Rhine begin?")]
+    source, run = write(tmp_path / "rows.jsonl", [*rows, *more]), tmp_path / "run"
+    with pytest.raises(InputError, match=r"rows is 7, expected at most 6: so many there are"):
+        curate([source], out=run, rows=7)
+    results = curate([source], out=run, rows=6, held_out=0.3)
+    assert results.config["rows"] == 6
+    assert results.config["held_out"] == 0.3
+    assert results.metrics == curate([source], out=tmp_path / "other", rows=6, held_out=0.3).metrics
+    again = json.loads((run / "results.json").read_text())
+    for changed in ({"rows": 5}, {"held_out": 0.5}, {"mix": [2]}, {"min_score": 1, "judge": "lm:x"}):
+        with pytest.raises((RunError, InputError)):
+            curate([source], out=run, **{"rows": 6, "held_out": 0.3, **changed})
+    with pytest.raises(RunError, match=r"run: config.rows was 6, is now 5; use another folder"):
+        curate([source], out=run, rows=5, held_out=0.3)
+    assert json.loads((run / "results.json").read_text()) == again
+
+
+def test_a_division_that_there_is_not_is_corrected_in_the_same_folder(tmp_path: Path) -> None:
+    near = [alpaca(f"a b c d e {n}") for n in range(9)]
+    source, run = write(tmp_path / "rows.jsonl", near), tmp_path / "run"
+    other = write(tmp_path / "other.jsonl", [alpaca("How do boats float on water?")])
+    with pytest.raises(InputError, match=r"held_out is 0\.5"):
+        curate([source, other], out=run, held_out=0.5, rows=2)
+    results = curate([source, other], out=run, held_out=0.05)
+    assert results.metrics == curate([source, other], out=tmp_path / "b", held_out=0.05).metrics
+
+
+def test_another_share_than_asked_for_is_said(tmp_path: Path) -> None:
+    near = [alpaca(f"a b c d e {n}") for n in range(9)]
+    alone = [alpaca(f"{word} {word} {word}") for word in ("one", "two", "three")]
+    source = write(tmp_path / "rows.jsonl", [*near, *alone])
+    by_seed = {seed: curate([source], out=tmp_path / f"{seed}", held_out=0.3, seed=seed) for seed in range(9)}
+    found = {made.metrics["rows"]["held_out"]: made.notes for made in by_seed.values()}
+    assert min(found) < 4 <= max(found)
+    for held, notes in found.items():
+        told = f"{held} of 12 rows ({held / 12:.1%}) are held out; 30.0% would be 4"
+        assert notes == [f"{told}: rows that are near to one another stay together."] * (held != 4)
+    assert curate([source], out=tmp_path / "none").notes == []
 
 
 class Scorer:
@@ -220,6 +263,7 @@ def test_a_judges_threshold_is_resumed_by_batch(tmp_path: Path, monkeypatch: pyt
     rows = write(tmp_path / "rows.jsonl", [alpaca(f"ask {n}", text) for n, text in enumerate(said)])
     with pytest.raises(InputError, match="min_score is None, expected a number: mine gives scores"):
         curate([rows], out=tmp_path / "none", judge="mine")
+    assert curate([rows], out=tmp_path / "none", judge="mine", min_score=5).metrics["rows"]["kept"] == 3
     Scorer.asked = 0
     how: dict[str, Any] = {"out": tmp_path / "run", "judge": "mine", "min_score": 6}
     results = curate([rows], **how)
