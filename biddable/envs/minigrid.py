@@ -17,7 +17,7 @@ from minigrid.utils.baby_ai_bot import BabyAIBot
 
 from biddable.envs.base import instruction_space
 from biddable.envs.minigrid_view import WIDEST, View
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError, said
 
 _ONE_AT_A_TIME = threading.Lock()
 PREFIXES = ("MiniGrid-", "BabyAI-")
@@ -50,7 +50,7 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         with _silence():
             level = gym.make(name, disable_env_checker=True, **options).unwrapped
         assert isinstance(level, MiniGridEnv)
-        self.level = level
+        self.level, self.name = level, name
         if level.agent_view_size <= WIDEST:
             level.gen_obs = View(level)  # type: ignore[method-assign]
         self.action_space = level.action_space
@@ -107,20 +107,55 @@ class GridEnv(gym.Env[dict[str, Any], int]):
 class Bot:
     """BabyAI's own planner as a demonstrator; it reads the whole level. Make a new one after each reset.
 
-    ``record`` takes it as ``lambda env: Bot(env).act``.
+    ``record`` takes it as ``lambda env: Bot(env).act``. It does not master every level (those of KeyInBox and
+    PutNext...Carrying, and single seeds of others).
 
     Args:
         env: a BabyAI level.
+        searches: paths it may look for before an action. A planner that goes round in circles would look for
+            ever; one that gets somewhere takes up to a hundred for a whole episode.
+
+    Raises:
+        BiddableError: the level gives no instruction of BabyAI's.
     """
 
-    def __init__(self, env: GridEnv):
-        self._bot = BabyAIBot(env.level)
+    def __init__(self, env: GridEnv, searches: int = 1000):
+        self._name, self._searches = env.name, searches
+        with self._planning():
+            self._bot = _Planner(env.level)
         self._last: Any = None
 
     def act(self, obs: dict[str, Any] | None = None) -> int:
-        """The next action; ``obs`` is not used. The action must be taken before the next call."""
-        self._last = self._bot.replan(self._last)
+        """The next action; ``obs`` is not used. The action must be taken before the next call.
+
+        Raises:
+            BiddableError: the planner finds no way, or does not come to an end.
+        """
+        self._bot.searches_left = self._searches
+        with self._planning():
+            self._last = self._bot.replan(self._last)
         return int(self._last)
+
+    @contextlib.contextmanager
+    def _planning(self) -> Iterator[None]:
+        try:
+            yield
+        except BiddableError:
+            raise
+        except Exception as error:  # assertions, mostly, with and without a text
+            raise BiddableError(f"BabyAI's bot finds no way in {self._name}: {said(error)}") from error
+
+
+class _Planner(BabyAIBot):
+    """BabyAI's planner with a limit to the paths that it looks for."""
+
+    searches_left = 1000
+
+    def _breadth_first_search(self, *args: Any, **options: Any) -> Any:
+        self.searches_left -= 1
+        if self.searches_left < 0:
+            raise RuntimeError("it goes round in circles")
+        return super()._breadth_first_search(*args, **options)
 
 
 def _observation(obs: dict[str, Any]) -> dict[str, Any]:

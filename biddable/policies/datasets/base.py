@@ -1,0 +1,287 @@
+"""A data set of trajectories: what is in it, and a sequence that reads each one when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biddable.errors import BiddableError, FileError, InputError, MissingDependency
+from biddable.types import Trajectory
+
+Array = NDArray[Any]
+ActionKind = Literal["box", "discrete", "multi", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """What one action is.
+
+    Attributes:
+        kind: "box" (an array of numbers), "discrete" (one choice), "multi" (several choices), or "other"
+            (a dictionary, a tuple, a text).
+        shape: of the array; () of one choice.
+        low, high: the numbers' limits, flat; empty where nobody says.
+        choices: how many there are for each choice; empty where nobody says.
+        start: the smallest choice.
+        names: what each number is called, where the data set says.
+    """
+
+    kind: ActionKind
+    shape: tuple[int, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    choices: tuple[int, ...] = ()
+    start: int = 0
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind == "box":
+            count = self.shape[0] if len(self.shape) == 1 else list(self.shape)
+            return f"{count} numbers" + (f" from {_few(self.low)} to {_few(self.high)}" if self.low else "")
+        if self.kind == "discrete":
+            start = f" from {self.start}" if self.start else ""
+            return f"one of {self.choices[0]} choices{start}" if self.choices else "one choice"
+        if self.kind == "multi":
+            return f"choices of {_few(self.choices)}" if self.choices else f"{list(self.shape)} choices"
+        return "neither numbers nor choices"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """What is in a data set.
+
+    Attributes:
+        format: "minari", "lerobot", "robomimic" or "rlds".
+        version: the format's, as the data set says it; empty where it does not.
+        observations: name of each part -> its shape and type ("float32", "str"); () is one number.
+        action: what one action is.
+        fps: steps a second; None where nobody says.
+        episodes: how many there are.
+        steps: of all episodes together; None where that is not known without reading them.
+        rewards: whether rewards were recorded; where not, they are all 0.
+    """
+
+    format: str
+    version: str
+    observations: Mapping[str, tuple[tuple[int, ...], str]]
+    action: ActionSpec
+    fps: float | None = None
+    episodes: int = 0
+    steps: int | None = None
+    rewards: bool = True
+
+
+class Source(Protocol):
+    """What reads the episodes of a data set."""
+
+    spec: DatasetSpec
+
+    def read(self, index: int) -> Trajectory:
+        """The episode at that place. Raises FileError: it is not whole."""
+
+
+class Trajectories(Sequence[Trajectory]):
+    """The trajectories of a data set, each read when it is asked for; a slice reads nothing.
+
+    Attributes:
+        path: where the data set is.
+    """
+
+    def __init__(self, path: Path, source: Source, places: range | None = None):
+        self.path, self._source = path, source
+        self._places = range(source.spec.episodes) if places is None else places
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """What is in it."""
+        spec, count = self._source.spec, len(self)
+        return replace(spec, episodes=count, steps=spec.steps if count == spec.episodes else None)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Trajectory: ...
+    @overload
+    def __getitem__(self, index: slice) -> Trajectories: ...
+    def __getitem__(self, index: int | slice) -> Trajectory | Trajectories:
+        """A trajectory, or a part of the data set. Raises FileError: the episode is not whole."""
+        if isinstance(index, slice):
+            return Trajectories(self.path, self._source, self._places[index])
+        return self._source.read(self._places[index])
+
+    def __repr__(self) -> str:
+        return f"Trajectories({str(self.path)!r}, {self.spec.format}, {len(self)} episodes)"
+
+
+@dataclass(slots=True)
+class Episode:
+    """What a reader takes from one episode, before ``assembled`` makes a trajectory of it.
+
+    Attributes:
+        path: the file it stands in.
+        name: which one ("episode 3").
+        observations: name of each part -> its T + 1 values.
+        actions: T of them.
+        rewards: [T]; None where none were recorded.
+        wordings: what was to be done, as the data set says it, the one that counts first.
+    """
+
+    path: Path
+    name: str
+    observations: dict[str, Any]
+    actions: Any
+    rewards: Any = None
+    success: bool | None = None
+    terminated: bool = False
+    truncated: bool = False
+    wordings: Sequence[str] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def error(self, problem: str) -> FileError:
+        """What is raised for a problem of this episode."""
+        return FileError(self.path, f"{self.name}: {problem}")
+
+
+GOAL = ("observation", "desired_goal")
+"""Parts that together are the ``state`` of an observation with a goal."""
+TEXTS = ("instruction", "language_instruction", "natural_language_instruction", "mission", "utterance")
+"""What an instruction is called in an observation; the first that is there counts."""
+
+
+def assembled(episode: Episode, instruction: str | None, parts: Sequence[str] | None) -> Trajectory:
+    """The trajectory of an episode, checked.
+
+    Args:
+        episode: what was read.
+        instruction: what was to be done, where the episode does not say.
+        parts: which parts of the observations to keep; None for all.
+
+    Raises:
+        FileError: a part or the rewards are there more or less often than steps, or a number that is none.
+        InputError: nobody says what was to be done.
+    """
+    columns, steps = dict(episode.observations), len(episode.actions)
+    if not steps:
+        raise episode.error("it has no steps")
+    rewards = np.zeros(steps) if episode.rewards is None else np.asarray(episode.rewards, np.float64)
+    for name, values, count in (
+        *((f"observation {name!r}", values, steps + 1) for name, values in columns.items()),
+        ("rewards", rewards, steps),
+    ):
+        if len(values) != count:
+            raise episode.error(f"{name}: there {len(values)} times, expected {count}, for {steps} actions")
+    _check_finite(episode, "action", episode.actions)
+    _check_finite(episode, "reward", rewards)
+    said_by_data = [text.strip() for text in _wordings(episode, columns) if text.strip()]
+    wordings = list(dict.fromkeys([*said_by_data, *([instruction] if instruction else [])]))
+    if not wordings:
+        expected = "what was to be done, which this episode does not say"
+        raise InputError("instruction", instruction, expected, where=f"{episode.path}: {episode.name}")
+    with_state(columns)
+    meta = episode.meta | ({"wordings": tuple(wordings[1:])} if len(wordings) > 1 else {})
+    if parts is not None:
+        columns = {name: values for name, values in columns.items() if name in parts or name == "instruction"}
+    success = episode.success
+    if success is None and episode.terminated and episode.rewards is not None:
+        # One reward, for the step that ended the episode: that is how a sparse task says that it is done.
+        success = True if rewards[-1] > 0 and not rewards[:-1].any() else None
+    return Trajectory(
+        wordings[0],
+        columns,
+        episode.actions,
+        rewards,
+        success,
+        episode.terminated,
+        episode.truncated,
+        meta,
+    )
+
+
+def with_state(columns: dict[str, Any]) -> None:
+    """Add the ``state`` of an observation with a goal: the observation and the goal, side by side."""
+    if "state" in columns or not all(
+        isinstance(columns.get(name), np.ndarray) and columns[name].ndim == 2 for name in GOAL
+    ):
+        return
+    columns["state"] = np.concatenate([columns[name] for name in GOAL], axis=1)
+
+
+def needed(available: Iterable[str], parts: Sequence[str] | None, path: Path) -> set[str]:
+    """Which parts of the observations must be read for ``parts``.
+
+    Raises:
+        InputError: one that the data set has not.
+    """
+    names = list(available)
+    whole = [*names, *(["state"] if "state" not in names and set(GOAL) <= set(names) else [])]
+    if parts is None:
+        return set(names)
+    for name in parts:
+        if name not in whole:
+            expected = f"parts of the observations: {', '.join(whole) or 'none'}"
+            raise InputError("parts", name, expected, where=str(path))
+    return {name for part in parts for name in ((part,) if part in names else GOAL)}
+
+
+@contextmanager
+def reading(path: Path, what: str, install: str = 'pip install "biddable[envs]"') -> Iterator[None]:
+    """Turn whatever h5py, pyarrow and others raise for a file that is not whole into one line."""
+    try:
+        yield
+    except BiddableError:
+        raise
+    except ImportError as error:
+        raise MissingDependency(f"{error.name}, which reads {path},", install) from error
+    except Exception as error:
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(path, f"{what} cannot be read: {problem}") from error
+
+
+def readable(trajectories: Sequence[Trajectory]) -> tuple[list[Trajectory], list[str]]:
+    """All trajectories that can be read, and of each of the others what is wrong with it, in one line.
+
+    Raises:
+        BiddableError: of none can it be said what it is; it is what is wrong with the first.
+    """
+    whole, problems, first = [], [], None
+    for place in range(len(trajectories)):
+        try:
+            whole.append(trajectories[place])
+        except BiddableError as error:
+            first = first or error
+            problems.append(str(error))
+    if first is not None and not whole:
+        raise first
+    return whole, problems
+
+
+def _check_finite(episode: Episode, what: str, values: Any) -> None:
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or np.isfinite(values).all():
+        return
+    step = int(np.argwhere(~np.isfinite(values))[0][0])
+    shown = np.asarray(values[step]).tolist()
+    raise episode.error(f"{what} of step {step} is {shown}, expected finite numbers")
+
+
+def _wordings(episode: Episode, columns: dict[str, Any]) -> list[str]:
+    """What was to be done, as the episode says it; a text that changes on the way stays in ``columns``."""
+    found = [name for name in TEXTS if isinstance(columns.get(name), tuple)]
+    texts = [columns.pop(name) for name in found]
+    if texts and any(text != texts[0][0] for text in texts[0]):
+        columns["instruction"] = texts[0]
+    firsts = [next((str(text) for text in column if str(text).strip()), "") for column in texts]
+    return [*firsts, *episode.wordings]
+
+
+def _few(values: Sequence[float]) -> str:
+    """Limits as a reader wants to see them: one number where all are the same."""
+    if len(set(values)) == 1:
+        return f"{values[0]:g}"
+    return "[" + ", ".join(f"{value:g}" for value in values) + "]"
