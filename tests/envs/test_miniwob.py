@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,9 +20,15 @@ if not shutil.which("chromedriver"):
 from biddable.envs import miniwob
 from biddable.envs.base import make_env
 from biddable.envs.miniwob import MiniWoBEnv, names
+from biddable.envs.pages import after_typing
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
 from biddable.policies.base import ScriptedPolicy, rollouts
+
+KEEPERS = ("book-flight-nodelay", "drag-items")
+"""Tasks whose pages look different once they were played, unless they are loaded anew."""
+PARTIAL = 8
+"""A seed of click-checkboxes on which sending at once earns a third."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +48,18 @@ def element(observation: dict, **wanted: str) -> Element:
 
 def fill_in(env: MiniWoBEnv, observation: dict) -> dict:
     return env.step(WebAction("type", element(observation, tag="input_text").ref, 0))[0]
+
+
+def play_at_random(env: MiniWoBEnv, seed: int, rng: np.random.Generator) -> None:
+    """Up to six clicks, or typing where text is taken."""
+    observation, _ = env.reset(seed=seed)
+    for _ in range(6):
+        targets = [each for each in observation["dom"] if each.tag not in ("t", "html", "body", "div")]
+        target = targets[int(rng.integers(len(targets)))]
+        kind = "type" if target.takes_text and observation["fields"] else "click"
+        observation, _, terminated, truncated, _ = env.step(WebAction(kind, target.ref))
+        if terminated or truncated:
+            return
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -85,6 +104,41 @@ def test_sending_nothing_fails(typing: MiniWoBEnv) -> None:
     assert not info["success"]
 
 
+@pytest.mark.parametrize(("threshold", "success"), [(1.0, False), (0.25, True)])
+def test_a_part_of_the_reward_is_success_only_above_the_threshold(threshold: float, success: bool) -> None:
+    env = MiniWoBEnv("click-checkboxes", threshold=threshold)
+    observation, _ = env.reset(seed=PARTIAL)
+    _, reward, terminated, _, info = env.step(WebAction("click", element(observation, tag="button").ref))
+    env.close()
+    assert 0.25 < reward < 1, "some boxes are to stay empty, and so they are"
+    assert (terminated, info["success"]) == (True, success)
+
+
+def test_the_clock_ends_an_episode_only_where_it_is_asked_for(typing: MiniWoBEnv) -> None:
+    env = MiniWoBEnv("enter-text", time_limit=1.5)
+    ends = []
+    for each in (typing, env):
+        observation = fill_in(each, each.reset(seed=3)[0])
+        time.sleep(1.6)
+        *_, reward, terminated, _, info = each.step(
+            WebAction("click", element(observation, tag="button").ref)
+        )
+        ends.append((reward, terminated, info["success"], info.get("reason")))
+    env.close()
+    assert ends == [(1, True, True, None), (-1, True, False, "timed out")]
+    limit = typing._web.unwrapped.instance.driver.execute_script("return core.EPISODE_MAX_TIME;")
+    assert limit == 2**31 - 1, "no page's own limit is left, and this is the longest that a timer takes"
+
+
+@pytest.mark.slow
+def test_a_policy_may_think_longer_than_the_page_would_wait(typing: MiniWoBEnv) -> None:
+    def slowly(observation: dict) -> WebAction:
+        time.sleep(6)
+        return enter_text(observation)
+
+    assert [each.success for each in rollouts([typing], ScriptedPolicy(slowly), range(2))] == [True, True]
+
+
 def test_a_seed_makes_the_same_task(typing: MiniWoBEnv) -> None:
     asked = [typing.reset(seed=seed)[0]["fields"] for seed in (5, 5, 6)]
     assert asked[0] == asked[1] != asked[2]
@@ -96,6 +150,31 @@ def test_nothing_is_seen_of_the_episode_before(typing: MiniWoBEnv) -> None:
     for element in (e for e in first["dom"] if e.tag in ("input_text", "button")):
         typing.step(WebAction("click", element.ref))
     assert typing.reset(seed=5)[0]["dom"] == first["dom"]
+
+
+@pytest.mark.parametrize("task", KEEPERS)
+def test_a_seed_is_the_same_page_whatever_was_played_before(task: str) -> None:
+    env, rng = MiniWoBEnv(task), np.random.default_rng(0)
+    first, _ = env.reset(seed=5)
+    for seed in range(3):
+        play_at_random(env, seed, rng)
+    again, _ = env.reset(seed=5)
+    env.close()
+    assert again == first
+
+
+@pytest.mark.parametrize("task", ["login-user", "enter-date"])
+def test_pages_without_a_browser_are_typed_into_as_chromium_is(task: str) -> None:
+    env = MiniWoBEnv(task)
+    for seed in range(2):
+        observation, _ = env.reset(seed=seed)
+        places = [(box, field) for _ in range(2) for box in range(2) for field in range(2)]
+        for box, field in places if task == "login-user" else [(0, 0)] * 3:
+            before = [each for each in observation["dom"] if each.takes_text][box]
+            observation = env.step(WebAction("type", before.ref, field))[0]
+            after = element(observation, id=before.id).value
+            assert after == after_typing(before, observation["fields"][field].value)
+    env.close()
 
 
 def test_an_episode_is_cut() -> None:
@@ -191,10 +270,18 @@ def test_a_picture_on_request() -> None:
     ("options", "message"),
     [
         (
-            {"id": "miniwob:click-nothing"},
+            {"env": "miniwob:click-nothing"},
             "env is 'miniwob:click-nothing', expected miniwob: and a task, such as",
         ),
-        ({"id": "miniwob:click-test", "max_steps": 0}, "max_steps is 0"),
+        ({"env": "miniwob:click-test", "max_steps": 0}, "max_steps is 0"),
+        (
+            {"env": "miniwob:click-test", "threshold": 0},
+            "threshold is 0, expected a number above 0",
+        ),
+        ({"env": "miniwob:click-test", "threshold": float("nan")}, "threshold is nan"),
+        ({"env": "miniwob:click-test", "time_limit": -1}, "time_limit is -1, expected a number above 0"),
+        ({"env": "miniwob:click-test", "time_limit": "10"}, "time_limit is '10', expected a number above 0"),
+        ({"env": "miniwob:click-test", "time_limit": 1e9}, "and at most 2.14748e+06"),
     ],
 )
 def test_no_such_task(options: dict, message: str) -> None:
@@ -235,7 +322,7 @@ def test_of_two_browsers_one_breaks(fault: Callable[[MiniWoBEnv], None], monkeyp
     for env in envs:
         env.close()
     assert [episode.success for episode in episodes] == [True] * 5
-    assert [len(episode.steps) for episode in episodes] == [2] * 5
+    assert [len(episode) for episode in episodes] == [2] * 5
     assert sorted(env.restarts for env in envs) == [0, 1]
     assert [record.getMessage() for record in caplog.records if "started anew" in record.getMessage()]
     assert gone(started)

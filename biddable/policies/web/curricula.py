@@ -11,7 +11,7 @@ import numpy as np
 from biddable.envs.forms import FormEnv
 from biddable.envs.pages import PageEnv, dom_potential
 from biddable.errors import InputError
-from biddable.methods.act.web_navigation.features import Sizes, action_at
+from biddable.policies.web.features import Sizes, action_at
 
 MASTERED = 0.8
 """Success rate of the latest episodes above which goal simulation takes one step more."""

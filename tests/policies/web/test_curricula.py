@@ -11,15 +11,15 @@ from biddable.envs.base import make_env
 from biddable.envs.forms import FormEnv
 from biddable.envs.web import Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
-from biddable.methods.act.web_navigation.curricula import (
+from biddable.policies.web.curricula import (
     RECENT,
     Curriculum,
     GoalSimulation,
     Practice,
     WarmStart,
 )
-from biddable.methods.act.web_navigation.features import Sizes, place_of
-from biddable.methods.act.web_navigation.inet import (
+from biddable.policies.web.features import Sizes, place_of
+from biddable.policies.web.inet import (
     INET,
     INETConfig,
     Invented,
@@ -182,7 +182,7 @@ def test_an_instruction_that_cannot_be_followed_is_refused() -> None:
 
 
 def test_a_meta_trainer_without_an_instruction_to_follow_says_so(monkeypatch) -> None:
-    module = "biddable.methods.act.web_navigation.inet.can_be_followed"
+    module = "biddable.policies.web.inet.can_be_followed"
     monkeypatch.setattr(module, lambda *_: False)
     env = make_env("form:login", seed=0)
     with pytest.raises(BiddableError, match="in a row cannot be followed"):

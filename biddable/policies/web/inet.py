@@ -19,9 +19,9 @@ from torch import nn
 from biddable.envs.forms import FormEnv
 from biddable.envs.web import KINDS, Element, Field, WebAction
 from biddable.errors import BiddableError, InputError
-from biddable.methods.act.web_navigation.curricula import Curriculum
-from biddable.methods.act.web_navigation.features import Sizes, featurize, text_beside
-from biddable.methods.act.web_navigation.qweb import QWeb
+from biddable.policies.web.curricula import Curriculum
+from biddable.policies.web.features import Sizes, featurize, text_beside
+from biddable.policies.web.qweb import QWeb
 
 MAX_TRIES = 50
 

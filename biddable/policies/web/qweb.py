@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from biddable.envs.web import KINDS
-from biddable.methods.act.web_navigation.features import ELEMENT_NUMBERS, OVERLAPS, VOCABULARY
 from biddable.policies.dqn import FORBIDDEN
+from biddable.policies.web.features import ELEMENT_NUMBERS, OVERLAPS, VOCABULARY
 
 WORD_SIZE = 32
 PAIR_SIZE = 32
