@@ -26,6 +26,7 @@ Kind = Literal["methods", "suites", "judges", "envs"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "methods": {
+        "antgpt": "biddable.methods.act.antgpt:AntGpt",
         "ape": "biddable.methods.prompt.ape:Ape",
         "compatible-demos": "biddable.methods.act.compatible_demos:CompatibleDemos",
         "ensemble-instruct": "biddable.methods.data.ensemble_instruct:EnsembleInstruct",
@@ -42,6 +43,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",
+        "tage": "biddable.methods.act.tage:TagE",
         "teach-or-show": "biddable.methods.prompt.teach_or_show:TeachOrShow",
         "verbalizer-manipulation": "biddable.methods.measure.verbalizer_manipulation:VerbalizerManipulation",
         "web-navigation": "biddable.methods.act.web_navigation:WebNavigation",

@@ -4,45 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from biddable.errors import InputError
+from biddable.policies.frame_config import Labels, States
 from biddable.policies.frame_networks import IGNORED, STOP, FrameBatch
 from biddable.tasks.frames import UNKNOWN, Argument, InstructionExample, Span, TaskFrame
-
-States = Sequence[NDArray[np.float16]]
-"""Of each sentence [words, numbers of a state], as ``models.token_states`` gives them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What a parser tells apart; each list is numbered from 1, for 0 is the end."""
-
-    skills: tuple[str, ...]
-    roles: tuple[str, ...]
-    objects: tuple[str, ...]
-
-    @classmethod
-    def of(cls, examples: Sequence[InstructionExample]) -> Labels:
-        """Those that examples have."""
-        tasks = [task for each in examples for task in each.tasks]
-        arguments = [each for task in tasks for each in task.arguments]
-        return cls(
-            tuple(sorted({task.skill for task in tasks})),
-            tuple(sorted({each.role for each in arguments})),
-            tuple(sorted({each.object_class for each in arguments} - {UNKNOWN})),
-        )
-
-    @property
-    def symbols(self) -> list[tuple[str, str]]:
-        """The labels of a flat sequence: (kind, name), the end first."""
-        named = (("skill", self.skills), ("role", self.roles), ("object", (UNKNOWN, *self.objects)))
-        return [("end", ""), *((kind, name) for kind, names in named for name in names)]
 
 
 def as_batch(states: States, examples: Sequence[InstructionExample], labels: Labels) -> FrameBatch:
@@ -52,34 +21,34 @@ def as_batch(states: States, examples: Sequence[InstructionExample], labels: Lab
     T = max([len(each.tasks) for each in examples] + [1])  # noqa: N806
     A = max([len(task.arguments) for each in examples for task in each.tasks] + [1])  # noqa: N806
     B = len(states)  # noqa: N806
-    x = torch.zeros(B, n, states[0].shape[1])
-    skills, triggers = torch.full((B, T + 1), IGNORED), torch.zeros(B, T, 2, dtype=torch.long)
-    roles, spans = torch.full((B, T, A + 1), IGNORED), torch.zeros(B, T, A, 2, dtype=torch.long)
-    tags = torch.full((B, n), IGNORED)
+    x = np.zeros((B, n, states[0].shape[1]), dtype=np.float32)
+    skills, triggers = np.full((B, T + 1), IGNORED), np.zeros((B, T, 2), dtype=np.int64)
+    roles, spans = np.full((B, T, A + 1), IGNORED), np.zeros((B, T, A, 2), dtype=np.int64)
+    tags = np.full((B, n), IGNORED)
     skill_of = {name: at for at, name in enumerate(labels.skills, 1)}
     role_of = {name: at for at, name in enumerate(labels.roles, 1)}
     for row, state in enumerate(states):
-        x[row, : len(state)] = torch.from_numpy(state.astype(np.float32))
+        x[row, : len(state)] = state
     for row, example in enumerate(examples):
-        tags[row, : lengths[row]] = torch.tensor(object_tags(example, labels))
+        tags[row, : lengths[row]] = object_tags(example, labels)
         skills[row, len(example.tasks)] = STOP
         for t, task in enumerate(example.tasks):
-            skills[row, t] = skill_of[task.skill]
-            triggers[row, t] = _place(task.span)
+            skills[row, t], triggers[row, t] = skill_of[task.skill], _place(task.span)
             roles[row, t, len(task.arguments)] = STOP
             for a, each in enumerate(task.arguments):
                 roles[row, t, a], spans[row, t, a] = role_of[each.role], _place(each.span)
     sequences = [flat_symbols(each, labels) for each in examples] or [[STOP]]
-    symbols = torch.full((max(len(examples), 1), max(map(len, sequences))), IGNORED)
+    symbols = np.full((max(len(examples), 1), max(map(len, sequences))), IGNORED)
     for row, sequence in enumerate(sequences):
-        symbols[row, : len(sequence)] = torch.tensor(sequence)
-    return FrameBatch(x, torch.tensor(lengths), skills, triggers, roles, spans, tags, symbols)
+        symbols[row, : len(sequence)] = sequence
+    arrays = (x, np.array(lengths), skills, triggers, roles, spans, tags, symbols)
+    return FrameBatch(*map(torch.from_numpy, arrays))
 
 
-def _place(span: Span | None) -> Tensor:
+def _place(span: Span | None) -> tuple[int, int]:
     if span is None:
         raise InputError("span", None, "where the words stand, to learn from")
-    return torch.tensor((span.start, span.end))
+    return span.start, span.end
 
 
 def object_tags(example: InstructionExample, labels: Labels) -> list[int]:
@@ -115,7 +84,7 @@ def flat_symbols(example: InstructionExample, labels: Labels) -> list[int]:
 
 
 def _copied(span: Span | None, base: int) -> list[int]:
-    start, end = _place(span).tolist()
+    start, end = _place(span)
     return [base + place for place in range(start, end + 1)]
 
 

@@ -66,7 +66,7 @@ class WordEncoder(nn.Module):
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """See the class."""
-        x = self.dropout(F.relu(self.project(self.dropout((states - self.mean) / self.std))))
+        x = self.dropout(F.relu(self.project((states - self.mean) / self.std)))
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         both, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=states.shape[1])
         return self.dropout(both)

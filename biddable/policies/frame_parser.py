@@ -19,45 +19,22 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from biddable.config import Count, Positive, Share, settings
 from biddable.errors import FileError, InputError, ModelError
 from biddable.judges.frames import argument_counts
 from biddable.models.load import model_identity
 from biddable.models.token_states import word_states
-from biddable.policies.frame_batches import Labels, States, as_batch, flat_frames, object_of, on
+from biddable.policies.frame_batches import as_batch, flat_frames, object_of, on
+from biddable.policies.frame_config import Kind, Labels, ParserConfig, States
 from biddable.policies.frame_networks import FlatDecoder, NestedDecoder, WordEncoder
 from biddable.runs.codec import first_problem
 from biddable.runs.files import read_json, write_json
 from biddable.runs.folder import artifact_of
 from biddable.tasks.frames import Argument, InstructionExample, Span, TaskFrame, words_of
 
-Kind = Literal["nested", "flat"]
 FORMAT = "biddable frame parser 1"
 PREDICTED_AT_ONCE = 64
-
-
-@settings
-class ParserConfig:
-    """How a parser is built and fitted."""
-
-    width: Count = 256
-    """Numbers in a state of its encoder and decoders; even."""
-    dropout: Share = 0.3
-    """Share of numbers left out while it learns."""
-    lr: Positive = 1e-3
-    """Adam's highest learning rate; it falls to zero in a line."""
-    batch_size: Count = 16
-    """Instructions in a step."""
-    epochs: Count = 30
-    """Passes over the data; the weights of the one that is best on the validation rows are kept."""
-    max_grad_norm: Positive = 1.0
-    """Gradients with a larger norm are scaled down to it."""
-    max_tasks: Count = 8
-    """Tasks that are read off an instruction at most."""
-    max_arguments: Count = 10
-    """Arguments of a task at most."""
-    max_symbols: Count = 100
-    """Symbols of a flat sequence at most."""
+ALIKE = 8
+"""Steps whose examples are sorted by length among each other, which saves padding."""
 
 
 # -- the parser ----------------------------------------------------------------------------------------------
@@ -221,7 +198,7 @@ def fit(
     validation: Sequence[InstructionExample],
     validation_states: States,
     seed: int,
-    log: Callable[[int, float, float], None] = lambda epoch, loss, f1: None,
+    log: Callable[[int, float, float | None], None] = lambda epoch, loss, f1: None,
 ) -> float:
     """Fit a parser's network; the weights of the epoch with the best F1 on validation rows are kept.
 
@@ -230,7 +207,7 @@ def fit(
         examples, states: what it learns from.
         validation, validation_states: what the epoch is chosen by.
         seed: of the first weights, the order and the dropout.
-        log: is told the epoch, the mean loss and F1 of the validation rows.
+        log: is told the epoch, the mean loss and, in the second half, F1 of the validation rows.
 
     Returns:
         the best F1.
@@ -245,13 +222,12 @@ def fit(
             if isinstance(module, (nn.Linear, nn.GRU, nn.Embedding)):
                 module.reset_parameters()
         optimizer = torch.optim.Adam(network.parameters(), lr=config.lr)
-        steps = config.epochs * -(-len(examples) // config.batch_size)
+        steps = config.epochs * len(_steps([0] * len(examples), config.batch_size, np.random.default_rng()))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
         for epoch in range(1, config.epochs + 1):
             network.train()
-            losses, drawn = [], order.permutation(len(examples))
-            for start in range(0, len(examples), config.batch_size):
-                rows = drawn[start : start + config.batch_size]
+            losses = []
+            for rows in _steps([len(each.words) for each in examples], config.batch_size, order):
                 batch = as_batch([states[i] for i in rows], [examples[i] for i in rows], parser.labels)
                 loss = network.loss(on(batch, device))
                 optimizer.zero_grad()
@@ -260,12 +236,24 @@ def fit(
                 optimizer.step()
                 schedule.step()
                 losses.append(loss.item())
+            if 2 * epoch < config.epochs:  # too early to be the best: not looked at
+                log(epoch, float(np.mean(losses)), None)
+                continue
             f1 = _f1(parser, validation, validation_states)
             log(epoch, float(np.mean(losses)), f1)
             if f1 > best:
                 best, kept = f1, {name: each.clone() for name, each in network.state_dict().items()}
     network.load_state_dict(kept)
     return best
+
+
+def _steps(lengths: Sequence[int], size: int, order: np.random.Generator) -> list[list[int]]:
+    """Places of the examples of each step of an epoch, drawn so that those of like length go together."""
+    drawn = order.permutation(len(lengths)).tolist()
+    chunk = ALIKE * size
+    parts = [sorted(drawn[at : at + chunk], key=lambda i: lengths[i]) for at in range(0, len(drawn), chunk)]
+    steps = [part[at : at + size] for part in parts for at in range(0, len(part), size)]
+    return [steps[i] for i in order.permutation(len(steps))]
 
 
 def _f1(parser: FrameParser, rows: Sequence[InstructionExample], states: States) -> float:
