@@ -30,6 +30,7 @@ Departures, and why:
   give it; so it is no longer without influence on what is best, which needs P = 0 there.
 * *Truncation* has reward 0: with -1, as for sending a wrong form, a policy that cannot succeed yet learns to
   put sending off. The discount is 0.9: at 0.99 a useless step costs almost nothing with dense reward.
+* *Typing adds to what an input holds*, as in MiniWoB++: what was typed wrongly cannot be taken away.
 * *A random action* is a click or typing with equal probability; what takes text is not clicked, as typing
   does that first.
 * *INET* is trained on pages whose instruction is known, each pick of an element a step of its own with
