@@ -27,6 +27,8 @@ _PUBLIC = {
     "compare_logs": "biddable.suites.comparison",
     "read_logs": "biddable.suites.logs.read",
     "fit": "biddable.methods.training",
+    "load_policy": "biddable.policies.saved",
+    "read_trajectories": "biddable.policies.datasets",
     "Run": "biddable.runs.run",
     **dict.fromkeys(
         (

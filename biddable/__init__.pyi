@@ -6,6 +6,8 @@ from biddable.methods.base import run as run
 from biddable.methods.training import fit as fit
 from biddable.models.base import Sampling as Sampling
 from biddable.models.load import load_model as load_model
+from biddable.policies.datasets import read_trajectories as read_trajectories
+from biddable.policies.saved import load_policy as load_policy
 from biddable.runs.run import Run as Run
 from biddable.suites.base import Suite as Suite
 from biddable.suites.comparison import compare_logs as compare_logs

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 import biddable
+from biddable.cli.act import act
 from biddable.cli.chain import chain
 from biddable.cli.chat import chat
 from biddable.cli.commands import Group
@@ -119,6 +120,7 @@ for _command in (
     generate,
     chat,
     serve,
+    act,
     compare,
     report,
     export,

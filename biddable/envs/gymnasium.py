@@ -188,7 +188,8 @@ def _state_names(parts: Mapping[str, Any], single: bool) -> list[str]:
     if "state" in parts:
         return []
     numbers = [name for name, part in parts.items() if isinstance(part, _NUMBERS) and name != ACHIEVED]
-    return [name for name in numbers if len(parts[name].shape) < 2 or (single and name != "image")]
+    shown = [name for name in numbers if len(parts[name].shape) < 2 or (single and name != "image")]
+    return sorted(shown, key=lambda name: name != "observation")  # of a goal dictionary it comes first
 
 
 def _flat(space: Any, value: Any) -> NDArray[np.float32]:

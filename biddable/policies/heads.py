@@ -8,7 +8,7 @@ entropy).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from biddable.errors import InputError
+from biddable.errors import InputError, said
 
 LOG_STD = (-5.0, 2.0)
 """Bounds of a Gaussian's log standard deviation, in units of half the action's range."""
@@ -42,6 +42,9 @@ class Head(Protocol):
 
     def to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Drawn actions as an environment takes them: none outside its bounds."""
+
+    def settings(self) -> dict[str, Any]:
+        """What ``head_of`` makes it anew from, as JSON values."""
 
 
 class Categorical:
@@ -72,6 +75,10 @@ class Categorical:
     def to_env(self, actions: NDArray[Any]) -> NDArray[Any]:
         """See ``Head``."""
         return actions
+
+    def settings(self) -> dict[str, Any]:
+        """See ``Head``."""
+        return {"kind": "categorical", "n": self.outputs}
 
 
 class Gaussian:
@@ -122,6 +129,10 @@ class Gaussian:
     def to_env(self, actions: NDArray[Any]) -> NDArray[np.float32]:
         """See ``Head``."""
         return np.clip(actions, self._low, self._high)
+
+    def settings(self) -> dict[str, Any]:
+        """See ``Head``."""
+        return {"kind": "gaussian", "low": _listed(self._low), "high": _listed(self._high)}
 
     def _moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = outputs.split(self.size, -1)
@@ -174,6 +185,10 @@ class Binned:
         """See ``Head``."""
         return actions
 
+    def settings(self) -> dict[str, Any]:
+        """See ``Head``."""
+        return {"kind": "binned", "low": _listed(self._low), "high": _listed(self._high), "bins": self.bins}
+
     def _logits(self, outputs: Tensor) -> Tensor:
         """[N, size, bins]."""
         return outputs.unflatten(-1, (self.size, self.bins))
@@ -200,13 +215,39 @@ def head_for(space: Any, kind: HeadKind = "auto", bins: int = 21) -> Head:
     raise InputError("action space", space, "Discrete, or a Box of one dimension")
 
 
+def head_of(settings: Mapping[str, Any]) -> Head:
+    """The head that ``Head.settings`` describes. Raises InputError: it describes none."""
+    try:
+        match settings["kind"]:
+            case "categorical":
+                return Categorical(int(settings["n"]))
+            case "gaussian":
+                return Gaussian(_numbers(settings["low"]), _numbers(settings["high"]))
+            case "binned":
+                return Binned(_numbers(settings["low"]), _numbers(settings["high"]), int(settings["bins"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("head", dict(settings), f"kind and sizes of a head: {said(error)}") from None
+    raise InputError("head", settings["kind"], "categorical, gaussian or binned")
+
+
 def imitation_loss(head: Head, outputs: Tensor, actions: Tensor) -> Tensor:
     """Mean negative log-probability of what was done, [] in nats."""
     return -head.log_prob(outputs, actions).mean()
 
 
+def _listed(bounds: NDArray[np.float32]) -> list[float | None]:
+    """Bounds as JSON has them: null for none."""
+    return [float(bound) if np.isfinite(bound) else None for bound in bounds]
+
+
+def _numbers(bounds: Sequence[float | None]) -> list[float]:
+    """Bounds as they were; of one that is null its sign does not matter."""
+    return [np.nan if bound is None else float(bound) for bound in bounds]
+
+
 def _bounds(low: Sequence[float], high: Sequence[float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     low, high = (np.asarray(part, dtype=np.float32) for part in (low, high))
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     if low.shape != high.shape or low.ndim != 1 or not (low < high).all():
         raise InputError("action bounds", [low.tolist(), high.tolist()], "vectors, each low below its high")
     return low, high

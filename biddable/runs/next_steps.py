@@ -13,6 +13,7 @@ _COMMANDS = {
         "biddable eval {run} --suite composed",
         "biddable export {run} FOLDER",
     ),
+    "policy/policy.json": ("biddable act {run} --episodes 20 --video episodes.mp4",),
     "judge": ("biddable train grpo MODEL --tasks FILE --judge {run} --out FOLDER",),
     "data/pairs.*": ("biddable train dpo MODEL --data {run} --out FOLDER",),
     "data/preferences.*": ("biddable train dpo MODEL --data {run} --out FOLDER",),
