@@ -373,6 +373,7 @@ def test_references() -> None:
 
 STEP = '[steps.a]\ngenerate = "tiny"\nprompts = "rows.jsonl"\n'
 TRAIN = '[steps.a]\ntrain = "sft"\nmodel = "tiny"\ndata = "{b}"\n' + STEP.replace(".a]", ".b]")
+EVAL = TRAIN + '[steps.test]\neval = ["tiny", "{a}"]\n'
 
 
 @pytest.mark.parametrize(
@@ -417,6 +418,11 @@ TRAIN = '[steps.a]\ntrain = "sft"\nmodel = "tiny"\ndata = "{b}"\n' + STEP.replac
         (STEP + "[arms.x.steps.a]\nn = 0", "arms.x.steps.a.n is 0, expected an integer of at least 1"),
         (STEP + "[arms.x]\n[compare]\nbaseline = 'y'", "compare.baseline is 'y', expected an arm"),
         (STEP + "[arms.x]\n[compare]\nmethod = 'x'", "compare.method is 'x', expected a second arm"),
+        (EVAL + "[compare]\nbaseline = 'tny'", "baseline is 'tny', expected a model of an eval step: tiny?"),
+        (EVAL + "[compare]\nmethod = '{aa}'", "compare.method is '{aa}', expected a model of an eval step: one"),
+        (EVAL + "[compare]\nmethod = 'b'", "compare.method is 'b', expected a model of an eval step: one of"),
+        (EVAL + "[compare]\nbaseline = 'a'\nmethod = '{a}'", "method is '{a}', expected another than the"),
+        (STEP + "[compare]\nmethod = 'a'", "compare.method is 'a', expected arms, or an eval step"),
         (STEP + '[steps.d]\ndata = "{a}"\nagainst = ["no"]', "steps.d.against is 'no', expected"),
         (STEP + "[compare]\npredicted = 'higher'", "expected compare.method beside it"),
         (STEP + "[compare]\npredicted = 'more'", "compare.predicted is 'more', expected"),

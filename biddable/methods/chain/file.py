@@ -22,7 +22,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -189,7 +189,7 @@ def read_chain(path: str | Path, out: str | None = None) -> Chain:
             raise InputError("steps", shared, "at least one step, as [steps.NAME]")
         folder = out or settings.out or str(Path("runs", Path(path).stem))
         variants = {arm: _steps(shared, arm, changes) for arm, changes in (arms or {"": {}}).items()}
-        _check_compared(settings.compare, list(arms))
+        _check_compared(settings.compare, list(arms), _models(variants.get("", {}).values()))
         nodes, chains = _plan(folder, settings, shared, variants)
         return Chain(file, folder, settings, nodes, chains)
     except InputError as error:
@@ -334,15 +334,32 @@ def _over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return {**table, **changes, **both}
 
 
-def _check_compared(compare: CompareSettings, arms: Sequence[str]) -> None:
-    """Without arms, models are named, which are known when they were measured."""
+def _models(steps: Iterable[Step]) -> dict[str, str]:
+    """What the models that ``eval`` steps measure are called, by how the file has them: ``{sft}`` is sft."""
+    several = (
+        step.what if isinstance(step.what, list) else [step.what] for step in steps if step.kind == "eval"
+    )
+    return {str(model): str(model).strip("{}") for models in several for model in models}
+
+
+def _check_compared(compare: CompareSettings, arms: Sequence[str], models: Mapping[str, str]) -> None:
+    """What is compared must be arms, or without arms models that are measured (see ``_models``)."""
     if len(arms) == 1 and compare.method is not None:
         raise InputError("compare.method", compare.method, "a second arm, which it is compared with")
     for field in ("baseline", "method"):
         name = getattr(compare, field)
-        if arms and name is not None and name not in arms:
+        if name is None:
+            continue
+        if arms and name not in arms:
             raise InputError(f"compare.{field}", name, f"an arm: {nearest(name, arms)}")
-    if compare.method is not None and compare.method == compare.baseline:
+        if not arms and name not in {*models, *models.values()}:
+            known = [*models.values()]
+            expected = (
+                f"a model of an eval step: {nearest(name, known)}" if known else "arms, or an eval step"
+            )
+            raise InputError(f"compare.{field}", name, expected)
+    baseline, method = (models.get(name or "", name) for name in (compare.baseline, compare.method))
+    if method is not None and method == baseline:
         raise InputError("compare.method", compare.method, "another than the baseline")
 
 
