@@ -70,7 +70,7 @@ class MiniWoBEnv(gym.Env[dict[str, Any], Any]):
     Observation: ``instruction``, ``fields`` (what MiniWoB++ extracts from it, as a tuple of ``Field``),
     ``dom`` (a tuple of ``Element``, in tree order) and, where asked for, ``screenshot`` [210, 160, 3] uint8.
     Action: a ``WebAction``. The reward is the task's own, which does not fall with time. Success is a reward
-    of 1: 24 of the tasks pay some of it for wrong answers (see the documentation on environments).
+    of 1: 21 of the tasks pay some of it for wrong answers (see the documentation on environments).
 
     Each reset loads the page anew, so that a seed makes the same page whatever was played before.
     A browser that dies or hangs is started anew, and what was done in the episode is done again;
