@@ -16,11 +16,13 @@ from minigrid.minigrid_env import MiniGridEnv
 from minigrid.utils.baby_ai_bot import BabyAIBot
 
 from biddable.envs.base import instruction_space
-from biddable.envs.minigrid_view import WIDEST, View
+from biddable.envs.minigrid_view import WIDEST, FullView, View
 from biddable.errors import BiddableError, InputError, said
+from biddable.registry import split_spec
 
 _ONE_AT_A_TIME = threading.Lock()
 PREFIXES = ("MiniGrid-", "BabyAI-")
+VIEWS = ("partial", "full")
 
 
 def names() -> list[str]:
@@ -35,15 +37,25 @@ class GridEnv(gym.Env[dict[str, Any], int]):
     first and the agent stands at [3, 6], looking at [3, 5]), ``direction`` (0 east, 1 south, 2 west, 3 north)
     and ``instruction``. ``info["success"]`` is whether the episode ended with what was asked for.
 
+    With ``view="full"``, or ``NAME?view=full``, ``grid`` [width, height, 3] and ``carrying`` [2] stand in the
+    place of ``image``: see ``minigrid_view.FullView``.
+
     Args:
         name: ``BabyAI-GoToLocal-v0`` …
+        view: what is seen: "partial", or the "full" grid.
         options: what the level's class takes (``render_mode``, say).
 
     Raises:
-        InputError: there is no such level.
+        InputError: there is no such level, or no such view.
     """
 
-    def __init__(self, name: str, **options: Any):
+    def __init__(self, name: str, *, view: str = "partial", **options: Any):
+        name, asked = split_spec("env", name)
+        if unknown := [f"?{option}={value}" for option, value in asked.items() if option != "view"]:
+            raise InputError("env", f"minigrid:{name}{unknown[0]}", "no option but view=full")
+        view = asked.get("view", view)
+        if view not in VIEWS:
+            raise InputError("view", view, " or ".join(VIEWS))
         if name not in gym.registry or not name.startswith(PREFIXES):
             raise InputError("env", f"minigrid:{name}", f"minigrid: and a level, such as {names()[0]}")
         options = {"render_mode": "rgb_array", **options}
@@ -51,15 +63,21 @@ class GridEnv(gym.Env[dict[str, Any], int]):
             level = gym.make(name, disable_env_checker=True, **options).unwrapped
         assert isinstance(level, MiniGridEnv)
         self.level, self.name = level, name
-        if level.agent_view_size <= WIDEST:
+        if view == "full":
+            level.gen_obs = FullView(level)  # type: ignore[method-assign]
+        elif level.agent_view_size <= WIDEST:
             level.gen_obs = View(level)  # type: ignore[method-assign]
         self.action_space = level.action_space
         self._actions = int(level.action_space.n)  # type: ignore[attr-defined]
         self.render_mode, self.metadata = level.render_mode, level.metadata
         parts: Any = level.observation_space
-        image, direction = parts["image"], parts["direction"]
+        seen: dict[str, Any] = {"image": parts["image"]}
+        if view == "full":
+            shapes = {"grid": (level.width, level.height, 3), "carrying": (2,)}
+            seen = {name: spaces.Box(0, 255, shape, np.uint8) for name, shape in shapes.items()}
+        self._seen = tuple(seen)
         self.observation_space = spaces.Dict(
-            {"image": image, "direction": direction, "instruction": instruction_space()}
+            {**seen, "direction": parts["direction"], "instruction": instruction_space()}
         )
 
     def reset(
@@ -69,7 +87,7 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         super().reset(seed=seed)
         with _silence():
             obs, _ = self.level.reset(seed=seed, options=options)
-        return _observation(obs), {"success": False}
+        return self._observation(obs), {"success": False}
 
     def step(self, action: int) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """See ``gymnasium.Env.step``.
@@ -79,7 +97,7 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         """
         obs, reward, terminated, truncated, _ = self.level.step(self._checked(action))
         return (
-            _observation(obs),
+            self._observation(obs),
             float(reward),
             terminated,
             truncated,
@@ -93,6 +111,10 @@ class GridEnv(gym.Env[dict[str, Any], int]):
     def close(self) -> None:
         """See ``gymnasium.Env.close``."""
         self.level.close()
+
+    def _observation(self, obs: dict[str, Any]) -> dict[str, Any]:
+        seen = {name: obs[name] for name in self._seen}
+        return {**seen, "direction": np.int64(obs["direction"]), "instruction": obs["mission"]}
 
     def _checked(self, action: Any) -> int:
         try:
@@ -156,14 +178,6 @@ class _Planner(BabyAIBot):
         if self.searches_left < 0:
             raise RuntimeError("it goes round in circles")
         return super()._breadth_first_search(*args, **options)
-
-
-def _observation(obs: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "image": obs["image"],
-        "direction": np.int64(obs["direction"]),
-        "instruction": obs["mission"],
-    }
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The view of a MiniGrid agent, computed several times faster than by MiniGrid itself.
+"""The view of a MiniGrid agent, computed several times faster than by MiniGrid itself; the whole grid.
 
 MiniGrid copies the part of the world in view and turns it, cell by cell, up to four times. Here the cells in
 view are looked up by where the agent stands and how it is turned, and what hides what is looked up row by
@@ -30,6 +30,7 @@ CODES = {
     for (kind, i), (color, j) in product(OBJECT_TO_IDX.items(), COLOR_TO_IDX.items())
 }
 EMPTY = CODES["empty", "red"]
+AGENT = OBJECT_TO_IDX["agent"]
 SEE_BEHIND = (TRIPLES[:, 0] != OBJECT_TO_IDX["wall"]) & (
     (TRIPLES[:, 0] != OBJECT_TO_IDX["door"]) | (TRIPLES[:, 2] == 0)
 )
@@ -78,6 +79,31 @@ class View:
         if len(self._known) < KNOWN:
             self._known[clear] = visible
         return visible
+
+
+class FullView:
+    """The whole grid as an observation, the same wherever the agent looks.
+
+    ``grid`` [width, height, 3] holds object, colour and state of each cell, the column first; the agent
+    stands in it as an object, with its direction for a state. ``carrying`` [2] holds object and colour of
+    what the agent carries, which is nowhere in the grid; (1, 0), an empty cell's, where it carries nothing.
+
+    Args:
+        env: a MiniGrid.
+    """
+
+    def __init__(self, env: MiniGridEnv):
+        self._env = env
+
+    def __call__(self) -> dict[str, Any]:
+        """The current observation."""
+        env = self._env
+        codes = np.array([EMPTY if cell is None else _code(cell) for cell in env.grid.grid])
+        grid = TRIPLES.take(codes.reshape(env.grid.height, env.grid.width).T, 0)
+        x, y = env.agent_pos
+        grid[x, y] = AGENT, 0, env.agent_dir
+        carried = TRIPLES[EMPTY if env.carrying is None else _code(env.carrying)][:2].copy()
+        return {"grid": grid, "carrying": carried, "direction": env.agent_dir, "mission": env.mission}
 
 
 def _code(cell: WorldObj) -> int:

@@ -9,6 +9,7 @@ pytest.importorskip("minigrid", reason='minigrid is not installed: pip install "
 
 from gymnasium.utils.env_checker import check_env
 from minigrid.minigrid_env import MiniGridEnv
+from minigrid.wrappers import FullyObsWrapper
 
 from biddable.envs.base import make_env
 from biddable.envs.minigrid import Bot, GridEnv, names
@@ -44,6 +45,40 @@ def test_a_view_that_is_too_wide_for_tables_is_left_to_minigrid() -> None:
 
 def test_it_is_a_gymnasium_environment() -> None:
     check_env(GridEnv("BabyAI-GoToLocal-v0"), skip_render_check=True)
+    check_env(GridEnv("BabyAI-GoToLocal-v0", view="full"), skip_render_check=True)
+
+
+@pytest.mark.parametrize("name", ["BabyAI-PickupDist-v0", "BabyAI-Unlock-v0", "MiniGrid-LavaCrossingS9N1-v0"])
+def test_the_full_view_is_minigrids_own(name: str) -> None:
+    env = make_env(f"minigrid:{name}?view=full")
+    observation, _ = env.reset(seed=1)
+    rng, carried = np.random.default_rng(0), 0
+    for _ in range(200):
+        expected = FullyObsWrapper(env.level).observation({})["image"]
+        np.testing.assert_array_equal(observation["grid"], expected)
+        assert observation["grid"].dtype == np.uint8
+        held = env.level.carrying
+        assert observation["carrying"].tolist() == (list(held.encode()[:2]) if held else [1, 0])
+        carried += held is not None
+        observation, _, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
+        if terminated or truncated:
+            observation, _ = env.reset()
+    assert carried or name != "BabyAI-PickupDist-v0"
+
+
+def test_the_bot_plans_whatever_is_seen() -> None:
+    partial, full = (make_env(f"minigrid:BabyAI-PickupDist-v0{view}") for view in ("", "?view=full"))
+    for seed in range(3):
+        actions = []
+        for env in (partial, full):
+            env.reset(seed=seed)
+            bot, done = Bot(env), False
+            actions.append([])
+            while not done:
+                actions[-1].append(bot.act())
+                _, _, terminated, truncated, _ = env.step(actions[-1][-1])
+                done = terminated or truncated
+        assert actions[0] == actions[1]
 
 
 @pytest.mark.parametrize("name", ["BabyAI-GoToLocal-v0", "BabyAI-PutNextLocal-v0", "BabyAI-BossLevel-v0"])
@@ -94,11 +129,13 @@ def test_the_same_seed_makes_the_same_levels() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ({"id": "minigrid:BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0', expected minigrid: and"),
-        ({"id": "minigrid:CartPole-v1"}, "env is 'minigrid:CartPole-v1'"),
-        ({"id": "minigrid"}, "env is 'minigrid', expected FAMILY:NAME, with a family of"),
-        ({"id": "atari:Pong"}, "env is 'atari', expected one of"),
-        ({"id": "minigrid:BabyAI-GoToLocal-v0", "num_envs": 0}, "num_envs is 0"),
+        ({"env": "minigrid:BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0', expected minigrid: and"),
+        ({"env": "minigrid:CartPole-v1"}, "env is 'minigrid:CartPole-v1'"),
+        ({"env": "minigrid:BabyAI-GoToLocal-v0?view=whole"}, "view is 'whole', expected partial or full"),
+        ({"env": "minigrid:BabyAI-GoToLocal-v0?size=3"}, "-v0?size=3', expected no option but view=full"),
+        ({"env": "minigrid"}, "env is 'minigrid', expected FAMILY:NAME, with a family of"),
+        ({"env": "atari:Pong"}, "env is 'atari', expected one of"),
+        ({"env": "minigrid:BabyAI-GoToLocal-v0", "num_envs": 0}, "num_envs is 0"),
     ],
 )
 def test_what_there_is_not_is_one_line(call: dict, message: str) -> None:
