@@ -111,7 +111,8 @@ def generate(
     TSV or Parquet. --out gets the same rows as JSON lines, every field kept, with "responses": ["…", …] and
     "finish_reasons" added, and with "response" and "finish_reason" where there is one of them. A prompt that
     the model does not answer has "error" beside an empty response. The file is written whole, at the end;
-    until then FILE.part keeps what is finished, and the same command goes on from there.
+    until then FILE.part keeps what is finished, and the same command goes on from there. Prompts are decoded
+    128 side by side, and kept when all of these are finished.
 
     \b
     Examples:

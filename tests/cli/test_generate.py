@@ -38,6 +38,11 @@ def written() -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
 
 
+def test_what_a_kill_can_lose_is_said(biddable: Command) -> None:
+    told = " ".join(biddable("generate", "--help").stdout.split())
+    assert f"decoded {answers.BATCH} side by side, and kept when all of these are finished" in told
+
+
 def test_lines_keep_their_fields_and_gain_responses(biddable: Command, parrot: Parrot) -> None:
     chat = [{"role": "system", "content": "Sing."}, {"role": "user", "content": "Now."}]
     write_lines("in.jsonl", [{"id": 7, "prompt": "Hé"}, {"messages": chat}])

@@ -419,7 +419,7 @@ EVAL = TRAIN + '[steps.test]\neval = ["tiny", "{a}"]\n'
         (STEP + "[arms.x]\n[compare]\nbaseline = 'y'", "compare.baseline is 'y', expected an arm"),
         (STEP + "[arms.x]\n[compare]\nmethod = 'x'", "compare.method is 'x', expected a second arm"),
         (EVAL + "[compare]\nbaseline = 'tny'", "baseline is 'tny', expected a model of an eval step: tiny?"),
-        (EVAL + "[compare]\nmethod = '{aa}'", "compare.method is '{aa}', expected a model of an eval step: one"),
+        (EVAL + "[compare]\nmethod = '{aa}'", "method is '{aa}', expected a model of an eval step: one of"),
         (EVAL + "[compare]\nmethod = 'b'", "compare.method is 'b', expected a model of an eval step: one of"),
         (EVAL + "[compare]\nbaseline = 'a'\nmethod = '{a}'", "method is '{a}', expected another than the"),
         (STEP + "[compare]\nmethod = 'a'", "compare.method is 'a', expected arms, or an eval step"),
