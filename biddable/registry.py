@@ -85,7 +85,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "metaworld": "biddable.envs.metaworld:MetaWorldEnv",
         "minigrid": "biddable.envs.minigrid:GridEnv",
         "miniwob": "biddable.envs.miniwob:MiniWoBEnv",
-        "mujoco": "biddable.envs.reach2d:Reach2DEnv",
+        "mujoco": "biddable.envs.physics:make",
     },
 }
 

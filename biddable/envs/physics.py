@@ -1,0 +1,24 @@
+"""The environments in MuJoCo, ``mujoco:NAME``, each in a module of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from biddable.envs import reach2d, tabletop
+from biddable.errors import InputError
+
+_MAKERS: dict[str, Any] = {
+    **dict.fromkeys(reach2d.NAMES, reach2d.Reach2DEnv),
+    **dict.fromkeys(tabletop.NAMES, tabletop.TabletopEnv),
+}
+
+
+def make(name: str, **options: Any) -> Any:
+    """The environment of a name; options are those of its class.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in _MAKERS:
+        raise InputError("env", f"mujoco:{name}", "mujoco: and one of " + ", ".join(_MAKERS))
+    return _MAKERS[name](name, **options)

@@ -1,0 +1,138 @@
+"""What does the tasks of ``biddable.envs.tabletop``: a function of what is seen, without a memory.
+
+So it can be asked at any moment of an episode what it would do, as a person who corrects a policy is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biddable.envs.tabletop import (
+    BIN,
+    BIN_HALF,
+    COLOURS,
+    DRAWER_Y,
+    HALF,
+    HANDLE_X,
+    HIGH,
+    LOW,
+    MOVE,
+    SIDES,
+    TASKS,
+    block_of,
+    instruction_of,
+)
+from biddable.errors import InputError
+
+Numbers = NDArray[np.float64]
+UP = np.array([0.0, 0.0, 1.0])
+ABOVE = 0.12
+"""Where the hand travels."""
+NEAR = 0.008
+EMPTY, HELD = 0.25, 0.6
+"""Openings of fingers that have closed on a block lie between these."""
+_MEANINGS = {
+    instruction_of(task, colour, side): (task, colour, side)
+    for task in TASKS
+    for colour in COLOURS
+    for side in SIDES
+}
+
+
+def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
+    """[4] the action for an observation.
+
+    Raises:
+        InputError: an instruction that is none of the table's.
+    """
+    text = str(observation["instruction"])
+    if text not in _MEANINGS:
+        raise InputError("instruction", text, "one of mujoco:Tabletop")
+    task, colour, side = _MEANINGS[text]
+    state = np.asarray(observation["state"], dtype=np.float64)
+    hand, opening = state[:3], state[3]
+    block = np.asarray(block_of(state, colour), dtype=np.float64)
+    match task:
+        case "reach":
+            target, grip = _over(hand, block + 0.045 * UP), -1.0
+        case "push":
+            target, grip = _push(hand, block, SIDES[side])
+        case "lift":
+            target, grip = _lift(hand, opening, block)
+        case "bin":
+            target, grip = _put(hand, opening, block, np.array([*BIN, 0.055]), BIN_HALF - HALF)
+        case "stack":
+            other = block_of(state, COLOURS[1 - COLOURS.index(colour)])
+            target, grip = _put(hand, opening, block, other + (2 * HALF + 0.002) * UP, 0.009)
+        case _:
+            target, grip = _pull(hand, state[12])
+    move = ((target.clip(LOW, HIGH) - hand) / MOVE).clip(-1, 1)
+    return np.array([*move, grip], dtype=np.float32)
+
+
+def motion(state: NDArray[Any], action: NDArray[Any], steps: int) -> Numbers:
+    """[4] how far x, y, z and the opening go in so many steps, if the action is gone on with."""
+    action = np.asarray(action, dtype=np.float64).clip(-1, 1)
+    opening = np.clip((1 - action[3]) / 2 - state[3], -0.5 * steps, 0.5 * steps)
+    return np.array([*(steps * MOVE * action[:3]), opening])
+
+
+def _over(hand: Numbers, target: Numbers) -> Numbers:
+    """The way to a place: up, across, down; on the way down it may stray twice as far as before it."""
+    near = NEAR if hand[2] > ABOVE - MOVE else 2 * NEAR
+    if np.linalg.norm(hand[:2] - target[:2]) <= near:
+        return target
+    height = max(ABOVE, target[2])
+    if hand[2] < height - MOVE:
+        return np.array([*hand[:2], height])
+    return np.array([*target[:2], height])
+
+
+def _grasp(hand: Numbers, opening: float, block: Numbers) -> tuple[Numbers, float] | None:
+    """How to get hold of a block; None where it is held."""
+    away = np.abs(hand - block)
+    if EMPTY < opening < HELD and away[:2].max() < HALF and away[2] < 0.8 * HALF:
+        return None
+    if away[:2].max() < 2 * NEAR and away[2] < NEAR:
+        return hand, 1.0
+    return _over(hand, block), -1.0
+
+
+def _lift(hand: Numbers, opening: float, block: Numbers) -> tuple[Numbers, float]:
+    return _grasp(hand, opening, block) or (hand + UP, 1.0)
+
+
+def _put(
+    hand: Numbers, opening: float, block: Numbers, target: Numbers, room: float
+) -> tuple[Numbers, float]:
+    """Take a block to a place, let it go and move off; ``room`` is how far from there it may lie."""
+    there = np.abs(block[:2] - target[:2]).max() < room and block[2] < target[2] + 0.004
+    if there:
+        return (hand if opening < 0.9 else hand + UP), -1.0
+    grasp = _grasp(hand, opening, block)
+    if grasp is not None:
+        return grasp
+    return _over(hand, target + hand - block), 1.0
+
+
+def _push(hand: Numbers, block: Numbers, side: float) -> tuple[Numbers, float]:
+    """Go down beside a block, then through it."""
+    behind = block - [0, side * (HALF + 0.03), 0]
+    beside = side * (block[1] - hand[1]) > HALF and abs(hand[0] - block[0]) < 0.012
+    if beside and hand[2] < block[2] + 0.012:
+        return np.array([block[0], hand[1] + side, block[2]]), 1.0
+    return _over(hand, behind), 1.0
+
+
+def _pull(hand: Numbers, out: float) -> tuple[Numbers, float]:
+    """Go down behind the handle, then back."""
+    handle = HANDLE_X - out
+    target = np.array([handle + 0.019, DRAWER_Y, 0.045])
+    hooked = abs(hand[1] - DRAWER_Y) < 0.02 and hand[2] < 0.055 and handle < hand[0] < handle + 0.035
+    if hooked:
+        return np.array([hand[0] - 1, DRAWER_Y, target[2]]), 1.0
+    return _over(hand, target), 1.0
