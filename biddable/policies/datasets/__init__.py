@@ -41,9 +41,8 @@ def read_trajectories(
 ) -> Trajectories:
     """The trajectories of a data set, each read when it is asked for.
 
-    A part of the observations is called what the data set calls it, without LeRobot's ``observation.``; an
-    observation without parts is ``state``. Of one with a goal (``observation``, ``achieved_goal``,
-    ``desired_goal``), ``state`` is the observation and the desired goal side by side.
+    A part of the observations is called what the data set calls it, without LeRobot's ``observation.``.
+    Observations without ``state`` get one: their vectors and numbers side by side (see ``base.Parts``).
 
     An episode succeeded if the data set says so (Minari's last ``success`` or ``is_success`` among the infos,
     LeRobot's ``next.success``), or if its only reward is a positive one in the step that terminated it.

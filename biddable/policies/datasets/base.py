@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,7 +70,7 @@ class DatasetSpec:
 
     format: str
     version: str
-    observations: Mapping[str, tuple[tuple[int, ...], str]]
+    observations: Shapes
     action: ActionSpec
     fps: float | None = None
     episodes: int = 0
@@ -149,19 +150,91 @@ class Episode:
         return FileError(self.path, f"{self.name}: {problem}")
 
 
-GOAL = ("observation", "desired_goal")
-"""Parts that together are the ``state`` of an observation with a goal."""
 TEXTS = ("instruction", "language_instruction", "natural_language_instruction", "mission", "utterance")
 """What an instruction is called in an observation; the first that is there counts."""
+ACHIEVED = "achieved_goal"
+"""The part of a goal dictionary that ``state`` leaves out: no policy is told what it will have done."""
+
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]
+"""Name of each part of the observations -> its shape and type."""
 
 
-def assembled(episode: Episode, instruction: str | None, parts: Sequence[str] | None) -> Trajectory:
+class Parts:
+    """Which parts of the observations are read, and which their ``state`` is made of.
+
+    Observations without ``state`` get one, as ``envs.gymnasium`` makes it: their vectors and numbers side by
+    side, in their order, those of ``observation`` first, without ``achieved_goal``; of one choice, zeros with
+    a one.
+
+    Args:
+        shapes: all parts that the data set has, but for instructions.
+        chosen: the parts that are wanted; None for all.
+        path: the data set, for errors.
+        choices: name of a part that is one choice -> how many there are, and the smallest.
+
+    Raises:
+        InputError: a wanted part that is not there.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        chosen: Sequence[str] | None,
+        path: Path,
+        choices: Mapping[str, tuple[int, int]] | None = None,
+    ):
+        self._shapes, self._choices = dict(shapes), dict(choices or {})
+        single = len(shapes) == 1 and "image" not in shapes
+        vectors = [
+            name
+            for name, (shape, dtype) in shapes.items()
+            if dtype != "str" and name != ACHIEVED and (len(shape) < 2 or single)
+        ]
+        made = "state" not in shapes and bool(vectors)
+        self._state = sorted(vectors, key=lambda name: name != "observation") if made else []
+        names = [*shapes, *(["state"] if self._state else [])]
+        for name in chosen or ():
+            if name not in names:
+                expected = f"parts of the observations: {', '.join(names) or 'none'}"
+                raise InputError("parts", name, expected, where=str(path))
+        self._chosen = names if chosen is None else list(chosen)
+        self.read = [
+            name
+            for name in shapes
+            if name in self._chosen or (name in self._state and "state" in self._chosen)
+        ]
+        """The parts that must be read."""
+
+    def described(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and type of each part that a trajectory will have."""
+        about = dict(self._shapes)
+        if self._state:
+            size = sum(self._choices.get(name, (math.prod(about[name][0]), 0))[0] for name in self._state)
+            about["state"] = ((size,), "float32")
+        return {name: about[name] for name in about if name in self._chosen}
+
+    def finished(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """The wanted parts, of those that were read."""
+        whole = dict(columns)
+        if self._state and "state" in self._chosen:
+            vectors = [self._vectors(name, whole[name]) for name in self._state]
+            whole["state"] = np.concatenate(vectors, axis=1, dtype=np.float32)
+        return {name: whole[name] for name in whole if name in self._chosen or name == "instruction"}
+
+    def _vectors(self, name: str, values: Array) -> Array:
+        if name not in self._choices:
+            return values.reshape(len(values), -1)
+        count, start = self._choices[name]
+        return (np.asarray(values)[:, None] - start == np.arange(count)).astype(np.float32)
+
+
+def assembled(episode: Episode, instruction: str | None, parts: Parts) -> Trajectory:
     """The trajectory of an episode, checked.
 
     Args:
         episode: what was read.
         instruction: what was to be done, where the episode does not say.
-        parts: which parts of the observations to keep; None for all.
+        parts: which parts of the observations to keep.
 
     Raises:
         FileError: a part or the rewards are there more or less often than steps, or a number that is none.
@@ -179,55 +252,25 @@ def assembled(episode: Episode, instruction: str | None, parts: Sequence[str] | 
             raise episode.error(f"{name}: there {len(values)} times, expected {count}, for {steps} actions")
     _check_finite(episode, "action", episode.actions)
     _check_finite(episode, "reward", rewards)
-    said_by_data = [text.strip() for text in _wordings(episode, columns) if text.strip()]
-    wordings = list(dict.fromkeys([*said_by_data, *([instruction] if instruction else [])]))
+    texts = [text.strip() for text in _wordings(episode, columns) if text.strip()]
+    wordings = list(dict.fromkeys(texts or ([instruction] if instruction else [])))
     if not wordings:
         expected = "what was to be done, which this episode does not say"
         raise InputError("instruction", instruction, expected, where=f"{episode.path}: {episode.name}")
-    with_state(columns)
-    meta = episode.meta | ({"wordings": tuple(wordings[1:])} if len(wordings) > 1 else {})
-    if parts is not None:
-        columns = {name: values for name, values in columns.items() if name in parts or name == "instruction"}
     success = episode.success
-    if success is None and episode.terminated and episode.rewards is not None:
-        # One reward, for the step that ended the episode: that is how a sparse task says that it is done.
-        success = True if rewards[-1] > 0 and not rewards[:-1].any() else None
+    if success is None and episode.terminated and rewards[-1] > 0 and not rewards[:-1].any():
+        # One reward, for the step that ended the episode: so a sparse task says that it is done.
+        success = True
     return Trajectory(
         wordings[0],
-        columns,
+        parts.finished(columns),
         episode.actions,
         rewards,
         success,
         episode.terminated,
         episode.truncated,
-        meta,
+        episode.meta | ({"wordings": tuple(wordings[1:])} if len(wordings) > 1 else {}),
     )
-
-
-def with_state(columns: dict[str, Any]) -> None:
-    """Add the ``state`` of an observation with a goal: the observation and the goal, side by side."""
-    if "state" in columns or not all(
-        isinstance(columns.get(name), np.ndarray) and columns[name].ndim == 2 for name in GOAL
-    ):
-        return
-    columns["state"] = np.concatenate([columns[name] for name in GOAL], axis=1)
-
-
-def needed(available: Iterable[str], parts: Sequence[str] | None, path: Path) -> set[str]:
-    """Which parts of the observations must be read for ``parts``.
-
-    Raises:
-        InputError: one that the data set has not.
-    """
-    names = list(available)
-    whole = [*names, *(["state"] if "state" not in names and set(GOAL) <= set(names) else [])]
-    if parts is None:
-        return set(names)
-    for name in parts:
-        if name not in whole:
-            expected = f"parts of the observations: {', '.join(whole) or 'none'}"
-            raise InputError("parts", name, expected, where=str(path))
-    return {name for part in parts for name in ((part,) if part in names else GOAL)}
 
 
 @contextmanager

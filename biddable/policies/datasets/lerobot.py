@@ -23,8 +23,8 @@ from biddable.policies.datasets.base import (
     Array,
     DatasetSpec,
     Episode,
+    Parts,
     assembled,
-    needed,
     reading,
 )
 from biddable.runs.files import read_json, read_jsonl
@@ -73,7 +73,7 @@ class LeRobotSource:
     """
 
     def __init__(self, folder: Path, instruction: str | None, parts: Sequence[str] | None):
-        self._folder, self._instruction, self._parts = folder, instruction, parts
+        self._folder, self._instruction = folder, instruction
         path = folder / INFO
         self._info = read_json(path)
         version = self._info.get("codebase_version") if isinstance(self._info, dict) else None
@@ -89,8 +89,9 @@ class LeRobotSource:
             action = _action(features[ACTION])
             self._action_shape = tuple(features[ACTION]["shape"])
         parts_of = [each for each in seen if each.key.startswith(PREFIX) or each.name in TEXTS]
-        wanted = needed([each.name for each in parts_of if each.dtype != "string"], parts, folder)
-        self._wanted = [each for each in parts_of if each.dtype == "string" or each.name in wanted]
+        shapes = {each.name: (each.shape, _type(each)) for each in parts_of if each.name not in TEXTS}
+        self._parts = Parts(shapes, parts, folder)
+        self._wanted = [each for each in parts_of if each.name in TEXTS or each.name in self._parts.read]
         self._tasks = _tasks(folder, version)
         self._places = _places_3(folder, self._info) if version == "v3.0" else _places_2(folder, self._info)
         if not self._places:
@@ -104,7 +105,7 @@ class LeRobotSource:
         self.spec = DatasetSpec(
             "lerobot",
             version,
-            {each.name: (each.shape, _type(each)) for each in self._wanted if each.name not in TEXTS},
+            self._parts.described(),
             action,
             self._fps,
             len(self._places),

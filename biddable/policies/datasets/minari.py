@@ -17,13 +17,13 @@ import numpy as np
 from biddable.errors import FileError
 from biddable.policies.datasets import pictures
 from biddable.policies.datasets.base import (
-    GOAL,
+    TEXTS,
     ActionSpec,
     Array,
     DatasetSpec,
     Episode,
+    Parts,
     assembled,
-    needed,
     reading,
 )
 from biddable.policies.datasets.hdf5 import Hdf5File
@@ -51,7 +51,7 @@ class MinariSource:
     """
 
     def __init__(self, folder: Path, instruction: str | None, parts: Sequence[str] | None):
-        self._folder, self._instruction, self._parts = folder, instruction, parts
+        self._folder, self._instruction = folder, instruction
         self._data = folder / "data" if (folder / "data" / METADATA).is_file() else folder
         path = self._data / METADATA
         about = read_json(path)
@@ -73,15 +73,21 @@ class MinariSource:
             self._leaves(about, name, path) for name in ("observation", "action")
         )
         self._jpeg = bool(about.get("jpeg_encoding", True))
-        names = [leaf.name for leaf in self._observation if not leaf.is_text]
-        wanted = needed(names, parts, folder)
-        self._wanted = [leaf for leaf in self._observation if leaf.is_text or leaf.name in wanted]
+        leaves_of = {leaf.name: leaf for leaf in self._observation}
+        shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in leaves_of.items() if name not in TEXTS}
+        choices = {
+            name: (int(leaf.described["n"]), int(leaf.described.get("start", 0)))
+            for name, leaf in leaves_of.items()
+            if leaf.type == "Discrete"
+        }
+        self._parts = Parts(shapes, parts, folder, choices)
+        self._wanted = [leaf for name, leaf in leaves_of.items() if name in TEXTS or name in self._parts.read]
         self._ours = (folder / OURS).is_file()
         single = len(self._action) == 1 and not self._action[0].path
         self.spec = DatasetSpec(
             "minari",
             version,
-            _described(self._wanted, parts),
+            self._parts.described(),
             self._action[0].action() if single else ActionSpec("other"),
             episodes=counts[0],
             steps=counts[1],
@@ -137,14 +143,6 @@ class MinariSource:
         columns = [(leaf.path, self._values(raw, "actions", leaf)) for leaf in self._action]
         count = len(columns[0][1])
         return tuple(_nested([(path, values[t]) for path, values in columns]) for t in range(count))
-
-
-def _described(wanted: Sequence[Leaf], parts: Sequence[str] | None) -> dict[str, tuple[tuple[int, ...], str]]:
-    shapes = {leaf.name: (leaf.shape, leaf.dtype) for leaf in wanted}
-    if "state" not in shapes and all(len(shapes.get(name, ((), ""))[0]) == 1 for name in GOAL):
-        size = sum(shapes[name][0][0] for name in GOAL)
-        shapes["state"] = ((size,), shapes[GOAL[0]][1])
-    return shapes if parts is None else {name: shapes[name] for name in shapes if name in parts}
 
 
 def _nested(columns: list[tuple[tuple[str | int, ...], Any]]) -> Any:

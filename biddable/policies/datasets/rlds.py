@@ -29,8 +29,8 @@ from biddable.policies.datasets.base import (
     Array,
     DatasetSpec,
     Episode,
+    Parts,
     assembled,
-    needed,
     reading,
 )
 from biddable.policies.datasets.lerobot import REPEATED
@@ -83,7 +83,7 @@ class RldsSource:
     """
 
     def __init__(self, folder: Path, instruction: str | None, parts: Sequence[str] | None):
-        self._folder, self._instruction, self._parts = folder, instruction, parts
+        self._folder, self._instruction = folder, instruction
         described = folder / FEATURES
         content = read_json(described)
         with reading(described, "the description"):
@@ -95,22 +95,25 @@ class RldsSource:
             raise FileError(described, "describes no steps/action")
         self._scalars = {name: leaves.get(_STEPS + name) for name in ("reward", "is_terminal", "is_last")}
         named = _observations(leaves)
-        is_text = {name: leaf.kind == "text" or name in TEXTS for name, leaf in named.items()}
-        wanted = needed([name for name, text in is_text.items() if not text], parts, folder)
-        self._wanted = {name: leaf for name, leaf in named.items() if is_text[name] or name in wanted}
+        is_told = {name: name in TEXTS or bool(_WORDING.fullmatch(name)) for name in named}
+        shapes = {
+            name: (leaf.shape, "str" if leaf.kind == "text" else leaf.dtype)
+            for name, leaf in named.items()
+            if not is_told[name]
+        }
+        classes = {name: (named[name].classes, 0) for name in shapes if named[name].classes}
+        self._parts = Parts(shapes, parts, folder, classes)
+        self._wanted = {
+            name: leaf for name, leaf in named.items() if is_told[name] or name in self._parts.read
+        }
         self._metadata = [leaf for key, leaf in leaves.items() if not key.startswith(_STEPS)]
         self._keys = {leaf.key for leaf in (*self._wanted.values(), *self._actions, *self._metadata)}
         self._keys |= {leaf.key for leaf in self._scalars.values() if leaf}
         self._shards = _shards(folder)
-        about = {
-            name: (leaf.shape, "str" if is_text[name] else leaf.dtype)
-            for name, leaf in self._wanted.items()
-            if name not in TEXTS and not _WORDING.fullmatch(name)
-        }
         self.spec = DatasetSpec(
             "rlds",
             str(read_json(folder / INFO).get("version", "")),
-            about,
+            self._parts.described(),
             _action_spec(self._actions),
             episodes=sum(shard.count for shard in self._shards),
             rewards=self._scalars["reward"] is not None,

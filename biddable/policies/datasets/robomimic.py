@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from biddable.errors import FileError
-from biddable.policies.datasets.base import ActionSpec, DatasetSpec, Episode, assembled, needed, reading
+from biddable.policies.datasets.base import ActionSpec, DatasetSpec, Episode, Parts, assembled, reading
 from biddable.policies.datasets.hdf5 import Hdf5File
 from biddable.policies.datasets.lerobot import REPEATED
 from biddable.types import Trajectory
@@ -36,7 +36,7 @@ class RobomimicSource:
     """
 
     def __init__(self, path: Path, instruction: str | None, parts: Sequence[str] | None):
-        self._path, self._instruction, self._parts = path, instruction, parts
+        self._path, self._instruction = path, instruction
         self._file = Hdf5File(path)
         with reading(path, "the file"):
             data = self._file.open()["data"]
@@ -59,11 +59,11 @@ class RobomimicSource:
             if action.dtype.kind in "iu":
                 kind = ActionSpec("multi" if action.ndim > 1 else "discrete", action.shape[1:])
             total = data.attrs.get("total")
-        self._wanted = needed(seen, parts, path)
+        self._parts = Parts(seen, parts, path)
         self.spec = DatasetSpec(
             "robomimic",
             str(env.get("env_version") or "") if isinstance(env, dict) else "",
-            {name: about for name, about in seen.items() if name in self._wanted},
+            self._parts.described(),
             kind,
             episodes=len(self._demos),
             steps=None if total is None else int(total),
@@ -80,7 +80,7 @@ class RobomimicSource:
             if told is not None and int(told) != len(actions):
                 raise ValueError(f"{len(actions)} of its {int(told)} steps are there")
             columns, repeated = {}, False
-            for part in sorted(self._wanted):
+            for part in self._parts.read:
                 values = demo["obs"][part][()]
                 if len(values) != len(actions):
                     raise ValueError(f"obs/{part} is there {len(values)} times, expected {len(actions)}")

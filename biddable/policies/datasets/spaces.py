@@ -28,8 +28,14 @@ class Leaf:
 
     @property
     def name(self) -> str:
-        """``path`` as the name of a part of the observations."""
-        return ".".join(map(str, self.path)) or "state"
+        """Name of the part of the observations; without parts, the one that ``envs.gymnasium`` gives it."""
+        if self.path:
+            return ".".join(map(str, self.path))
+        if self.is_text:
+            return "text"
+        if self.type == "Box" and self.dtype == "uint8" and len(self.shape) == 3:
+            return "image"
+        return "state" if self.type == "Box" and len(self.shape) == 1 else "observation"
 
     @property
     def is_text(self) -> bool:
