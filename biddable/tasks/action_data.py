@@ -1,4 +1,4 @@
-"""Sequences of actions as files have them, and the windows that are cut from them.
+"""Sequences of actions as files have them.
 
 What a row is follows from its columns:
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from biddable.errors import FileError, InputError, shown
+from biddable.tasks.action_windows import ActionSequence
 from biddable.tasks.actions import Action, Taxonomy, normalise, read_actions
 from biddable.tasks.rows import Broken, Row, read_values, source_files
 from biddable.tasks.steps import Drop, Funnel
@@ -33,42 +34,6 @@ _EPIC = "EPIC_{}_classes.csv"
 _DESCRIPTIONS = "EPIC_descriptions.csv"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionSequence:
-    """What was done, in order.
-
-    Attributes:
-        id: tells it from the others.
-        actions: pairs of a verb and a noun.
-        goal: what it was done for, in words; empty where nobody says.
-        source: what it shares with sequences that it is not independent of: a person, a video.
-        observed: where its history ends, if the file says so; 0: at any place.
-    """
-
-    id: str
-    actions: tuple[Action, ...]
-    goal: str = ""
-    source: str = ""
-    observed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The last actions that were observed, and those that followed.
-
-    Attributes:
-        id: the sequence's, and the place of the last action observed (Ego4D's key of a case).
-        history, future: both of the length that was asked for.
-        goal, source: see ``ActionSequence``.
-    """
-
-    id: str
-    history: tuple[Action, ...]
-    future: tuple[Action, ...]
-    goal: str = ""
-    source: str = ""
-
-
 @dataclass(frozen=True)
 class ActionData:
     """The sequences of a source on their way, the words that a file gives, and what is to be said of both."""
@@ -76,31 +41,6 @@ class ActionData:
     funnel: Funnel[Any]
     taxonomy: Taxonomy | None = None
     notes: list[str] = field(default_factory=list)
-
-
-def windows(sequence: ActionSequence, observed: int, ahead: int, stride: int = 1) -> list[Window]:
-    """Every ``stride``-th window of a sequence; one, or none, where it says itself where its history ends.
-
-    Raises:
-        InputError: a number is below 1.
-    """
-    for name, value in (("observed", observed), ("ahead", ahead), ("stride", stride)):
-        if value < 1:
-            raise InputError(name, value, "an integer of at least 1")
-    actions = sequence.actions
-    last = len(actions) - ahead
-    ends = [sequence.observed] if sequence.observed else range(observed, last + 1, stride)
-    return [
-        Window(
-            f"{sequence.id}_{end - 1}",
-            actions[end - observed : end],
-            actions[end : end + ahead],
-            sequence.goal,
-            sequence.source or sequence.id,
-        )
-        for end in ends
-        if observed <= end <= last
-    ]
 
 
 def read_sequences(source: str | Path, taxonomy: Taxonomy | None = None) -> ActionData:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from biddable.errors import InputError
-from biddable.tasks.action_data import ActionSequence
+from biddable.tasks.action_windows import ActionSequence
 from biddable.tasks.actions import Action
 
 Generator = np.random.Generator

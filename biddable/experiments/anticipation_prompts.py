@@ -1,0 +1,130 @@
+"""Windows of actions in three parts, what a language model is asked about them, and their goals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from biddable.errors import InputError
+from biddable.experiments.stages import Weights, sampled
+from biddable.models.base import GREEDY
+from biddable.runs.run import Run
+from biddable.tasks.action_windows import ActionSequence, Window, windows
+from biddable.tasks.actions import Action, action_text
+from biddable.tasks.data import split
+from biddable.types import Chat, Conversation, Message, Task
+
+SYSTEM = "Say what the person does next."
+DEMOS = 12
+"""Solved examples before a question for the goal, as in the paper."""
+FEWEST = 3
+"""Sources at least: one for each part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Windows to learn from, to choose by and to test on; no source is in two parts."""
+
+    train: list[Window]
+    validation: list[Window]
+    test: list[Window]
+
+
+def divide(
+    sequences: Sequence[ActionSequence],
+    observed: int,
+    ahead: int,
+    strides: tuple[int, int],
+    share: float,
+    most: tuple[int, int, int],
+    rng: np.random.Generator,
+) -> Parts:
+    """Windows of sequences in three parts, by source.
+
+    Args:
+        sequences: each long enough for a window.
+        observed, ahead: actions of a history and of a future.
+        strides: between windows to learn from, and between the others.
+        share: of all windows, for validation and test together: a third for the first.
+        most: windows of each part; of more, so many are drawn.
+        rng: of the draws.
+
+    Raises:
+        InputError: there are not enough sources.
+    """
+    sources = [each.source or each.id for each in sequences]
+    if len({*sources}) < FEWEST:
+        expected = f"sequences of at least {FEWEST} sources (people, videos, goals), one for each part"
+        raise InputError("data", f"{len({*sources})} sources", expected)
+    train, held = split(sequences, sources, share, seed=0)
+    if len({each.source or each.id for each in held}) < 2:
+        raise InputError("held_out", share, "a share of at least two sources: to choose by, and to test on")
+    test, validation = split(held, [each.source or each.id for each in held], 1 / 3, seed=1)
+    made = []
+    for part, stride, number in zip(
+        (train, validation, test), (strides[0], *strides[1:] * 2), most, strict=True
+    ):
+        whole = [window for each in part for window in windows(each, observed, ahead, stride)]
+        order = rng.permutation(len(whole))[:number]
+        made.append([whole[i] for i in sorted(order)])
+    return Parts(*made)
+
+
+# -- prompts ---------------------------------------------------------------------------------------------
+
+
+def prompt(history: Sequence[Action], ahead: int, goal: str = "") -> Chat:
+    """What the model is given, in training and afterwards: the goal if there is one, and the history."""
+    lines = [f"Goal: {goal}"] if goal else []
+    lines += [f"Observed actions: {action_text(history)}", f"Next {ahead} actions:"]
+    return Message("system", SYSTEM), Message("user", "\n".join(lines))
+
+
+def lesson(window: Window, goal: str) -> Conversation:
+    """A window to learn: its future is the answer."""
+    answer = Message("assistant", action_text(window.future))
+    asked = prompt(window.history, len(window.future), goal)
+    return Conversation((*asked, answer), (*(False for _ in asked), True))
+
+
+def lessons(of: Sequence[Window]) -> list[Conversation]:
+    """Every second window with its goal, the others without: one model learns to do with and without."""
+    return [lesson(window, window.goal if at % 2 else "") for at, window in enumerate(of)]
+
+
+def wrong_goals(of: Sequence[Window], rng: np.random.Generator) -> list[str]:
+    """For each window the goal of another one, none of its own.
+
+    Raises:
+        InputError: all have the same goal.
+    """
+    goals = sorted({window.goal for window in of})
+    if len(goals) < 2:
+        raise InputError("goal", goals, "at least two different ones among the test windows")
+    others = ([goal for goal in goals if goal != window.goal] for window in of)
+    return [each[int(rng.integers(len(each)))] for each in others]
+
+
+def infer_goals(
+    run: Run, model: Weights, of: Sequence[Window], train: Sequence[Window], longest: int = 24
+) -> list[str]:
+    """The goal of each window as a model says it, after solved examples of other goals; it is not tuned.
+
+    Args:
+        run: stage ``goals-answers``.
+        model: who says it.
+        of: windows to name the goals of.
+        train: where the examples are from.
+        longest: tokens of an answer.
+    """
+    known = {window.goal: window for window in reversed(train) if window.goal}
+    chosen = list(known.values())
+    order = run.rng("demos").permutation(len(chosen))[:DEMOS]
+    turns: list[Message] = [Message("system", "Name the goal of the person's actions.")]
+    for i in order:
+        turns += [Message("user", action_text(chosen[i].history)), Message("assistant", chosen[i].goal)]
+    tasks = [Task(each.id, (*turns, Message("user", action_text(each.history)))) for each in of]
+    texts = sampled(run, "goals", model, tasks, 1, replace(GREEDY, max_tokens=longest, stop=("\n",)))
+    return [text.strip().rstrip(".") for (text,) in texts]
