@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import shlex
+import sys
+from contextlib import suppress
 
 import click
 
@@ -11,6 +15,9 @@ from biddable.cli.commands import Command
 from biddable.cli.generate import prompt_option
 from biddable.cli.output import say, tell
 from biddable.errors import InputError
+
+STOPPING = 2.0
+"""Seconds that what is computed has to come to an end of its own, once nobody waits for it."""
 
 
 @click.command(cls=Command)
@@ -94,9 +101,10 @@ def serve(
 
     key = _usable(api_key)
     template = None if around is None else read_prompt(around)
-    if template is not None and template.choices:
-        expected = "a prompt without choices: a server writes (biddable generate --prompt chooses among them)"
-        raise InputError("--prompt", around, expected)
+    choices = template.choices if template is not None else ()
+    for option, seconds in (("--timeout", timeout), ("--grace", grace)):
+        if not math.isfinite(seconds):
+            raise InputError(option, seconds, "a finite number of seconds")
     from biddable.serve import server
 
     listener = server.open_socket(host, port)
@@ -117,11 +125,20 @@ def serve(
             limit = service.limits.context
             room = "" if limit is None else f", {limit} tokens of context"
             joins = "" if service.backend.joins else "; a request does not join others"
-            say(f"serving {service.name} at {address}: {service.backend.rows} at a time{room}{joins}")
+            chooses = f"; it answers with one of {len(choices)} choices" if choices else ""
+            say(
+                f"serving {service.name} at {address}: {service.backend.rows} at a time{room}{joins}{chooses}"
+            )
             say("next:\n  " + "\n  ".join(_next_steps(service.name, address, guarded=bool(key))))
 
         server.Server(service, listener, grace, ready).answer()
     tell("stopped")
+    if not service.backend.ended(STOPPING):
+        # PyTorch aborts the process where the interpreter ends while a thread of it computes.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)
 
 
 def _next_steps(name: str, address: str, *, guarded: bool) -> list[str]:

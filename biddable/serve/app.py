@@ -8,8 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -72,7 +71,7 @@ class Service:
         model: what reads prompts.
         backend: what answers them.
         limits: what is taken.
-        template: what stands around every prompt.
+        template: what stands around every prompt; where it has choices, ``backend`` chooses among them.
         fingerprint: what tells these weights and this template from others; "" where that is not known.
     """
 
@@ -95,14 +94,7 @@ class Service:
         self._encoding = asyncio.Lock()
 
     def app(self) -> Starlette:
-        """The application."""
-
-        @asynccontextmanager
-        async def life(app: Starlette) -> AsyncIterator[None]:
-            self.backend.start()
-            yield
-            self.backend.stop()
-
+        """The application; whoever runs it starts and stops ``backend``."""
         routes = [
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
             Route("/v1/completions", self._text, methods=["POST"]),
@@ -110,16 +102,17 @@ class Service:
             Route("/v1/models/{name:path}", self._models),
             Route("/health", self._health),
         ]
-        return Starlette(routes=routes, lifespan=life, exception_handlers={HTTPException: _no_route})
+        return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
     async def _health(self, request: Request) -> Response:
         facts = self.backend.facts()
         alive = facts.pop("alive")
         status = "stopping" if self.stopping else "ok" if alive else "broken"
-        model = {"model": self.name, "context": self.limits.context, "joins": self.backend.joins}
-        waiting = max(0, self.under_way - self.backend.rows)
-        counts = {"waiting": waiting, "requests": self._requests, "failed": self._failed}
-        told = {"status": status, **model, **facts, **counts}
+        told: dict[str, Any] = {"status": status}  # all that whoever has no key comes to know
+        if self._has_key(request):
+            told |= {"model": self.name, "context": self.limits.context, "joins": self.backend.joins, **facts}
+            waiting = max(0, self.under_way - self.backend.rows)
+            told |= {"waiting": waiting, "requests": self._requests, "failed": self._failed}
         return JSONResponse(told, 200 if status == "ok" else 503)
 
     async def _models(self, request: Request) -> Response:
@@ -154,12 +147,16 @@ class Service:
         logger.warning("a request failed (%d): %s", status, problem)
         return JSONResponse(error_body(one_line(problem), "server_error"), status)
 
-    def _require_key(self, request: Request) -> None:
+    def _has_key(self, request: Request) -> bool:
+        """Whether a request shows the key, if one is asked for."""
         if not (key := self.limits.api_key):
-            return
+            return True
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         same = hmac.compare_digest(given.strip().encode(), key.encode())
-        if not same or scheme.lower() != "bearer":
+        return same and scheme.lower() == "bearer"
+
+    def _require_key(self, request: Request) -> None:
+        if not self._has_key(request):
             message = "the API key is missing or wrong, expected 'Authorization: Bearer KEY'"
             refusal = RefusedError(401, message, "authentication_error", code="invalid_api_key")
             refusal.response.headers["WWW-Authenticate"] = "Bearer"
@@ -257,6 +254,9 @@ class Service:
         if not self.backend.joins and (asked.top or (asked.logprobs and not encoded)):
             name = "top_logprobs" if chat and encoded else "logprobs"
             raise InputError(name, asked.top or asked.logprobs, "none: this model does not tell them")
+        choices = self.template.choices if self.template is not None else ()
+        if choices:
+            asked = self._choosing(asked, choices)
         longest = self._longest(field, asked.max_tokens, encoded)
         how = replace(asked.sampling, max_tokens=longest)
         seed = secrets.randbits(63) if asked.seed is None else asked.seed
@@ -271,6 +271,18 @@ class Service:
             growing=asked.stream,
             seconds=self.limits.seconds,
         )
+
+    def _choosing(self, asked: Asked, choices: Sequence[str]) -> Asked:
+        """A request that one of ``choices`` answers. Raises InputError: it asks for something else."""
+        if asked.n > 1:
+            expected = "1: the prompt chooses among its choices, and would choose the same again"
+            raise InputError("n", asked.n, expected)
+        if asked.logprobs:
+            raise InputError("logprobs", True, "none: the prompt chooses, and no token is drawn")
+        if asked.sampling.stop:
+            raise InputError("stop", asked.sampling.stop, "none: the prompt's choices are answered whole")
+        assert isinstance(self.model, LocalModel)
+        return replace(asked, max_tokens=max(len(self.model.encode_text(f" {each}")) for each in choices))
 
     def _longest(self, field: str, max_tokens: int | None, encoded: tuple[list[int], ...]) -> int:
         """The longest response, in tokens: what is asked for, or what fits."""

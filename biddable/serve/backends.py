@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -17,6 +19,7 @@ from typing import Any, Protocol
 from biddable.errors import EndpointError, said
 from biddable.models.base import LanguageModel, Sampling
 from biddable.models.batch import Completion
+from biddable.models.choices import choose
 from biddable.models.decode_layers import DecodeLayers
 from biddable.models.local import LocalModel, local_sample_seed
 from biddable.models.stream import Drawn, Job, Stream
@@ -112,6 +115,9 @@ class Backend(Protocol):
     def stop(self) -> None:
         """End, also what is under way."""
 
+    def ended(self, seconds: float) -> bool:
+        """Whether its threads are over after at most so many seconds; called once the event loop is."""
+
     def parts(self, work: Work) -> AsyncGenerator[Part]:
         """What comes of a request, until all its choices are finished; closed early, its rows are freed."""
 
@@ -137,7 +143,7 @@ class Inbox:
 
     def put_from_thread(self, item: Any) -> None:
         """From any other."""
-        self._loop.call_soon_threadsafe(self.put, item)
+        _tell(self._loop, self.put, item)
 
     async def get(self) -> Any:
         """What arrived next. Raises FailedError: nothing did in time."""
@@ -176,6 +182,12 @@ class Joining:
         """See ``Backend``."""
         self._calls.put(None)
         self._fail_all(stopping())
+
+    def ended(self, seconds: float) -> bool:
+        """See ``Backend``."""
+        self._calls.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def facts(self) -> dict[str, Any]:
         """See ``Backend``."""
@@ -223,7 +235,7 @@ class Joining:
                 self._serve(layers)
         except Exception as error:  # nobody else would hear of it
             problem = FailedError(f"the engine has stopped: {said(error)}", 503)
-            self._loop.call_soon_threadsafe(self._fail_all, problem)
+            _tell(self._loop, self._fail_all, problem)
 
     def _serve(self, layers: DecodeLayers) -> None:
         """Take what is asked, compute a step, hand out what it drew; until None is asked."""
@@ -235,7 +247,7 @@ class Joining:
             except Empty:
                 pass
             if events := self.stream.step(layers):
-                self._loop.call_soon_threadsafe(self._deliver, events)
+                _tell(self._loop, self._deliver, events)
 
     def _fail_all(self, problem: FailedError) -> None:
         for inbox in set(self._inboxes.values()):
@@ -266,7 +278,7 @@ class _Choice:
             return Part(index, text, 1, tokens)
         drawn = Completion(tuple(self._ids), tuple(self._logprobs), event.finish == "stop")
         whole = self._model.response(drawn, self._work.sampling).text
-        return Part(index, self._text.end(whole), 1, tokens, event.finish, whole)
+        return Part(index, self._text.end(event.token, whole), 1, tokens, event.finish, whole)
 
     def _token(self, event: Drawn) -> Token:
         # The drawn token's number is the one that its draw gave, where it is told twice.
@@ -281,29 +293,42 @@ class Alone:
     Args:
         model: a model on the plain path, or one that is served elsewhere.
         rows: how many requests are computed at a time.
+        choices: answers are the likeliest of these; empty: what the model writes.
     """
 
     joins = False
 
-    def __init__(self, model: LanguageModel, rows: int):
-        self.model, self.rows = model, rows
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    def __init__(self, model: LanguageModel, rows: int, choices: Sequence[str] = ()):
+        self.model, self.rows, self.choices = model, rows, choices
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._inboxes: set[Inbox] = set()
-        self._active = self._tokens = 0
+        self._active: set[int] = set()
+        self._tokens = 0
+        self._threads = [threading.Thread(target=self._compute, daemon=True) for _ in range(rows)]
 
     def start(self) -> None:
         """See ``Backend``."""
-        for _ in range(self.rows):
-            threading.Thread(target=self._compute, daemon=True).start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """See ``Backend``."""
         for inbox in self._inboxes:
             inbox.put(stopping())
 
+    def ended(self, seconds: float) -> bool:
+        """See ``Backend``."""
+        self._inboxes.clear()  # what waits is not begun
+        for _ in self._threads:
+            self._calls.put(None)
+        ends = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
     def facts(self) -> dict[str, Any]:
         """See ``Backend``."""
-        active, tokens = self._active, self._tokens
+        active, tokens = len(self._active), self._tokens
         return {"alive": True, "rows": self.rows, "active": active, "tokens": tokens}
 
     async def parts(self, work: Work) -> AsyncGenerator[Part]:
@@ -319,36 +344,48 @@ class Alone:
             self._inboxes.discard(inbox)
 
     def _compute(self) -> None:
-        while True:
-            self._calls.get()()
+        while (call := self._calls.get()) is not None:
+            call()
 
     def _answer(self, work: Work, place: int, inbox: Inbox) -> None:
         """In a thread: all responses to one of a request's prompts, unless nobody waits any more."""
         if inbox not in self._inboxes:
             return
         seed = local_sample_seed(work.seed, place * work.n)
-        self._active += 1
+        self._active.add(threading.get_ident())
         try:
-            [responses] = self.model.generate(
-                [work.prompts[place]], n=work.n, sampling=work.sampling, seeds=[seed]
-            )
+            prompt = work.prompts[place]
+            if self.choices:
+                responses = choose(self.model, [prompt], self.choices)
+            else:
+                how = work.sampling
+                [responses] = self.model.generate([prompt], n=work.n, sampling=how, seeds=[seed])
             failed = next((response.error for response in responses if response.error), "")
-            inbox.put_from_thread(FailedError(failed, 502) if failed else responses)
+            status = 500 if isinstance(self.model, LocalModel) else 502
+            inbox.put_from_thread(FailedError(failed, status) if failed else responses)
         except EndpointError as error:
             inbox.put_from_thread(FailedError(str(error), 502))
         except Exception as error:
             inbox.put_from_thread(error)
         finally:
-            self._active -= 1
+            self._active.discard(threading.get_ident())
 
     def _part(self, index: int, response: Response, work: Work) -> Part:
         count = len(response.token_ids or response.logprobs)
+        if self.choices and isinstance(self.model, LocalModel):
+            count = len(self.model.encode_text(response.text))
         self._tokens += count
         tokens: tuple[Token, ...] = ()
         if work.logprobs and isinstance(self.model, LocalModel):
             drawn = zip(response.token_ids, response.logprobs, strict=True)
             tokens = tuple(Token(_spelt(self.model, token), logprob) for token, logprob in drawn)
         return Part(index, response.text, count, tokens, response.finish_reason, response.text)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *what: Any) -> None:
+    """Let an event loop call something, from another thread."""
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(call, *what)
 
 
 def _spelt(model: LocalModel, token: int) -> str:

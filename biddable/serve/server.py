@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -26,6 +27,9 @@ from biddable.tasks.templates import PromptTemplate
 
 ROWS, CONTEXT = 16, 4096
 """What is decoded at a time, and how long, where nobody says; less where the model or the memory has less."""
+
+SENDING = 2
+"""Seconds that answers have at least to be sent once the server stops."""
 
 
 def load_service(
@@ -51,9 +55,14 @@ def load_service(
 
     Raises:
         ModelError: the model cannot be had.
-        InputError: ``rows`` or ``context`` is more than the model or the memory has.
+        InputError: ``rows`` or ``context`` is more than the model or the memory has, or ``template`` chooses
+            and the model is served elsewhere.
     """
+    choices = template.choices if template is not None else ()
     if spec.startswith("openai:"):
+        if choices:
+            expected = "none: the model is served elsewhere, and gives no log-probabilities to choose by"
+            raise InputError("the prompt's choices", list(choices), expected)
         if context is not None:
             raise InputError("--context", context, "none: the model is served elsewhere and has its own")
         unanswered.disabled = True  # the service says so itself
@@ -73,21 +82,22 @@ def load_service(
     context = context or min(CONTEXT, most)
     known = [model.fingerprint, template] if model.fingerprint else []
     return Service(
-        Path(spec).name if os.path.exists(spec) else spec,
+        Path(os.path.abspath(spec)).name if os.path.exists(spec) else spec,
         model,
-        _backend(model, rows, context),
+        _backend(model, rows, context, choices),
         Limits(queue, context, seconds, api_key),
         template=template,
         fingerprint=digest(known) if known else "",
     )
 
 
-def _backend(model: LocalModel, rows: int | None, context: int) -> Backend:
+def _backend(model: LocalModel, rows: int | None, context: int, choices: Sequence[str]) -> Backend:
     engine = model.batched_engine(context)
-    if engine is None:
+    if engine is None or choices:
         if rows not in (None, 1):
-            raise InputError("--parallel", rows, "1: this model is computed one request after the other")
-        return Alone(model, 1)
+            why = "a prompt that chooses is answered" if choices else "this model is computed"
+            raise InputError("--parallel", rows, f"1: {why} one request after the other")
+        return Alone(model, 1, choices)
     fitting = fitting_rows(engine, context)
     if rows is not None and rows > fitting:
         raise InputError("--parallel", rows, f"at most {fitting} beside --context {context}: more do not fit")
@@ -141,7 +151,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 ws="none",
-                timeout_graceful_shutdown=1,
+                lifespan="off",  # what it says of an end by force is a traceback
+                timeout_graceful_shutdown=SENDING,
             )
         )
         self._service, self._listener, self._grace_s, self._ready = service, listener, grace_s, ready
@@ -157,6 +168,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
+        self._service.backend.start()
         await super().startup(sockets)
         host, port = self._listener.getsockname()[:2]
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
@@ -165,7 +177,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does; in the main thread, between any two instructions."""
         if self._service.stopping or not self.started:
-            self.should_exit = self.force_exit = True
+            self.force_exit = self.should_exit  # what ends by itself may still be told to its clients
+            self.should_exit = True
         else:
             self._service.stopping = True
             self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._finish()))
@@ -175,6 +188,9 @@ class Server(uvicorn.Server):
         ends = self._loop.time() + self._grace_s
         while self._service.under_way and self._loop.time() < ends and not self.should_exit:
             await asyncio.sleep(0.05)
+        # What is computed has yet to be sent; what is not, to be refused.
+        left = 0 if self.should_exit else math.ceil(ends - self._loop.time())
+        self.config.timeout_graceful_shutdown = max(SENDING, left)
         self._service.backend.stop()
         self.should_exit = True
 

@@ -22,9 +22,7 @@ class GrowingText:
     def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str]):
         self._decode, self._stop = decode, stop
         self._tokens: list[int] = []
-        self._context = self._read = (
-            0  # tokens up to _read are in the text; from _context on they are decoded
-        )
+        self._context = self._read = 0  # tokens up to _read are in the text; from _context on are decoded
         self._held = ""
         self.given = ""
 
@@ -39,9 +37,17 @@ class GrowingText:
             self._context, self._read = self._read, len(self._tokens)
         return self._give(len(self._held) - self._doubtful())
 
-    def end(self, whole: str) -> str:
-        """What is left to give of the response, whose ``whole`` text is known now."""
-        self._held = whole[len(self.given) :] if whole.startswith(self.given) else ""
+    def end(self, token: int, whole: str) -> str:
+        """What is left to give of the response, whose last token and ``whole`` text are known now."""
+        if not whole.startswith(self.given):
+            # A tokenizer that tidies blanks writes a whole text otherwise than its pieces; what is given
+            # stands, and goes on as its pieces have it.
+            self._tokens.append(token)
+            before = self._decode(self._tokens[self._context : self._read])
+            self._held += self._decode(self._tokens[self._context :])[len(before) :]
+            cuts = [place for stop in self._stop if (place := self._held.find(stop)) >= 0]
+            return self._give(min(cuts, default=len(self._held)))
+        self._held = whole[len(self.given) :]
         return self._give(len(self._held))
 
     def _doubtful(self) -> int:

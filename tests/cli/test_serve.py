@@ -16,6 +16,9 @@ from tests.train.tiny import local
 from .conftest import Command
 from .fakes import assert_one_line
 
+WAIT = 60
+"""Seconds for a process to end: PyTorch's takes its time where others compute, too."""
+
 
 @pytest.fixture(scope="module")
 def tiny_folder(tmp_path_factory) -> str:
@@ -31,22 +34,40 @@ def test_it_says_where_it_is_and_what_to_type_and_ends_by_a_signal(tiny_folder) 
         assert ask(running.url).status_code == 401
         assert ask(running.url, headers={"Authorization": "Bearer secret"}).status_code == 200
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(WAIT) == 0
         assert running.process.stderr.read() == "stopped\n"
 
 
 def test_what_is_under_way_ends_and_new_requests_are_refused(tiny_folder) -> None:
-    with command(tiny_folder, "--port", "0", "--parallel", "2", "--grace", "60") as running:
-        with ThreadPoolExecutor(2) as pool:
-            asking = [pool.submit(ask, running.url, n=20, max_tokens=50, seed=1) for _ in range(2)]
-            until(lambda: running.health()["waiting"] == 2 * 20 - 2)  # both are there, two rows decode
+    with command(tiny_folder, "--port", "0", "--parallel", "2", "--grace", "110") as running:
+        with ThreadPoolExecutor(1) as pool:
+            # One request, so that nothing hangs on when a second one comes; long after two rows it goes on.
+            asking = pool.submit(ask, running.url, n=100, max_tokens=50, seed=1)
+            until(lambda: running.health()["active"] == 2)
             running.process.send_signal(signal.SIGINT)
             until(lambda: running.health()["status"] == "stopping")
             refused = ask(running.url)
-            answers = [each.result() for each in asking]
-        assert running.process.wait(30) == 0
+            answer = asking.result()
+        assert running.process.wait(WAIT) == 0
     assert refused.status_code == 503
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answer.status_code == 200
+    assert len(answer.json()["choices"]) == 100
+
+
+@pytest.mark.parametrize("grace", ["110", "0"])
+def test_a_second_signal_or_the_end_of_the_grace_ends_what_is_under_way(tiny_folder, grace) -> None:
+    with command(tiny_folder, "--port", "0", "--parallel", "2", "--grace", grace) as running:
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask, running.url, n=128, max_tokens=50)
+            until(lambda: running.health()["active"] == 2)
+            running.process.send_signal(signal.SIGTERM)
+            if grace != "0":
+                until(lambda: running.health()["status"] == "stopping")
+                running.process.send_signal(signal.SIGTERM)
+            assert asking.result().status_code == 503
+        assert running.process.wait(WAIT) == 0
+        lines = running.process.stderr.read().splitlines()
+    assert lines == ["a request failed (503): the server is shutting down", "stopped"]
 
 
 def test_killed_and_started_again_it_answers_the_same(tiny_folder) -> None:
@@ -79,6 +100,8 @@ def test_a_port_that_is_taken_is_one_line(biddable: Command) -> None:
         (("--host", "no such host"), "--host"),
         (("--host", "203.0.113.7"), "203.0.113.7"),
         (("--api-key", "two words"), "--api-key is '(not shown)'"),
+        (("--timeout", "nan"), "--timeout is nan, expected a finite number"),
+        (("--grace", "inf"), "--grace is inf, expected a finite number"),
         (("--prompt", "."), "a run that leaves a prompt"),
     ],
 )
@@ -86,10 +109,35 @@ def test_what_cannot_be_served_so_is_one_line(biddable: Command, tiny_folder, ar
     assert_one_line(biddable("serve", tiny_folder, "--port", "0", *arguments), named)
 
 
-def test_a_prompt_that_chooses_is_not_served(biddable: Command, tiny_folder) -> None:
-    Path("p.json").write_text('{"instruction": "Judge.", "choices": ["good", "bad"]}')
-    result = biddable("serve", tiny_folder, "--port", "0", "--prompt", "p.json")
-    assert_one_line(result, "--prompt is 'p.json', expected a prompt without choices")
+CHOOSING = '{"instruction": "Judge.", "choices": ["w1", "w2"]}'
+
+
+def test_a_prompt_that_chooses_is_served(tiny_folder, tmp_path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(CHOOSING)
+    with command(tiny_folder, "--port", "0", "--prompt", str(path)) as running:
+        assert running.said[0].endswith(
+            "1 at a time, 64 tokens of context; a request does not join others; "
+            "it answers with one of 2 choices\n"
+        )
+        text = running.ask().json()["choices"][0]["message"]["content"]
+    assert text in ("w1", "w2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--parallel", "2"), "--parallel is 2, expected 1: a prompt that chooses"),
+        ((), "the prompt's choices is ['w1', 'w2'], expected none: the model is served elsewhere"),
+    ],
+)
+def test_a_prompt_chooses_by_the_weights_that_are_here_one_at_a_time(
+    biddable: Command, tiny_folder, arguments, named
+) -> None:
+    Path("p.json").write_text(CHOOSING)
+    model = tiny_folder if arguments else "openai:m@http://127.0.0.1:9"
+    result = biddable("serve", model, "--port", "0", "--prompt", "p.json", *arguments)
+    assert_one_line(result, named)
 
 
 def test_more_than_the_model_or_the_memory_has_is_refused(biddable: Command, tiny_folder) -> None:

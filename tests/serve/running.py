@@ -92,7 +92,7 @@ def listening(service: Service) -> Iterator[tuple[Service, str]]:
         thread.join(10)
 
 
-def until(true, seconds: float = 20.0) -> None:
+def until(true, seconds: float = 60.0) -> None:
     """Wait for something to become true."""
     ends = time.monotonic() + seconds
     while not true():

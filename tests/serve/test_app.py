@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from biddable.errors import EndpointError
-from biddable.models.base import Sampling
+from biddable.models.base import Sampling, TokenScores
+from biddable.models.choices import rank_choices
 from biddable.serve.app import MAX_BODY, Limits, Service
 from biddable.serve.backends import Alone
 from biddable.tasks.templates import PromptTemplate
 from biddable.types import Response, user
 from tests.serve.running import ask, listening, service_of, until
+from tests.train.tiny import local
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +190,9 @@ def test_a_key_is_asked_for_where_there_is_one() -> None:
         for scheme in ("Bearer", "bearer"):
             assert said(ask(url, headers={"Authorization": f"{scheme} secret"}, max_tokens=2))
         assert httpx.get(f"{url}/v1/models", trust_env=False).status_code == 401
-        assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
+        assert health(url) == {"status": "ok"}, "whoever has no key learns no more"
+        shown = httpx.get(f"{url}/health", trust_env=False, headers={"Authorization": "Bearer secret"}).json()
+        assert shown["requests"] == 2
 
 
 @pytest.fixture
@@ -373,6 +377,86 @@ def test_a_model_on_the_plain_path_answers_the_same(tiny_model) -> None:
     assert answer["message"]["content"] == response.text
     assert [token["logprob"] for token in answer["logprobs"]["content"]] == list(response.logprobs)
     assert refused.json()["error"]["param"] == "top_logprobs"
+
+
+def test_a_prompt_that_chooses_answers_with_the_likeliest_of_its_choices(tiny_model) -> None:
+    template = PromptTemplate("w7 w8", input="{input}", output="w9 {output}", choices=("w1", "w2 w3", "w4"))
+    backend = Alone(tiny_model, 1, template.choices)
+    texts = [f"w{i}" for i in range(10, 18)]
+    with listening(Service("tiny", tiny_model, backend, Limits(context=64), template=template)) as (_, url):
+        answers = [ask(url, text, temperature=2, seed=1).json() for text in texts]
+        raw = ask(url, texts[0], "completions").json()
+        [*_, last] = events_of(ask(url, texts[0], stream=True).iter_lines())
+        refused = {
+            field: ask(url, **{field: value})
+            for field, value in {"n": 2, "logprobs": True, "stop": "w1"}.items()
+        }
+        long = ask(url, "w1 " * 55, max_tokens=1)  # the longest choice has two
+    prompts = [template.prompt(user(text)) for text in texts]
+    ranked = rank_choices(tiny_model, prompts, template.choices)
+    expected = [template.choices[each.best] for each in ranked]
+    assert len(set(expected)) > 1, "the input matters, or nothing is tested"
+    assert [answer["choices"][0]["message"]["content"] for answer in answers] == expected
+    usage = [answer["usage"]["completion_tokens"] for answer in answers]
+    assert usage == [len(choice.split()) for choice in expected]
+    [best] = rank_choices(tiny_model, [template.prompt(texts[0])], [f" {each}" for each in template.choices])
+    assert raw["choices"][0]["text"] == template.choices[best.best]
+    assert last["choices"][0]["delta"]["content"] == expected[0]
+    for field, answer in refused.items():
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+    assert long.json()["error"]["code"] == "context_length_exceeded"
+
+
+def test_a_choice_by_numbers_that_are_none_is_500_and_the_next_is_answered(tiny_model, monkeypatch) -> None:
+    model = local()
+    backend = Alone(model, 1, ("w1", "w2"))
+    template = PromptTemplate("w7", choices=("w1", "w2"))
+    score = model.score
+    with listening(Service("tiny", model, backend, Limits(context=64), template=template)) as (_, url):
+        with monkeypatch.context() as broken:
+            none = TokenScores((1,), (float("nan"),))
+            broken.setattr(model, "score", lambda prompts, texts, **_: [none for _ in texts])
+            failed = ask(url)
+        assert model.score == score
+        assert (failed.status_code, "not finite" in failed.text) == (500, True)
+        assert said(ask(url))[0] in ("w1", "w2")
+
+
+def test_a_backend_is_over_once_what_it_computes_is() -> None:
+    with service_of(rows=2) as (service, url):
+        computing, gate = threading.Event(), threading.Event()
+        compute = service.backend.stream.step_logits
+
+        def held(layers):
+            computing.set()
+            gate.wait(30)
+            return compute(layers)
+
+        service.backend.stream.step_logits = held
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask, url, max_tokens=5)
+            assert computing.wait(30)
+            service.backend.stop()
+            assert asking.result().status_code == 503
+        assert not service.backend.ended(0.05)
+        gate.set()
+        assert service.backend.ended(30)
+    served = Alone(Elsewhere(), 3)
+    with listening(Service("far", served.model, served, Limits())):
+        pass
+    assert served.ended(30)
+
+
+def test_requests_whose_rows_end_at_once_are_all_answered() -> None:
+    with service_of(rows=1, queue=50) as (_, url), ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, url, n=3, max_tokens=1, seed=seed) for seed in range(4)]
+        assert [len(said(each.result())) for each in asking] == [3] * 4
+
+
+def test_the_coldest_temperature_is_the_likeliest_and_hurts_nobody(url) -> None:
+    for filtered in ({}, {"top_p": 0.9}):
+        cold, greedy = (ask(url, temperature=t, max_tokens=5, seed=3, **filtered) for t in (1e-310, 0))
+        assert said(cold) == said(greedy)
 
 
 def test_log_lines_are_few(url, caplog) -> None:
