@@ -59,17 +59,19 @@ class CloningConfig:
 
 
 class Ensemble:
-    """Deterministic networks from states to actions in [-1, 1]; get one with ``clone`` or ``Ensemble.load``.
+    """Deterministic networks from states to actions; get one with ``clone`` or ``Ensemble.load``.
 
-    Each is linear, LayerNorm, ReLU, twice over, then linear and tanh (the paper's 3-layer MLP).
+    Each is linear, LayerNorm, ReLU, twice over, then linear and tanh (the paper's 3-layer MLP), whose range
+    is stretched to the actions' bounds.
 
     Attributes:
         weights: every parameter, with the member as its first axis.
         mean, std: [state size] what states are standardised by.
+        low, high: [action size] bounds of the actions.
     """
 
-    def __init__(self, weights: dict[str, Tensor], mean: Tensor, std: Tensor):
-        self.weights, self.mean, self.std = weights, mean, std
+    def __init__(self, weights: dict[str, Tensor], mean: Tensor, std: Tensor, low: Tensor, high: Tensor):
+        self.weights, self.mean, self.std, self.low, self.high = weights, mean, std, low, high
 
     def predictions(self, states: Array) -> Array:
         """The action of each member: [members, N, action size] for ``states`` [N, state size].
@@ -81,7 +83,8 @@ class Ensemble:
         if inputs.ndim != 2 or inputs.shape[1] != len(self.mean):
             raise InputError("states", tuple(inputs.shape), f"[N, {len(self.mean)}], as it was trained on")
         with torch.inference_mode():
-            return self._forward(inputs.expand(len(self.weights["in.weight"]), -1, -1), 0.0).numpy()
+            scaled = self._forward(inputs.expand(len(self.weights["in.weight"]), -1, -1), 0.0)
+            return ((self.low + self.high) / 2 + (self.high - self.low) / 2 * scaled).numpy()
 
     def act(self, observations: Sequence[dict[str, Any]]) -> list[Array]:
         """The mean of the members' actions. See ``Policy.act``; of an observation only ``state`` is used."""
@@ -89,20 +92,21 @@ class Ensemble:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
-        save_file({**self.weights, "mean": self.mean, "std": self.std}, path)
+        bounds = {"low": self.low, "high": self.high}
+        save_file({**self.weights, "mean": self.mean, "std": self.std, **bounds}, path)
 
     @classmethod
     def load(cls, path: Path) -> Ensemble:
         """Read an ensemble. Raises FileError: the file is damaged or holds something else."""
         try:
             weights = load_file(path)
-            mean, std = weights.pop("mean"), weights.pop("std")
+            parts = [weights.pop(name) for name in ("mean", "std", "low", "high")]
         except Exception as error:  # whatever safetensors raises for a file cut short
             raise FileError(path, f"no ensemble: {error}") from error
-        return cls(weights, mean, std)
+        return cls(weights, *parts)
 
     def _forward(self, states: Tensor, dropout: float) -> Tensor:
-        """[members, N, action size] for [members, N, state size]."""
+        """[members, N, action size] from -1 to 1 for [members, N, state size]."""
         x = (states - self.mean) / self.std
         for layer in ("in", "mid"):
             x = self._linear(layer, x)
@@ -115,21 +119,39 @@ class Ensemble:
         return torch.baddbmm(self.weights[f"{layer}.bias"], x, self.weights[f"{layer}.weight"])
 
 
-def clone(states: Array, actions: Array, config: CloningConfig, seed: int) -> Ensemble:
+def clone(
+    states: Array,
+    actions: Array,
+    config: CloningConfig,
+    seed: int,
+    *,
+    bounds: tuple[Array, Array] | None = None,
+) -> Ensemble:
     """Train an ensemble, from scratch, on ``actions`` [N, action size] taken in ``states`` [N, state size].
 
+    Args:
+        states, actions: see above.
+        config: see ``CloningConfig``.
+        seed: decides weights, the validation share and the order of the data.
+        bounds: low and high of each part of an action, as the action space has them. Without them -1 and 1,
+            or, where actions lie outside, the lowest and highest of each part.
+
     Raises:
-        InputError: nothing to learn from, unequal lengths, or a number that is not finite.
+        InputError: nothing to learn from, unequal lengths, a number that is not finite, or an action out of
+            bounds.
     """
     check_pairs(states, actions)
+    low, high = _bounds(actions, bounds)
     if len(states) < 2:
         raise InputError("states", f"{len(states)} pairs", "at least 2 pairs of state and action")
-    inputs, targets = (torch.as_tensor(np.asarray(x, dtype=np.float32)) for x in (states, actions))
+    scaled = (np.asarray(actions, dtype=np.float32) - (low + high) / 2) / ((high - low) / 2)
+    inputs, targets = (torch.as_tensor(np.asarray(x, dtype=np.float32)) for x in (states, scaled))
     generator = torch.Generator().manual_seed(seed)
     weights = _fresh(config, inputs.shape[1], targets.shape[1], generator)
     # A constant state is scaled by 1: dividing by its spread would magnify later deviations.
     spread = inputs.std(0)
-    ensemble = Ensemble(weights, inputs.mean(0), torch.where(spread > 1e-6, spread, 1.0))
+    scale = torch.where(spread > 1e-6, spread, 1.0)
+    ensemble = Ensemble(weights, inputs.mean(0), scale, torch.from_numpy(low), torch.from_numpy(high))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         _train(ensemble, inputs, targets, config, generator)
@@ -145,6 +167,27 @@ def check_pairs(states: Array, actions: Array) -> None:
     for name, values in (("states", states), ("actions", actions)):
         if not np.isfinite(values).all():
             raise InputError(name, "a number that is not finite", "finite numbers")
+
+
+def _bounds(actions: Array, bounds: tuple[Array, Array] | None) -> tuple[Array, Array]:
+    """Low and high of each part of an action, [action size] each; see ``clone``."""
+    if bounds is None:
+        ones = np.ones(actions.shape[1:], dtype=np.float32)
+        if (np.abs(actions) <= 1).all():
+            return -ones, ones
+        low, high = (np.asarray(end, dtype=np.float32) for end in (actions.min(0), actions.max(0)))
+        return low, np.where(high > low, high, low + 1)  # of a part that never changes
+    low, high = (np.asarray(end, dtype=np.float32) for end in bounds)
+    if low.shape != actions.shape[1:] or high.shape != low.shape or not (low < high).all():
+        expected = f"two vectors of {actions.shape[1:]}, each low below its high"
+        raise InputError("bounds", [low.tolist(), high.tolist()], expected)
+    outside = (actions < low - 1e-6) | (actions > high + 1e-6)
+    if outside.any():
+        row = int(outside.any(-1).argmax())
+        raise InputError(
+            f"actions[{row}]", np.asarray(actions[row]).tolist(), f"from {low.tolist()} to {high.tolist()}"
+        )
+    return low, high
 
 
 def _fresh(config: CloningConfig, inputs: int, outputs: int, generator: torch.Generator) -> dict[str, Tensor]:

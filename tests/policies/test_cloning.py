@@ -124,3 +124,27 @@ def test_states_of_another_size(learned) -> None:
 def test_settings_out_of_range(field, value) -> None:
     with pytest.raises(InputError, match=f"{field} is"):
         CloningConfig(**{field: value})
+
+
+def test_actions_beyond_one_are_learned_in_their_own_units() -> None:
+    rng = np.random.default_rng(0)
+    states = rng.uniform(-1, 1, (400, 2)).astype(np.float32)
+    actions = np.stack([8 * states[:, 0], 100 + 20 * states[:, 1]], 1)
+    config = CloningConfig(members=2, epochs=40, hidden=64)
+    for bounds in (None, ([-10.0, 0.0], [10.0, 200.0])):
+        predicted = clone(states, actions, config, 0, bounds=bounds).predictions(states).mean(0)
+        error = np.abs(predicted - actions).mean(0) / (actions.max(0) - actions.min(0))
+        assert (error < 0.06).all(), (bounds, error)
+    with pytest.raises(InputError, match=r"actions\[\d+\] is .*, expected from \[-1.0, 0.0\] to"):
+        clone(states, actions, config, 0, bounds=([-1.0, 0.0], [1.0, 200.0]))
+    with pytest.raises(InputError, match="bounds is"):
+        clone(states, actions, config, 0, bounds=([0.0], [1.0]))
+
+
+def test_bounds_are_kept_with_the_weights(tmp_path) -> None:
+    states = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    ensemble = clone(states, 30 * states, CloningConfig(members=2, epochs=2, hidden=8), 0)
+    ensemble.save(tmp_path / "e.safetensors")
+    assert np.array_equal(
+        Ensemble.load(tmp_path / "e.safetensors").predictions(states), ensemble.predictions(states)
+    )
