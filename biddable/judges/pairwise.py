@@ -56,12 +56,13 @@ Which response is better, A or B? Answer with the letter and nothing else:"""
 REASONS = 3
 """Reasons why pairs were not decided that a note names."""
 LETTERS = (("A",), ("B",))
-# A capital letter that is no article, or a word for a tie.
+# A capital letter that is no article and that nothing bad is said of, or a word for a tie.
+_IS = r"is\b(?! (?:the |a |much |far )?(?:not|worse|worst|less|inferior|weaker)\b)|wins\b"
 _NAMED = re.compile(
-    r"(?<![\w'])(?:(?P<letter>[AB])(?![\w'])(?! (?!is\b|wins\b|over\b|or\b|and\b)[a-z])"
+    rf"(?<![\w'])(?:(?P<letter>[AB])(?![\w'])(?! (?!{_IS}|over\b|or\b|and\b)[a-z])"
     r"|(?i:(?P<tie>tie|tied|draw|equal|equally)\b))"
 )
-_OPENING = re.compile(r"\W*(?:(?:[Rr]esponse|[Oo]utput|[Aa]nswer)\W*)?([AB])\b(?! (?!is\b|wins\b)[a-z])")
+_OPENING = re.compile(rf"\W*(?:(?:[Rr]esponse|[Oo]utput|[Aa]nswer)\W*)?([AB])\b(?! (?!{_IS})[a-z])")
 
 
 @dataclass(frozen=True, slots=True)
