@@ -33,8 +33,8 @@ STATE = (
     *(f"{colour} {axis}" for colour in COLOURS for axis in ("x", "y", "z", "turn")),
     "drawer",
 )
-"""What the numbers of a state are: places in metres, the opening of the gripper from 0 to 1, the turn of a block
-in radians, from -45 to 45 degrees (after a quarter turn it looks the same), how far the drawer is out."""
+"""What the numbers of a state are: places in metres, the opening of the gripper from 0 to 1, a block's turn
+in radians, from -45 to 45 degrees (a quarter turn looks the same), how far the drawer is out."""
 
 MAX_STEPS = 80
 MOVE = 0.02
