@@ -171,6 +171,7 @@ class Parts:
         chosen: the parts that are wanted; None for all.
         path: the data set, for errors.
         choices: name of a part that is one choice -> how many there are, and the smallest.
+        state: whether to make one; not where the environment that was recorded shows none.
 
     Raises:
         InputError: a wanted part that is not there.
@@ -182,6 +183,8 @@ class Parts:
         chosen: Sequence[str] | None,
         path: Path,
         choices: Mapping[str, tuple[int, int]] | None = None,
+        *,
+        state: bool = True,
     ):
         self._shapes, self._choices = dict(shapes), dict(choices or {})
         single = len(shapes) == 1 and "image" not in shapes
@@ -190,7 +193,7 @@ class Parts:
             for name, (shape, dtype) in shapes.items()
             if dtype != "str" and name != ACHIEVED and (len(shape) < 2 or single)
         ]
-        made = "state" not in shapes and bool(vectors)
+        made = state and "state" not in shapes and bool(vectors)
         self._state = sorted(vectors, key=lambda name: name != "observation") if made else []
         names = [*shapes, *(["state"] if self._state else [])]
         for name in chosen or ():

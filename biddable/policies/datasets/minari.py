@@ -80,9 +80,9 @@ class MinariSource:
             for name, leaf in leaves_of.items()
             if leaf.type == "Discrete"
         }
-        self._parts = Parts(shapes, parts, folder, choices)
-        self._wanted = [leaf for name, leaf in leaves_of.items() if name in TEXTS or name in self._parts.read]
         self._ours = (folder / OURS).is_file()
+        self._parts = Parts(shapes, parts, folder, choices, state=not self._ours)
+        self._wanted = [leaf for name, leaf in leaves_of.items() if name in TEXTS or name in self._parts.read]
         single = len(self._action) == 1 and not self._action[0].path
         self.spec = DatasetSpec(
             "minari",
