@@ -27,9 +27,9 @@ class ParserConfig:
     """Share of numbers left out while it learns."""
     lr: Positive = 2e-3
     """Adam's highest learning rate; it falls to zero in a line."""
-    batch_size: Count = 32
+    batch_size: Count = 16
     """Instructions in a step."""
-    epochs: Count = 20
+    epochs: Count = 24
     """Passes over the data; of the second half, the weights that are best on the validation rows are kept."""
     max_grad_norm: Positive = 1.0
     """Gradients with a larger norm are scaled down to it."""

@@ -134,7 +134,7 @@ class TagE(Method):
             **{"train": 60, "dev": 16, "test": 24, "seeds": 2, "layer": 2},
             **{"network.epochs": 3, "network.width": 32},
         },
-        "full": {"seeds": 3, "lora_seeds": 1, "train": 1180, "dev": 182, "test": 580},
+        "full": {"seeds": 5, "lora_seeds": 1, "train": 1180, "dev": 182, "test": 580},
         "gpu": {"seeds": 5, "lora_seeds": 5, "network.width": 256, "train": 1180, "dev": 182, "test": 580},
     }
     config: TagEConfig
