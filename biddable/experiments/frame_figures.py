@@ -34,7 +34,9 @@ def class_table(title: str, predicted: Sequence[Frames], gold: Sequence[Frames],
 def group_bars(title: str, numbers: Mapping[str, Mapping[str, float]], sizes: Mapping[str, int]) -> Bars:
     """F1 by group of rows and arm: ``numbers[arm][group]``, means over seeds."""
     names = tuple(f"{name} ({size} rows)" for name, size in sizes.items())
-    series = {arm: tuple(of[name] for name in sizes) for arm, of in numbers.items()}
+    series: dict[str, tuple[float | None, ...]] = {
+        arm: tuple(of[name] for name in sizes) for arm, of in numbers.items()
+    }
     return Bars(title, names, series, unit="F1 of arguments")
 
 

@@ -66,8 +66,8 @@ def word_states(
     for batch in _batches([len(ids) for ids in tokens]):
         longest = max(len(tokens[i]) for i in batch)
         # Padding stands after a sentence, where a causal decoder does not see it.
-        ids = torch.tensor([tokens[i] + [model.begin_id] * (longest - len(tokens[i])) for i in batch])
-        deepest, embedded = _until(decoder, layer, ids.to(device))
+        padded = [tokens[i] + [model.begin_id] * (longest - len(tokens[i])) for i in batch]
+        deepest, embedded = _until(decoder, layer, torch.tensor(padded, device=device))
         for row, i in enumerate(batch):
             last, lengths = ends[i]
             deep = deepest[row, last].float()

@@ -338,7 +338,7 @@ def read_sentences(path: Path) -> list[tuple[str, str | Drop]]:
                 value = next((value[name] for name in SENTENCE_COLUMNS if name in value), None)
             sound = isinstance(value, str) and value.strip()
             expected = f"a text that is not blank in {', '.join(SENTENCE_COLUMNS)}"
-            found.append((row.name, value.strip() if sound else Drop("no instruction", expected)))  # type: ignore[union-attr]
+            found.append((row.name, value.strip() if sound else Drop("no instruction", expected)))
         found += [(row.name, Drop("not a row of its file", str(error))) for row, error in broken]
     if not any(isinstance(each, str) for _, each in found):
         expected = f"lines, or one of the columns {', '.join(SENTENCE_COLUMNS)}"

@@ -251,10 +251,9 @@ class TagE(Method):
             for name, places in by_group.items():
                 part = stages.scored([frames[i] for i in places], [test[i] for i in places])
                 scores.add(arm, part[F1], metric=f"{F1}, {name}", seed=seed)
-        for metric, places in {
-            **dict.fromkeys((F1, GROUNDED, TASKS, EXACT), range(len(test))),
-            **{f"{F1}, {name}": places for name, places in by_group.items()},
-        }.items():
+        of_metric = {metric: [*range(len(test))] for metric in (F1, GROUNDED, TASKS, EXACT)}
+        of_metric |= {f"{F1}, {name}": places for name, places in by_group.items()}
+        for metric, places in of_metric.items():
             sources = [data.sources[i] for i in places]
             if 1 < len({*sources}) < len(sources):
                 scores.cluster(metric, sources)
