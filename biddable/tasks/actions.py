@@ -38,6 +38,7 @@ LISTED = (
 )  # fmt: skip
 """What is counted of replies, in this order."""
 
+_ARTICLES = ("a", "an", "the")
 _WORD = re.compile(r"[^\w'\-]+")
 _ITEM = re.compile(r"[,;\n]|=>|->|(?:^|(?<=\s))\d+[.)](?=\s|$)")
 _LEAD = re.compile(r"^[\W\d_]+")
@@ -272,6 +273,7 @@ def _action(words: Sequence[str], taxonomy: Taxonomy, cutoff: float, counts: Cou
     """The action that an item names, counting what was done to read it."""
     if len(words) != 2:
         counts["of other than two words"] += 1
+        words = [word for word in words if word not in _ARTICLES] or words
         found = _split(words, taxonomy) or _known(words, taxonomy)
         if found is None and len(words) > LONGEST_ITEM:
             counts["items left out"] += 1
@@ -295,10 +297,14 @@ def _split(words: Sequence[str], taxonomy: Taxonomy) -> Action | None:
 
 
 def _known(words: Sequence[str], taxonomy: Taxonomy) -> Action | None:
-    """The first known verb and the first known noun after it, or else before it; one of both is enough."""
+    """The first known verb, and the first known noun after it or else before it; None without either."""
     verb_at = next((at for at, word in enumerate(words) if taxonomy.knows(word, "verb")), None)
     places = [*range(0 if verb_at is None else verb_at + 1, len(words)), *range(verb_at or 0)]
     noun_at = next((at for at in places if taxonomy.knows(words[at], "noun")), None)
     if verb_at is None and noun_at is None:
         return None
-    return words[verb_at] if verb_at is not None else "", words[noun_at] if noun_at is not None else ""
+    # Of a verb that is not known stands the first word, of a noun the last, unless that is the other one.
+    verb = words[0 if verb_at is None else verb_at]
+    if noun_at is not None:
+        return "" if verb_at is None and noun_at == 0 else verb, words[noun_at]
+    return verb, words[-1] if verb_at != len(words) - 1 else ""

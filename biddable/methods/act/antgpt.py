@@ -109,7 +109,7 @@ class AntGptConfig:
     """The longest reply."""
     held_out: Share = 0.3
     """The share of the data to choose by (a third of it) and to test on (the rest)."""
-    train_windows: Count = 240
+    train_windows: Count = 180
     """Windows to learn from, at most; of more, so many are drawn."""
     validation_windows: Count = 12
     """Windows to choose by, at most."""
