@@ -13,9 +13,9 @@ import biddable
 from biddable.envs.minigrid import GridEnv
 from biddable.envs.reach2d import Reach2DEnv
 from biddable.errors import BiddableError
+from biddable.experiments import beacon_students as student
+from biddable.experiments.beacon_students import TEST_SEED
 from biddable.methods.act.compatible_demos import experiment
-from biddable.methods.act.words_as_beacons import student
-from biddable.methods.act.words_as_beacons.jobs import TEST_SEED
 from biddable.runs.results import Results
 
 STUDENTS = {

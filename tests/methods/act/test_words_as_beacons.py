@@ -11,8 +11,7 @@ from minigrid.core.world_object import Ball, Door, Goal, Key, Wall
 from minigrid.minigrid_env import MiniGridEnv, MissionSpace
 
 from biddable.envs.base import make_env
-from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.subgoals import (
+from biddable.envs.minigrid_subgoals import (
     KINDS,
     Subgoal,
     Tracker,
@@ -23,14 +22,15 @@ from biddable.methods.act.words_as_beacons.subgoals import (
     oracle_subgoals,
     shortest_path,
 )
-from biddable.methods.act.words_as_beacons.teachers import (
+from biddable.errors import InputError
+from biddable.models.base import TokenScores
+from biddable.policies.subgoal_env import SubgoalEnv
+from biddable.policies.teachers import (
     LMTeacher,
     OracleTeacher,
     SurrogateTeacher,
     accuracy,
 )
-from biddable.methods.act.words_as_beacons.wrapper import SubgoalEnv
-from biddable.models.base import TokenScores
 
 LEFT, RIGHT, FORWARD, PICKUP, TOGGLE = 0, 1, 2, 3, 5
 LEVELS = [
@@ -67,6 +67,13 @@ def hall() -> Hall:
 
 
 PLAN = [Subgoal((2, 1), "key"), Subgoal((4, 1), "locked_door"), Subgoal((5, 1), "goal")]
+
+
+def level_of(id: str, seed: int = 0):
+    """A level as it is after its reset."""
+    env = make_env(id)
+    env.reset(seed=seed)
+    return env.level
 
 
 def walk(level: MiniGridEnv, tracker: Tracker, actions: list[int]) -> list[int | None]:
@@ -175,12 +182,12 @@ def test_what_cannot_be_is_one_line(hall, wrong, message) -> None:
 
 @pytest.mark.parametrize("accuracy", [1, 1.0, np.float32(1), [1.0], (1,), np.ones(1), np.ones(3), [1.0] * 3])
 def test_an_accuracy_may_be_a_number_for_all_or_one_for_each(accuracy) -> None:
-    level = make_env("minigrid:MiniGrid-DoorKey-6x6-v0").level
+    level = level_of("minigrid:MiniGrid-DoorKey-6x6-v0")
     assert SurrogateTeacher(accuracy).propose(level) == oracle_subgoals(level)
 
 
 def test_the_number_of_accuracies_must_fit() -> None:
-    level = make_env("minigrid:MiniGrid-DoorKey-6x6-v0").level
+    level = level_of("minigrid:MiniGrid-DoorKey-6x6-v0")
     with pytest.raises(InputError, match="1 or 3 shares"):
         SurrogateTeacher([1.0, 0.5]).propose(level)
 
@@ -188,7 +195,7 @@ def test_the_number_of_accuracies_must_fit() -> None:
 @pytest.mark.parametrize("name", LEVELS)
 def test_the_oracle_names_what_has_to_be_done(name) -> None:
     for seed in range(10):
-        level = make_env(f"minigrid:{name}", seed=seed).level
+        level = level_of(f"minigrid:{name}", seed=seed)
         subgoals = oracle_subgoals(level)
         things = dict(objects(level))
         assert [subgoal.kind for subgoal in subgoals] == [
@@ -210,7 +217,7 @@ def test_the_oracle_names_what_has_to_be_done(name) -> None:
 
 
 def test_a_level_without_what_it_should_hold() -> None:
-    level = make_env("minigrid:MiniGrid-DoorKey-6x6-v0").level
+    level = level_of("minigrid:MiniGrid-DoorKey-6x6-v0")
     (key,) = (cell for cell, thing in objects(level) if thing.type == "key")
     level.grid.set(*key, None)
     with pytest.raises(InputError, match="one with a key"):
@@ -225,7 +232,7 @@ def test_the_shortest_way_goes_through_doors_and_round_walls(hall) -> None:
 
 
 def test_a_surrogate_errs_as_often_as_it_should() -> None:
-    level = make_env("minigrid:MiniGrid-KeyCorridorS3R2-v0", seed=3).level
+    level = level_of("minigrid:MiniGrid-KeyCorridorS3R2-v0", seed=3)
     right = oracle_subgoals(level)
     for encoding in ("relative", "representation"):
         teacher = SurrogateTeacher([0.9, 0.5, 1.0], encoding, mean=2.0, std=1.0)
@@ -236,7 +243,7 @@ def test_a_surrogate_errs_as_often_as_it_should() -> None:
 
 
 def test_a_wrong_cell_lies_all_around_and_officially_to_the_right() -> None:
-    level = make_env("minigrid:MiniGrid-KeyCorridorS3R2-v0", seed=3).level
+    level = level_of("minigrid:MiniGrid-KeyCorridorS3R2-v0", seed=3)
     right = oracle_subgoals(level)[1].position
     teacher = SurrogateTeacher([1.0, 0.0, 1.0], mean=1.0, std=0.0)
     wrong = {teacher.propose(level)[1].position for _ in range(200)}
@@ -254,7 +261,7 @@ def test_a_wrong_object_is_a_door_where_only_doors_are_drawn() -> None:
         ("MiniGrid-KeyCorridorS3R2-v0", True),
         ("MiniGrid-ObstructedMaze-1Dlh-v0", False),
     ):
-        level = make_env(f"minigrid:{name}", seed=1).level
+        level = level_of(f"minigrid:{name}", seed=1)
         teacher = SurrogateTeacher([0.0], "representation")
         kinds = {subgoal.kind for _ in range(50) for subgoal in teacher.propose(level)}
         assert all(kind.endswith("door") for kind in kinds) is only_doors
@@ -272,7 +279,7 @@ class Likes:
 
 
 def test_a_language_model_chooses_among_what_is_left() -> None:
-    levels = [make_env("minigrid:MiniGrid-DoorKey-6x6-v0", seed=s).level for s in (0, 1)]
+    levels = [level_of("minigrid:MiniGrid-DoorKey-6x6-v0", seed=s) for s in (0, 1)]
     model = Likes("key", "goal", "locked door")
     proposed = LMTeacher(model).propose_many(levels)
     assert [[subgoal.kind for subgoal in each] for each in proposed] == [["key", "goal", "locked_door"]] * 2
@@ -311,7 +318,7 @@ def test_hidden_subgoals_pay_all_the_same_and_nobody_pays_nothing() -> None:
 
 
 def test_a_blocking_ball_is_no_target() -> None:
-    level = make_env("minigrid:MiniGrid-ObstructedMaze-1Dlhb-v0", seed=2).level
+    level = level_of("minigrid:MiniGrid-ObstructedMaze-1Dlhb-v0", seed=2)
     blocking = oracle_subgoals(level)[1]
     assert isinstance(level.grid.get(*blocking.position), Ball)
     assert blocking.position != tuple(level.obj.cur_pos)

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 import biddable
+from biddable.envs.minigrid_subgoals import KINDS
 from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.jobs import ArmSettings, Job
-from biddable.methods.act.words_as_beacons.method import (
+from biddable.experiments.beacon_students import ArmSettings, Job, train_student
+from biddable.methods.act.words_as_beacons import (
     PUBLISHED,
     WordsAsBeacons,
     WordsAsBeaconsConfig,
 )
-from biddable.methods.act.words_as_beacons.student import train_student
-from biddable.methods.act.words_as_beacons.subgoals import KINDS
 from biddable.models.embedding import text_vectors
 
 LEVEL = "MiniGrid-MultiRoom-N2-S4-v0"

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.envs.minigrid import GridEnv
-from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.jobs import Encoding
-from biddable.methods.act.words_as_beacons.subgoals import (
+from biddable.envs.minigrid_subgoals import (
     WIDTHS,
+    Encoding,
     Tracker,
     beacon_bonus,
     encode_subgoal,
 )
-from biddable.methods.act.words_as_beacons.teachers import Teacher
+from biddable.errors import InputError
+from biddable.policies.teachers import Teacher
 
 
 class SubgoalEnv(gym.Env[dict[str, Any], int]):

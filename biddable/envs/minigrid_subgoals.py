@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from minigrid.core.constants import IDX_TO_COLOR
@@ -16,8 +17,8 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.jobs import Encoding
 
+Encoding = Literal["relative", "representation", "language"]
 ENCODINGS: tuple[Encoding, ...] = ("relative", "representation", "language")
 Cell = tuple[int, int]
 

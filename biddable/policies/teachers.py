@@ -12,8 +12,7 @@ import numpy as np
 from minigrid.core.world_object import WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 
-from biddable.errors import InputError
-from biddable.methods.act.words_as_beacons.subgoals import (
+from biddable.envs.minigrid_subgoals import (
     ENCODINGS,
     Cell,
     Encoding,
@@ -22,6 +21,7 @@ from biddable.methods.act.words_as_beacons.subgoals import (
     objects,
     oracle_subgoals,
 )
+from biddable.errors import InputError
 from biddable.models.base import LanguageModel
 from biddable.types import user
 
