@@ -14,7 +14,7 @@ from minigrid.wrappers import FullyObsWrapper
 from biddable.envs.base import make_env
 from biddable.envs.minigrid import Bot, GridEnv, names
 from biddable.envs.minigrid_view import View
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError
 
 LEVELS = [name for name in names() if "-WFC-" not in name]  # those need packages of their own
 
@@ -129,7 +129,7 @@ def test_the_same_seed_makes_the_same_levels() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ({"env": "minigrid:BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0', expected minigrid: and"),
+        ({"env": "minigrid:BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0', expected minigrid:"),
         ({"env": "minigrid:CartPole-v1"}, "env is 'minigrid:CartPole-v1'"),
         ({"env": "minigrid:BabyAI-GoToLocal-v0?view=whole"}, "view is 'whole', expected partial or full"),
         ({"env": "minigrid:BabyAI-GoToLocal-v0?size=3"}, "-v0?size=3', expected no option but view=full"),
@@ -143,3 +143,20 @@ def test_what_there_is_not_is_one_line(call: dict, message: str) -> None:
         make_env(**call)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("level", "seed", "reason"),
+    [
+        ("BabyAI-UnlockToUnlock-v0", 4, "it goes round in circles"),
+        ("BabyAI-KeyInBox-v0", 1, "AssertionError"),
+        ("BabyAI-PutNextS5N2Carrying-v0", 0, "nothing left to explore"),
+    ],
+)
+def test_a_bot_that_finds_no_way_says_so_in_one_line(level: str, seed: int, reason: str) -> None:
+    env = GridEnv(level)
+    env.reset(seed=seed)
+    bot = Bot(env)
+    with pytest.raises(BiddableError, match=f"^BabyAI's bot finds no way in {level}: .*{reason}"):
+        for _ in range(100):
+            env.step(bot.act())
