@@ -47,29 +47,42 @@ def divide(
         sequences: each long enough for a window.
         observed, ahead: actions of a history and of a future.
         strides: between windows to learn from, and between the others.
-        share: of all windows, for validation and test together: a third for the first.
-        most: windows of each part; of more, so many are drawn.
+        share: of all sources, for validation and test together: a quarter of them for the first.
+        most: windows of each part; of more, so many are drawn, from all sources alike.
         rng: of the draws.
 
     Raises:
         InputError: there are not enough sources.
     """
-    sources = [each.source or each.id for each in sequences]
-    if len({*sources}) < FEWEST:
+    sources = sorted({each.source or each.id for each in sequences})
+    if len(sources) < FEWEST:
         expected = f"sequences of at least {FEWEST} sources (people, videos, goals), one for each part"
-        raise InputError("data", f"{len({*sources})} sources", expected)
-    train, held = split(sequences, sources, share, seed=0)
-    if len({each.source or each.id for each in held}) < 2:
+        raise InputError("data", f"{len(sources)} sources", expected)
+    train, held = split(sources, sources, share, seed=0)
+    if len(held) < 2:
         raise InputError("held_out", share, "a share of at least two sources: to choose by, and to test on")
-    test, validation = split(held, [each.source or each.id for each in held], 1 / 3, seed=1)
+    test, validation = split(held, held, 1 / 4, seed=1)
     made = []
     for part, stride, number in zip(
-        (train, validation, test), (strides[0], *strides[1:] * 2), most, strict=True
+        (train, validation, test), (strides[0], strides[1], strides[1]), most, strict=True
     ):
-        whole = [window for each in part for window in windows(each, observed, ahead, stride)]
-        order = rng.permutation(len(whole))[:number]
-        made.append([whole[i] for i in sorted(order)])
+        of_source: dict[str, list[Window]] = {source: [] for source in part}
+        for each in sequences:
+            if (source := each.source or each.id) in of_source:
+                of_source[source] += windows(each, observed, ahead, stride)
+        made.append(_drawn(list(of_source.values()), number, rng))
     return Parts(*made)
+
+
+def _drawn(of_sources: Sequence[Sequence[Window]], number: int, rng: np.random.Generator) -> list[Window]:
+    """So many windows at most, of each source as many as of the others while it has any; in their order."""
+    places = [
+        (turn, int(rng.integers(2**31)), source, int(at))
+        for source, of in enumerate(of_sources)
+        for turn, at in enumerate(rng.permutation(len(of)))
+    ]
+    chosen = sorted((source, at) for _, _, source, at in sorted(places)[:number])
+    return [of_sources[source][at] for source, at in chosen]
 
 
 # -- prompts ---------------------------------------------------------------------------------------------

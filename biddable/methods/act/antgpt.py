@@ -108,7 +108,7 @@ class AntGptConfig:
     max_tokens: Count = 160
     """The longest reply."""
     held_out: Share = 0.3
-    """The share of the data to choose by (a third of it) and to test on (the rest)."""
+    """The share of people, videos or goals to choose by (a quarter of them) and to test on (the others)."""
     train_windows: Count = 180
     """Windows to learn from, at most; of more, so many are drawn."""
     validation_windows: Count = 12
@@ -154,7 +154,7 @@ class AntGpt(Method):
             **{"ahead": 4, "candidates": 2, "temperatures": (0.3,), "max_tokens": 24, "train_windows": 16},
             **{"validation_windows": 3, "test_windows": 4, "goals": 8, "seeds": 1, "scratch.epochs": 4},
         },
-        "full": {"train_windows": 600, "validation_windows": 24, "test_windows": 60, "goals": 200},
+        "full": {"train_windows": 600, "validation_windows": 12, "test_windows": 40, "goals": 200},
         "gpu": {"train_windows": 4000, "validation_windows": 100, "test_windows": 400, "goals": 800,
                 "sequences": 4, "seeds": 5, "temperatures": (0.3, 0.6, 1.0)},
     }  # fmt: skip
