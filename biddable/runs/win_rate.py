@@ -5,8 +5,9 @@ The length-controlled win rate follows Y. Dubois et al., "Length-Controlled Alpa
 deviation of that difference), of which the intercept is kept: the win rate at equal lengths. The paper's term
 for the difficulty of each instruction rests on data of other models on AlpacaEval's own prompts, and its
 penalty on comparisons of a baseline with itself told to be long or short: both are left out here, so that any
-prompts can be compared; figures of that leaderboard are near, and not the same. The interval is ours: that of
-the intercept by the sandwich estimator (P. Huber, 1967; over clusters where there are any) and Student's t.
+prompts can be compared, and so is the L1 penalty that its program chooses by cross-validation; figures of
+that leaderboard are near, and not the same. The interval is ours: that of the intercept by the sandwich
+estimator (P. Huber, 1967; over clusters where there are any) and Student's t.
 """
 
 from __future__ import annotations
