@@ -24,7 +24,7 @@ class _Enough(Exception):
 
 @torch.inference_mode()
 def word_states(
-    model: Any, sentences: Sequence[Sequence[str]], layer: int, *, echo: bool = True
+    model: Any, sentences: Sequence[Sequence[str]], layer: int, *, echo: bool = False
 ) -> list[Array]:
     """What a model has at each word of each sentence: the state of its last token, and its embedding.
 

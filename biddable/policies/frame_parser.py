@@ -46,7 +46,7 @@ class FrameParser:
     Attributes:
         kind: "nested" or "flat".
         encoder: the model whose states it reads, as ``load_model`` takes it; layer, echo: which states.
-        max_words: the longest sentence that its encoder takes is not known before; see ``word_states``.
+        labels, config: what it tells apart, and how it is built.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class FrameParser:
             self.network = NestedDecoder(words, width, *sizes, config.dropout)
         else:
             self.network = FlatDecoder(words, width, len(labels.symbols), config.dropout)
+        self.network.to("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
     def parameters(self) -> int:

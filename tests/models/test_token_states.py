@@ -52,9 +52,9 @@ def test_with_echo_a_word_knows_what_follows(model: Any) -> None:
 
 def test_what_stands_beside_a_sentence_changes_nothing(model: Any) -> None:
     sentences = [("a",), ("the", "quick", "brown", "fox", "jumps"), ("turn", "left")]
-    together = word_states(model, sentences, 2)
+    together = word_states(model, sentences, 2, echo=True)
     for sentence, found in zip(sentences, together, strict=True):
-        [alone] = word_states(model, [sentence], 2)
+        [alone] = word_states(model, [sentence], 2, echo=True)
         np.testing.assert_allclose(found, alone, atol=4e-3)
 
 
@@ -62,4 +62,4 @@ def test_layers_and_lengths_that_there_are_not(model: Any) -> None:
     with pytest.raises(InputError, match="layer is 3, expected a layer from 1 to 2"):
         word_states(model, [("go",)], 3)
     with pytest.raises(InputError, match=r"sentences\[1\] is '601 tokens', expected at most the 256 tokens"):
-        word_states(model, [("go",), ("abc",) * 100], 1)
+        word_states(model, [("go",), ("abc",) * 200], 1)
