@@ -23,6 +23,7 @@ from biddable.runs.files import read_json, replacing, write_json
 from biddable.runs.folder import artifact_of, is_run
 
 KINDS = {
+    "goal-language": "biddable.policies.goal_language:GoalLanguagePolicy",
     "state": "biddable.policies.state:StatePolicy",
 }
 """Kind of policy -> where its class is; a file names a kind, and never what is imported."""
@@ -46,7 +47,7 @@ class SavablePolicy(Policy, Protocol):
         """The policy of these settings and weights. Raises InputError or KeyError: they are of another."""
 
 
-def save_policy(folder: Path, policy: SavablePolicy, *, title: str, env: str = "", **facts: Any) -> Path:
+def save_policy(folder: str | Path, policy: SavablePolicy, *, title: str, env: str = "", **facts: Any) -> Path:
     """Write a policy's folder, whole or not at all.
 
     Args:
@@ -59,6 +60,7 @@ def save_policy(folder: Path, policy: SavablePolicy, *, title: str, env: str = "
     Raises:
         StorageError: the disk is full, permission is missing …
     """
+    folder = Path(folder)
     about = {"kind": policy.kind, "env": env, "settings": policy.settings(), "facts": {**facts}}
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in policy.tensors().items()}
     with replacing(folder) as temporary:
