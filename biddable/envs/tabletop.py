@@ -33,8 +33,9 @@ STATE = (
     *(f"{colour} {axis}" for colour in COLOURS for axis in ("x", "y", "z", "turn")),
     "drawer",
 )
-"""What the numbers of a state are: places in metres, the opening of the gripper from 0 to 1, a block's turn
-in radians, from -45 to 45 degrees (a quarter turn looks the same), how far the drawer is out."""
+"""What the numbers of a state are: where the hand is, in metres; the opening of the gripper from 0 to 1; where
+each block is as seen from the hand, and its turn in radians, from -45 to 45 degrees (a quarter turn looks the
+same); how far the drawer is out."""
 
 MAX_STEPS = 80
 MOVE = 0.02
@@ -232,11 +233,12 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
 
     def _observation(self) -> dict[str, Any]:
         qpos = self._data.qpos
-        state = [*qpos[self._hand], qpos[self._fingers].mean() / OPEN]
+        hand = qpos[self._hand]
+        state = [*hand, qpos[self._fingers].mean() / OPEN]
         for start in self._blocks.values():
             w, x, y, z = qpos[start + 3 : start + 7]
             yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-            state += [*qpos[start : start + 3], (yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4]
+            state += [*(qpos[start : start + 3] - hand), (yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4]
         state.append(qpos[self._drawer])
         return {"instruction": self.instruction, "state": np.array(state, dtype=np.float32)}
 
@@ -277,9 +279,9 @@ def instruction_of(task: str, colour: str, side: str) -> str:
 
 
 def block_of(state: NDArray[np.float32], colour: str) -> NDArray[np.float32]:
-    """[3] where a block is."""
+    """[3] where on the table a block is."""
     start = 4 + 4 * COLOURS.index(colour)
-    return state[start : start + 3]
+    return state[:3] + state[start : start + 3]
 
 
 def _other(colour: str) -> str:

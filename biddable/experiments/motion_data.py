@@ -1,0 +1,235 @@
+"""Demonstrations whose motions have phrases: axes and words as users name them, reading, labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biddable.errors import BiddableError, InputError, said
+from biddable.policies.batches import Demonstrations
+from biddable.policies.datasets import Trajectories, read_trajectories
+from biddable.policies.hierarchy_fit import Steps
+from biddable.policies.motions import MotionVocabulary
+from biddable.runs.files import write_atomic
+from biddable.tasks.steps import Drop, Funnel
+from biddable.types import Trajectory
+
+Numbers = NDArray[np.float64]
+ACTION = "action"
+
+
+class Axis(NamedTuple):
+    """Where the position along an axis stands: a number of a part, or of the action, whose sums count."""
+
+    name: str
+    part: str
+    index: int
+
+
+def axes_of(listed: Sequence[str], part: str) -> list[Axis]:
+    """Axes from ``NAME``, the number at its own place of ``part``, or ``NAME=PART.INDEX``.
+
+    Raises:
+        InputError: neither.
+    """
+    axes = []
+    for place, text in enumerate(listed):
+        name, equals, where = text.partition("=")
+        owner, dot, index = where.rpartition(".")
+        if equals and not (name and owner and dot and index.isdecimal()):
+            raise InputError("axes", text, "NAME or NAME=PART.INDEX, such as x=state.0 or grip=action.6")
+        axes.append(Axis(name.strip(), owner or part, int(index) if equals else place))
+    return axes
+
+
+def words_of(listed: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Axis -> what growing and falling is called, from ``AXIS=GROWS/FALLS``. Raises InputError: neither."""
+    words = {}
+    for text in listed:
+        axis, equals, pair = text.partition("=")
+        grows, slash, falls = pair.partition("/")
+        if not (equals and slash and axis.strip() and grows.strip() and falls.strip()):
+            raise InputError("words", text, "AXIS=GROWS/FALLS, such as y=move left/move right")
+        words[axis.strip()] = (grows.strip().lower(), falls.strip().lower())
+    return words
+
+
+def positions_of(trajectory: Trajectory, axes: Sequence[Axis]) -> Numbers:
+    """[T + 1, D] positions along axes; of actions, which are displacements, the sum so far.
+
+    Raises:
+        InputError: a part or a number that is not there.
+    """
+    columns = []
+    for axis in axes:
+        values = trajectory.actions if axis.part == ACTION else trajectory.observations.get(axis.part)
+        if values is None:
+            known = ", ".join([*sorted(trajectory.observations), ACTION])
+            raise InputError("axes", axis.part, f"a part of the demonstrations: {known}")
+        flat = np.asarray(values, dtype=np.float64)
+        flat = flat.reshape(len(flat), -1)
+        if axis.index >= flat.shape[1]:
+            expected = f"a number from 0 to {flat.shape[1] - 1} of {axis.part}"
+            raise InputError("axes", f"{axis.name}={axis.part}.{axis.index}", expected)
+        column = flat[:, axis.index]
+        columns.append(np.concatenate([[0], np.cumsum(column)]) if axis.part == ACTION else column)
+    return np.stack(columns, 1)
+
+
+def read_demonstrations(
+    path: Path, axes: Sequence[Axis], parts: Sequence[str], instruction: str, horizon: int
+) -> tuple[Funnel[Any], int, tuple[list[float], list[float]]]:
+    """Demonstrations of the user's that can be learned from, and what their actions are.
+
+    An episode that cannot be read, is no longer than the horizon, or has other numbers than the first is
+    dropped and counted. Actions outside the limits that the data set states are cut off.
+
+    Returns:
+        the episodes, how many actions were cut off, and the limits (low, high) of actions: the data set's, or
+        those that occur.
+
+    Raises:
+        FileError, InputError, MissingDependency: as ``read_trajectories``; no episode can be learned from.
+    """
+    wanted = sorted({*parts, *(axis.part for axis in axes if axis.part != ACTION)})
+    found: Trajectories = read_trajectories(path, instruction=instruction or None, parts=wanted)
+    funnel: Funnel[Any] = Funnel({f"episode {i}": i for i in range(len(found))})
+    funnel.apply("reading", [_read(found, i) for i in range(len(found))])
+    checked: list[Any] = []
+    shapes: tuple[int, int] | None = None
+    for episode in funnel.rows:
+        result = _checked(episode, axes, parts, horizon, shapes)
+        if isinstance(result, Trajectory):
+            shapes = shapes or (_state(result, parts).shape[1], result.actions.shape[1])
+        checked.append(result)
+    funnel.apply("checking", checked)
+    if not funnel.kept:
+        first = funnel.dropped[0].why if funnel.dropped else Drop("it holds no episodes")
+        what = f"{first.reason}. {first.detail}".strip(". ")
+        raise InputError("data", str(path), f"an episode to learn from; of the first it is said: {what}")
+    actions = np.concatenate([episode.actions for episode in funnel.rows])
+    spec = found.spec.action
+    low, high = (np.array(bound, dtype=np.float64) for bound in (spec.low, spec.high))
+    if low.shape != actions.shape[1:] or not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return funnel, 0, _limits(actions)
+    outside = int(((actions < low - 1e-6) | (actions > high + 1e-6)).any(1).sum())
+    for name, episode in funnel.kept.items():
+        funnel.kept[name] = replace(episode, actions=np.clip(episode.actions, low, high))
+    return funnel, outside, (low.tolist(), high.tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Demonstrations with a phrase for each step.
+
+    Attributes:
+        names: [E] of the episodes.
+        steps: all steps, one episode after the other.
+        episode: [N] the episode of each step.
+        sources: [E] what episodes share that are not independent.
+    """
+
+    names: tuple[str, ...]
+    steps: Steps
+    episode: NDArray[np.int64]
+    sources: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        trajectories: Mapping[str, Trajectory],
+        vocabulary: MotionVocabulary,
+        axes: Sequence[Axis],
+        parts: Sequence[str],
+    ) -> Labelled:
+        """The labels of trajectories by their names."""
+        episodes = list(trajectories.values())
+        demonstrations = Demonstrations.of(episodes, parts)
+        phrases = [phrase for each in episodes for phrase in vocabulary.label(positions_of(each, axes))]
+        instructions = [each.instruction for each in episodes for _ in range(len(each))]
+        states = np.concatenate([_state(each, parts)[:-1] for each in episodes])
+        actions = demonstrations.actions.astype(np.float32)
+        steps = Steps(states, instructions, phrases, actions)
+        return cls(tuple(trajectories), steps, demonstrations.episode, demonstrations.sources)
+
+    def means(self, values: Sequence[float] | Numbers) -> Numbers:
+        """[E] the mean of each episode's steps."""
+        return np.bincount(self.episode, values) / np.bincount(self.episode)
+
+    def write(self, path: Path) -> None:
+        """Write the phrases as JSON lines: episode, step, instruction, phrase."""
+        first = np.concatenate([[0], np.cumsum(np.bincount(self.episode))])
+        lines = [
+            json.dumps(
+                {
+                    "episode": self.names[e],
+                    "step": int(i - first[e]),
+                    "instruction": self.steps.instructions[i],
+                    "phrase": self.steps.phrases[i],
+                },
+                ensure_ascii=False,
+            )
+            for i, e in enumerate(self.episode)
+        ]
+        write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _read(found: Trajectories, index: int) -> Any:
+    try:
+        return found[index]
+    except BiddableError as error:
+        return Drop("it cannot be read", said(error))
+
+
+def _checked(
+    episode: Trajectory,
+    axes: Sequence[Axis],
+    parts: Sequence[str],
+    horizon: int,
+    shapes: tuple[int, int] | None,
+) -> Any:
+    """The episode, its actions as an array [T, A]; or why it is dropped."""
+    actions = np.asarray(episode.actions)
+    if actions.dtype.kind not in "fiub" or actions.ndim != 2:
+        found = f"{actions.dtype} of shape {list(actions.shape)}"
+        return Drop("its actions are not [T, A] numbers", found)
+    if len(actions) <= horizon:
+        return Drop("no longer than the horizon", f"{len(actions)} steps, horizon {horizon}")
+    try:
+        state, positions = _state(episode, parts), positions_of(episode, axes)
+    except InputError as error:
+        return Drop("a part or a number is missing", str(error))
+    if not (np.isfinite(state).all() and np.isfinite(positions).all() and np.isfinite(actions).all()):
+        return Drop("a number that is not finite")
+    found = (state.shape[1], actions.shape[1])
+    if shapes is not None and found != shapes:
+        told = f"{found[0]} in the state and {found[1]} in the action, where the first has {shapes}"
+        return Drop("other numbers than the first episode", told)
+    return replace(episode, actions=actions.astype(np.float32))
+
+
+def _limits(actions: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    """The limits of what occurs; of a number that is always the same, half a unit around it."""
+    low, high = actions.min(0).astype(np.float64), actions.max(0).astype(np.float64)
+    flat = high - low < 1e-6
+    return np.where(flat, low - 0.5, low).tolist(), np.where(flat, high + 0.5, high).tolist()
+
+
+def _state(trajectory: Trajectory, parts: Sequence[str]) -> NDArray[np.float32]:
+    """[T + 1, S] parts side by side. Raises InputError: one that is not there or holds no numbers."""
+    columns = []
+    for name in parts:
+        if name not in trajectory.observations:
+            known = ", ".join(sorted(trajectory.observations)) or "none"
+            raise InputError("parts", name, f"parts of the demonstrations: {known}")
+        values = np.asarray(trajectory.observations[name])
+        if values.dtype.kind not in "fiub":
+            raise InputError(name, f"{values.dtype} of shape {list(values.shape)}", "numbers of one shape")
+        columns.append(values.reshape(len(values), -1).astype(np.float32))
+    return np.concatenate(columns, 1)

@@ -1,0 +1,134 @@
+"""Demonstrations, corrections and trials on the table (``mujoco:Tabletop``), where an expert can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from biddable.envs.tabletop import TASKS, TabletopEnv
+from biddable.envs.tabletop_expert import expert, motion
+from biddable.policies.base import Policy, ScriptedPolicy, rollouts
+from biddable.policies.hierarchy import ActionHierarchy
+from biddable.policies.hierarchy_fit import CorrectionBuffer
+from biddable.types import Trajectory
+
+AXES = ("x", "y", "z", "opening")
+"""The first numbers of the table's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of an episode.
+
+    Attributes:
+        success: 1 or 0.
+        steps: how many it took.
+        corrected: in how many of them somebody corrected.
+    """
+
+    success: int
+    steps: int
+    corrected: int = 0
+
+
+class Table:
+    """The tasks, each in several environments that step side by side.
+
+    Args:
+        tasks: some of the table's.
+        most: episodes of a task that are under way together.
+    """
+
+    def __init__(self, tasks: Sequence[str] = TASKS, most: int = 10):
+        self.tasks = tuple(tasks)
+        self._envs = {task: [TabletopEnv(tasks=(task,)) for _ in range(most)] for task in self.tasks}
+
+    def demonstrations(self, first: int, episodes: int, noise: float) -> dict[str, Trajectory]:
+        """The expert's episodes of every task that succeeded, by task and seed.
+
+        Args:
+            first: the seed of each task's first one; others follow it.
+            episodes: of each task.
+            noise: deviation of what is added to the moves, as a hand trembles.
+        """
+        rng = np.random.default_rng(first)
+
+        def act(observation: dict[str, Any]) -> Any:
+            action = expert(observation)
+            action[:3] += noise * rng.standard_normal(3)
+            return action.clip(-1, 1).astype(np.float32)
+
+        return self._played(ScriptedPolicy(act), first, episodes, only_successes=True)
+
+    def trials(
+        self, policy: ActionHierarchy, first: int, episodes: int, *, corrected: bool = False
+    ) -> tuple[list[Trial], CorrectionBuffer]:
+        """How the policy does in episodes of every task, task by task.
+
+        Args:
+            policy: what acts.
+            first, episodes: as for ``demonstrations``.
+            corrected: where the first motion of what the policy says is another than the expert's, say the
+                expert's phrase instead, as a person would who watches.
+
+        Returns:
+            the trials, and the corrections.
+        """
+        correcting = Corrected(policy)
+        played = self._played(correcting if corrected else policy, first, episodes)
+        states = {state.tobytes() for state, _, _ in correcting.buffer.rows}
+        trials = []
+        for episode in played.values():
+            seen = episode.observations["state"][:-1]
+            count = sum(row.tobytes() in states for row in seen) if states else 0
+            trials.append(Trial(int(bool(episode.success)), len(episode), count))
+        return trials, correcting.buffer
+
+    def _played(
+        self, policy: Policy, first: int, episodes: int, *, only_successes: bool = False
+    ) -> dict[str, Trajectory]:
+        most = len(next(iter(self._envs.values())))
+        found: dict[str, Trajectory] = {}
+        for start in range(0, episodes, most):
+            count = min(most, episodes - start)
+            # One environment for each episode: so that an environment's task is its episode's.
+            envs = [env for task in self.tasks for env in self._envs[task][:count]]
+            seeds = [first + start + i for _ in self.tasks for i in range(count)]
+            for env, seed, episode in zip(envs, seeds, rollouts(envs, policy, seeds), strict=True):
+                if episode.success or not only_successes:
+                    found[f"{env.task} {seed - first}"] = episode
+        order = sorted(found, key=lambda name: (self.tasks.index(name.split()[0]), int(name.split()[1])))
+        return {name: found[name] for name in order}
+
+
+class Corrected:
+    """A policy whose phrases somebody corrects who knows what the expert would do.
+
+    Attributes:
+        buffer: what was corrected.
+    """
+
+    def __init__(self, policy: ActionHierarchy):
+        assert policy.vocabulary is not None
+        self.policy, self.vocabulary = policy, policy.vocabulary
+        self.buffer = CorrectionBuffer(policy)
+
+    def act(self, observations: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """See ``Policy.act``."""
+        phrases, _ = self.policy.motion(observations)
+        given = []
+        for observation, phrase in zip(observations, phrases, strict=True):
+            wanted = self.wanted(observation)
+            same = self.vocabulary.first(wanted) == self.vocabulary.first(phrase)
+            given.append(phrase if same else wanted)
+            if not same:
+                self.buffer.add(observation, wanted)
+        return self.policy.action(observations, given)
+
+    def wanted(self, observation: Mapping[str, Any]) -> str:
+        """The phrase of what the expert would do."""
+        state, action = observation["state"], expert(observation)
+        return self.vocabulary.describe(motion(state, action, self.vocabulary.horizon))
