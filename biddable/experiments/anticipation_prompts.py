@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from biddable.errors import InputError
+from biddable.errors import FileError, InputError
 from biddable.experiments.stages import Weights, sampled
 from biddable.models.base import GREEDY
 from biddable.runs.run import Run
+from biddable.tasks.action_data import read_sequences
 from biddable.tasks.action_windows import ActionSequence, Window, windows
-from biddable.tasks.actions import Action, action_text
+from biddable.tasks.actions import Action, Taxonomy, action_text
 from biddable.tasks.data import split
 from biddable.types import Chat, Conversation, Message, Task
 
@@ -105,6 +107,33 @@ def lesson(window: Window, goal: str) -> Conversation:
 def lessons(of: Sequence[Window]) -> list[Conversation]:
     """Every second window with its goal, the others without: one model learns to do with and without."""
     return [lesson(window, window.goal if at % 2 else "") for at, window in enumerate(of)]
+
+
+def read_histories(source: Path, observed: int, taxonomy: Taxonomy) -> tuple[list[Window], list[str]]:
+    """A user's histories to continue, the last actions of each, and what is to be said of them.
+
+    Raises:
+        FileError: the file cannot be read, or a history (the first is named) is too short.
+    """
+    read = read_sequences(source)
+    made, notes = [], list(read.notes)
+    for name, row in read.funnel.kept.items():
+        end = row.observed or len(row.actions)
+        if end < observed:
+            raise FileError(source, f"{name}: {end} actions, expected at least {observed}")
+        made.append(Window(row.id, row.actions[end - observed : end], (), row.goal, row.source))
+    if read.funnel.dropped:
+        first = read.funnel.dropped[0]
+        told = f"{len(read.funnel.dropped)} histories of --ask cannot be read; the first"
+        notes.append(f"{told}: {first.why.detail or first.why.reason}.")
+    words: dict[str, None] = {}
+    for verb, noun in (action for each in made for action in each.history):
+        words |= {} if taxonomy.knows(verb, "verb") else {verb: None}
+        words |= {} if taxonomy.knows(noun, "noun") else {noun: None}
+    if words:
+        named = f"{', '.join([*words][:5])}{' …' if len(words) > 5 else ''}"
+        notes.append(f"{len(words)} words of --ask are none of the taxonomy's: {named}.")
+    return made, notes
 
 
 def wrong_goals(of: Sequence[Window], rng: np.random.Generator) -> list[str]:

@@ -56,7 +56,9 @@ def read_sequences(source: str | Path, taxonomy: Taxonomy | None = None) -> Acti
     rows: dict[str, Any] = {}
     notes: list[str] = []
     words: Taxonomy | None = None
-    for path in source_files(source):
+    files = source_files(source)
+    beside = {_EPIC.format("verb"), _EPIC.format("noun"), _DESCRIPTIONS} if len(files) > 1 else set()
+    for path in (each for each in files if each.name not in beside):
         broken: Broken = []
         values = [each for row in read_values(path, broken=broken) for each in _clips(row)]
         if values and _is_table(values[0].value):
@@ -71,7 +73,7 @@ def read_sequences(source: str | Path, taxonomy: Taxonomy | None = None) -> Acti
     if taxonomy is not None:
         funnel.apply("words", [_in_words(each, taxonomy) for each in funnel.rows])
     if not funnel.rows:
-        why = funnel.dropped[-1]
+        why = funnel.dropped[0]
         raise FileError(source, f"holds no sequence of actions: {why.why.detail or why.why.reason}")
     return ActionData(funnel, words, list(dict.fromkeys(notes)))
 

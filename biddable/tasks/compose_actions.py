@@ -175,20 +175,20 @@ def compose_sequences(goals: int, each: int, rng: Generator) -> list[ActionSeque
     for name, value in (("goals", goals), ("each", each)):
         if value < 1:
             raise InputError(name, value, "an integer of at least 1")
-    drawn: dict[str, tuple[Dish, tuple[str, ...]]] = {}
+    drawn: dict[tuple[str, frozenset[str]], tuple[Dish, tuple[str, ...]]] = {}
     for _ in range(200 * goals):
         if len(drawn) == goals:
             break
         dish = DISHES[int(rng.integers(len(DISHES)))]
         number = min(len(dish.foods), int(rng.integers(2, 5)))
         foods = tuple(dish.foods[i] for i in rng.permutation(len(dish.foods))[:number])
-        if not any(dish is known and {*foods} == {*others} for known, others in drawn.values()):
-            drawn[_goal(dish, foods)] = (dish, foods)
+        drawn.setdefault((dish.name, frozenset(foods)), (dish, foods))
     if len(drawn) < goals:
         raise InputError("goals", goals, f"at most {len(drawn)}: no more different ones were found")
     return [
         ActionSequence(f"{goal} ({at + 1})", _actions(dish, foods, rng), goal, goal)
-        for goal, (dish, foods) in drawn.items()
+        for dish, foods in drawn.values()
+        for goal in (_goal(dish, foods),)
         for at in range(each)
     ]
 

@@ -40,12 +40,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from biddable.config import Count, Positive, Share, settings
-from biddable.errors import FileError, InputError
+from biddable.errors import InputError
 from biddable.experiments.anticipating import (
     MOVED,
     NOUNS,
@@ -63,7 +64,15 @@ from biddable.experiments.anticipating import (
     rare_pairs,
 )
 from biddable.experiments.anticipating_figures import figures, reply_notes, write_asked
-from biddable.experiments.anticipation_prompts import Parts, divide, infer_goals, lessons, wrong_goals
+from biddable.experiments.anticipation_prompts import (
+    Parts,
+    divide,
+    infer_goals,
+    lessons,
+    prompt,
+    read_histories,
+    wrong_goals,
+)
 from biddable.experiments.claims import Claim
 from biddable.experiments.stages import finetuned, with_seed
 from biddable.methods.base import About, Method, show
@@ -78,6 +87,7 @@ from biddable.tasks.action_data import read_sequences
 from biddable.tasks.action_windows import ActionSequence, Window
 from biddable.tasks.actions import Taxonomy
 from biddable.tasks.compose_actions import compose_sequences
+from biddable.tasks.data import write_prompts
 from biddable.tasks.steps import Drop, Funnel
 from biddable.train.config import LoraConfig, SftConfig
 
@@ -119,9 +129,9 @@ class AntGptConfig:
     """Actions from one window to learn from to the next."""
     test_stride: Count = 6
     """The same for the others."""
-    goals: Count = 60
+    goals: Annotated[int, Field(ge=3, le=2000)] = 60
     """Composed goals."""
-    sequences: Count = 2
+    sequences: Annotated[int, Field(ge=1, le=100)] = 2
     """Composed sequences of each."""
     seeds: Count = 3
     """Repetitions of every arm."""
@@ -145,8 +155,8 @@ class AntGpt(Method):
         minutes={"smoke": "not measured", "default": "not measured", "full": "not measured"},
         takes='sequences of "verb noun" (--data), histories to continue (--ask), a model (--base)',
         leaves="an adapter (artifacts/model), K continuations of test histories and of yours "
-        "(artifacts/predictions), the words (artifacts/taxonomy.json), what was counted in reading replies "
-        "(artifacts/replies.json), what was dropped and why (artifacts/dropped)",
+        "(artifacts/predictions), prompts of its form (artifacts/prompts), the words "
+        "(artifacts/taxonomy.json), what was counted in reading replies (artifacts/replies.json), what was dropped (artifacts/dropped)",
     )
     Config = AntGptConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -179,7 +189,10 @@ class AntGpt(Method):
         self.given = Taxonomy.from_json(config.taxonomy) if config.taxonomy else None
         self._read(np.random.default_rng(0))
         self._divided(np.random.default_rng(0))
-        self.asked = self._histories()
+        self.asked: list[Window] = []
+        if config.ask is not None:
+            self.asked, notes = read_histories(config.ask, config.observed, self.words)
+            self.notes += notes
 
     def _read(self, rng: np.random.Generator) -> None:
         """The sequences, and the words there are; ``rng`` is of composed ones."""
@@ -194,10 +207,11 @@ class AntGpt(Method):
         actions = (action for each in self.funnel.rows for action in each.actions)
         self.words = words or Taxonomy.of(actions)
         least = config.observed + config.ahead
+        longest = max(len(each.actions) for each in self.funnel.rows)
         self.funnel.apply("length", [self._long_enough(each, least) for each in self.funnel.rows])
         if not self.funnel.rows:
-            expected = f"sequences of at least {least} actions (observed and ahead)"
-            raise InputError("data", str(config.data or "composed"), expected)
+            expected = f"with ahead ({config.ahead}) at most {longest}, the longest sequence, and some such"
+            raise InputError("observed", config.observed, expected)
 
     def _long_enough(self, each: ActionSequence, least: int) -> ActionSequence | Drop:
         if len(each.actions) < least:
@@ -214,33 +228,6 @@ class AntGpt(Method):
         strides = (config.stride, config.test_stride)
         how = (config.observed, config.ahead, strides, config.held_out, most, rng)
         return divide(self.funnel.rows, *how)
-
-    def _histories(self) -> list[Window]:
-        """The user's histories to continue."""
-        if self.config.ask is None:
-            return []
-        read = read_sequences(self.config.ask)
-        made, short = [], self.config.observed
-        for name, row in read.funnel.kept.items():
-            end = row.observed or len(row.actions)
-            if end < short:
-                raise FileError(self.config.ask, f"{name}: {end} actions, expected at least {short}")
-            made.append(Window(row.id, row.actions[end - short : end], (), row.goal, row.source))
-        if read.funnel.dropped:
-            first = read.funnel.dropped[0]
-            told = f"{len(read.funnel.dropped)} histories of --ask cannot be read; the first"
-            self.notes.append(f"{told}: {first.why.detail or first.why.reason}.")
-        if unknown := sorted({word for each in made for word in self._unknown(each)}):
-            told = f"{len(unknown)} words of --ask are in no training: {', '.join(unknown[:5])}"
-            self.notes.append(f"{told}{' …' if len(unknown) > 5 else ''}.")
-        return made
-
-    def _unknown(self, window: Window) -> list[str]:
-        words = self.words
-        return [
-            word for verb, noun in window.history for word, known in
-            ((verb, words.knows(verb, "verb")), (noun, words.knows(noun, "noun"))) if not known
-        ]  # fmt: skip
 
     # -- the run -------------------------------------------------------------------------------------------
 
@@ -288,6 +275,8 @@ class AntGpt(Method):
         run.publish(weights[0], "model")
         write_json(run.artifact("taxonomy.json"), self.words.plain())
         write_atomic(run.artifact("predictions", "test.jsonl"), prediction_lines(foreseen, goals))
+        asking = [prompt(each.history, config.ahead, each.goal) for each in parts.test]
+        write_prompts(run.artifact("prompts", "test.jsonl"), asking)
         write_json(run.artifact("replies.json"), {arm: dict(of) for arm, of in foreseen.counts.items()})
         self.funnel.write_dropped(run.artifact("dropped", "sequences.jsonl"))
         if asked is not None:
@@ -295,11 +284,7 @@ class AntGpt(Method):
         stages = {f"lm{seed}": f"seed {seed}" for seed in range(config.seeds)}
         show(run, figures(run, foreseen, goals, self.funnel, stages))
         metrics = {
-            "windows": {
-                "train": len(parts.train),
-                "validation": len(parts.validation),
-                "test": len(parts.test),
-            },
+            "windows": {name: len(getattr(parts, name)) for name in ("train", "validation", "test")},
             "sequences": self.funnel.counts(),
             "words": {"verbs": len(self.words.verbs), "nouns": len(self.words.nouns)},
             "temperatures": temperatures,
@@ -310,8 +295,8 @@ class AntGpt(Method):
         }
         notes = [*self.notes, *self._notes(goals), *reply_notes(foreseen.counts)]
         steps = (
+            "biddable generate {run} --prompts {run}/artifacts/prompts/test.jsonl --out answers.jsonl",
             "biddable run antgpt --data FILE --ask HISTORIES --out FOLDER",
-            "biddable generate {run} --prompts FILE --out answers.jsonl",
         )
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=steps)
 

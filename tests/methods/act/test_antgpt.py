@@ -16,6 +16,7 @@ from biddable.methods.act.antgpt import AntGpt
 from biddable.methods.base import configure, run
 from biddable.models.base import Sampling
 from biddable.tasks.actions import action_text
+from biddable.tasks.data import read_prompts
 from biddable.types import Chat, Conversation, Task, last_turn
 
 SMALL: dict[str, Any] = {
@@ -138,7 +139,8 @@ def test_a_goal_that_tells_what_follows_is_seen_to(tmp_path: Path, speaker: Spea
     assert any("Levenshtein's (not Damerau's)" in note for note in made.notes)
     assert (out / "artifacts" / "model" / "adapter_config.json").is_file()
     assert {"verbs", "nouns"} == {*json.loads((out / "artifacts" / "taxonomy.json").read_text())}
-    (first, *_) = json_lines(out / "artifacts" / "predictions" / "test.jsonl")
+    (first, *others) = json_lines(out / "artifacts" / "predictions" / "test.jsonl")
+    assert len(read_prompts(out / "artifacts" / "prompts" / "test.jsonl")) == 1 + len(others)
     assert first["predictions"]["LM, goal"]["candidates"] == [first["future"]] * 2
     assert first["predictions"]["LM, other goal"]["goal"] != first["goal"]
     assert first["predictions"]["LM, inferred goal"]["goal"] == "Make tea"
@@ -265,8 +267,9 @@ def test_a_taxonomy_says_what_there_is(tmp_path: Path, speaker: Speaker) -> None
         ({"temperatures": (0.3, 0.3)}, "each once"),
         ({"temperatures": (0.0,)}, "above 0"),
         ({"held_out": 0.0}, "held_out is 0"),
-        ({"observed": 30}, "at least 34 actions"),
+        ({"observed": 30}, r"observed is 30, expected with ahead \(4\) at most 8"),
         ({"candidates": 0}, "candidates is 0"),
+        ({"goals": 10**6}, "goals is 1000000"),
         ({"scratch.width": 9}, "scratch.width is 9"),
         ({"base": "openai:some@http://localhost:1"}, "a model whose weights are here"),
     ],
