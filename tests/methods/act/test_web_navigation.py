@@ -31,7 +31,7 @@ from biddable.policies.base import rollouts, successes
 from biddable.policies.web.navigator import SIZES, Navigator, RandomNavigator
 
 TINY = {
-    "form": "login", "seeds": 2, "frames": 64, "num_envs": 4, "cases": 2, "inet_updates": 30,
+    "form": "login", "seeds": 2, "frames": 16, "num_envs": 4, "cases": 2, "inet_updates": 30,
     "browser_tasks": (), "workers": 1,
 }  # fmt: skip
 DQN = {"gamma": 0.9, "lr": 2e-3, "batch_size": 32, "train_frequency": 4}
