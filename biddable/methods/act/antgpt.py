@@ -156,7 +156,8 @@ class AntGpt(Method):
         takes='sequences of "verb noun" (--data), histories to continue (--ask), a model (--base)',
         leaves="an adapter (artifacts/model), K continuations of test histories and of yours "
         "(artifacts/predictions), prompts of its form (artifacts/prompts), the words "
-        "(artifacts/taxonomy.json), what was counted in reading replies (artifacts/replies.json), what was dropped (artifacts/dropped)",
+        "(artifacts/taxonomy.json), what was counted in reading replies (artifacts/replies.json), what was "
+        "dropped and why (artifacts/dropped)",
     )
     Config = AntGptConfig
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -159,6 +159,9 @@ def test_parts_share_no_source_and_lessons_come_with_and_without_goals(
     assert not tested & parts[0]
     asked = [last_turn(each.chat[:-1]) for each in speaker.learned["lm0"]]
     assert sum(text.startswith("Goal: ") for text in asked) == len(asked) // 2
+    for text in asked:  # with a goal, too, the history is there
+        history = text.split("Observed actions: ")[1].split("\n")[0]
+        assert len(history.split(", ")) == 2
     for lesson in speaker.learned["lm0"]:
         assert lesson.trained == (False, False, True)
         assert len(lesson.chat[-1].content.split(", ")) == 4
