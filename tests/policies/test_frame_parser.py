@@ -28,7 +28,7 @@ ROW = example_of(
     SKILLS,
     ROLES,
 )
-SMALL = ParserConfig(width=48, epochs=50, batch_size=8, dropout=0.0, lr=5e-3)
+SMALL = ParserConfig(width=32, epochs=80, batch_size=6, dropout=0.0, lr=1e-2)
 
 
 def states_of(rows: list[InstructionExample]) -> States:
@@ -110,6 +110,7 @@ def test_the_mean_of_words_over_a_span() -> None:
 def test_what_was_learned_is_read_off_again_and_kept(
     kind: frame_parser.Kind, rows: list[InstructionExample], tmp_path: Path
 ) -> None:
+    rows = sorted(rows, key=lambda row: len(row.words))[:6]
     states, gold = states_of(rows), [row.tasks for row in rows]
     parser = FrameParser(kind, Labels.of(rows), SMALL, standard_of(states))
     curve: list[float] = []
@@ -119,7 +120,7 @@ def test_what_was_learned_is_read_off_again_and_kept(
     words = [row.words for row in rows]
     first = parser.parse(words, states)
     assert argument_f1(first, gold, grounding=True)["f1"] == pytest.approx(best)
-    assert best > 0.6
+    assert best > 0.9
     parser.save(tmp_path)
     assert load_parser(tmp_path).parse(words, states) == first
     # what stands beside a sentence in a batch changes nothing
