@@ -214,8 +214,8 @@ def generated(
     sft: SftConfig,
     max_tokens: int,
     seed: int,
-) -> tuple[list[Frames], list[str]]:
-    """A language model with an adapter that writes frames as a string: what it wrote, as frames and as texts.
+) -> list[Frames]:
+    """A language model with an adapter that writes frames as a string: what could be read of it, of each row.
 
     It learns from ``train`` alone: nothing is chosen by ``dev``.
     """
@@ -227,7 +227,7 @@ def generated(
     asked = [Task(f"row {at}", user(ASK + _sentence(row))) for at, row in enumerate(rows["test"])]
     greedy = Sampling(max_tokens=max_tokens, temperature=0.0)
     texts = [texts[0] for texts in sampled(run, f"{name}-test", weights, asked, 1, greedy)]
-    return [tuple(parse_frame_string(text)) for text in texts], texts
+    return [tuple(parse_frame_string(text)) for text in texts]
 
 
 # -- object classes and scores -------------------------------------------------------------------------------

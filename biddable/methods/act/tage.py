@@ -195,11 +195,10 @@ class TagE(Method):
                 predicted[arm, seed] = stages.parsed_by(
                     run, f"{name}-test", made.folder, test, states["test"]
                 )
-        texts: list[str] = []
         for seed in range(config.lora_seeds):  # 5.
             how_tuned = (config.sft, config.max_tokens, run.root_seed + seed)
-            found, texts = stages.generated(run, f"lora-seed{seed}", config.base, rows, *how_tuned)
-            predicted[LORA, seed] = found
+            name = f"lora-seed{seed}"
+            predicted[LORA, seed] = stages.generated(run, name, config.base, rows, *how_tuned)
 
         objects = stages.Labels.of(rows["train"]).objects
         for seed in range(config.seeds):
@@ -220,7 +219,7 @@ class TagE(Method):
             "groups": {name: len(places) for name, places in stages.groups(test).items()},
             "calls": calls,
         }
-        notes = [*data.notes, *self._notes(data, texts)]
+        notes = [*data.notes, *self._notes(data, predicted)]
         steps = ("biddable run tage --parser {run} --data SENTENCES.txt --out FOLDER",)
         comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=steps)
@@ -312,7 +311,7 @@ class TagE(Method):
             ),
         ]
 
-    def _notes(self, data: FrameData, texts: Sequence[str]) -> list[str]:
+    def _notes(self, data: FrameData, predicted: Mapping[tuple[str, int], list[Frames]]) -> list[str]:
         config = self.config
         notes = [
             f"States are those of {config.base} after layer {config.layer}, frozen"
@@ -331,8 +330,10 @@ class TagE(Method):
             notes.append("No language model was tuned to write the string (--lora-seeds 1 does).")
         if config.lora_seeds == 1:
             notes.append(f"{LORA}: one training, beside every seed of the others: nothing of its own seeds.")
-        if broken := sum("skill" not in text and ":" not in text for text in texts):
-            notes.append(f"{LORA}: {broken} of {len(texts)} texts of the last seed hold no frame at all.")
+        if broken := sum(not tasks for tasks in predicted.get((LORA, 0), [])):
+            notes.append(
+                f"{LORA}: in {broken} of {len(data.rows['test'])} texts of the first seed is no task."
+            )
         return notes
 
     # -- parsing alone -------------------------------------------------------------------------------------

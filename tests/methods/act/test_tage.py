@@ -149,16 +149,16 @@ def test_a_language_model_that_writes_strings_stands_beside(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def written(run: Any, name: str, base: str, rows: Any, *rest: Any) -> Any:
-        return [row.tasks for row in rows["test"]], ["nothing"] * len(rows["test"])
+        return [row.tasks for row in rows["test"][:-1]] + [()]
 
     monkeypatch.setattr(stages, "generated", written)
     made = run("tage", out=tmp_path / "run", data=data, lora_seeds=1, **TINY)
     [comparison] = [
         c for c in made.comparisons if c.baseline_name.startswith("LoRA") and c.metric == "argument F1"
     ]
-    assert comparison.baseline == pytest.approx(1)
+    assert comparison.baseline > 0.8
     assert comparison.verdict == "contradicted"
-    assert any("20 of 20 texts of the last seed hold no frame" in note for note in made.notes)
+    assert any("1 of 20 texts of the first seed" in note for note in made.notes)
 
 
 @pytest.mark.parametrize(
