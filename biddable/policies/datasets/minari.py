@@ -7,8 +7,10 @@ Source: Minari's format, https://minari.farama.org, versions 0.4 and 0.5.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +41,7 @@ OURS = "config.json"
 """In the folder of a data set that ``record`` made."""
 SUCCESS = ("success", "is_success")
 
+_NUMBERS = ["float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 _VERSION = re.compile(r"0\.[45]\.\d+")
 
 
@@ -72,7 +75,14 @@ class MinariSource:
         self._observation, self._action = (
             self._leaves(about, name, path) for name in ("observation", "action")
         )
-        self._jpeg = bool(about.get("jpeg_encoding", True))
+        jpeg = about.get("jpeg_encoding", True)
+        columns = (("observations", self._observation), ("actions", self._action))
+        self._encoded = {
+            (column, leaf.path)
+            for column, parts_of in columns
+            for leaf in parts_of
+            if jpeg and leaf.is_picture
+        }
         leaves_of = {leaf.name: leaf for leaf in self._observation}
         shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in leaves_of.items() if name not in TEXTS}
         choices = {
@@ -96,12 +106,13 @@ class MinariSource:
     def read(self, index: int) -> Trajectory:
         """See ``Source.read``."""
         with reading(self._folder, f"episode {index}"):
-            raw = self._store.open(index)
+            raw = self._store.open(index, self._wanted)
             total = raw.steps()
             rewards = raw.column("rewards")
             if total is not None and len(rewards) != total:
                 raise ValueError(f"{len(rewards)} of its {total} steps are there")
-            success = next((raw.info(name) for name in SUCCESS if raw.info(name) is not None), None)
+            told = (raw.info(name) for name in SUCCESS)
+            success = next((each for each in told if each is not None), None)
             seed = raw.seed()
             episode = Episode(
                 self._folder,
@@ -128,7 +139,7 @@ class MinariSource:
     def _values(self, raw: _Raw, column: str, leaf: Leaf) -> Any:
         if leaf.is_text:
             return raw.texts(column, leaf)
-        if self._jpeg and leaf.is_picture:
+        if (column, leaf.path) in self._encoded:
             encoded = raw.encoded(column, leaf)
             values = pictures.decoded(encoded)
         else:
@@ -171,7 +182,7 @@ class _Raw(Protocol):
 class _Store(Protocol):
     """Where the episodes of a data set are."""
 
-    def open(self, index: int) -> _Raw: ...
+    def open(self, index: int, wanted: Sequence[Leaf]) -> _Raw: ...
     def inferred(self, name: str) -> list[Leaf]: ...
 
 
@@ -181,7 +192,7 @@ class _Hdf5:
     def __init__(self, data: Path, form: str):
         self._file = Hdf5File(data / MAIN_FILE)
 
-    def open(self, index: int) -> _Hdf5Episode:
+    def open(self, index: int, wanted: Sequence[Leaf]) -> _Hdf5Episode:
         import h5py
 
         return _Hdf5Episode(h5py.h5g.open(self._file.open().id, f"episode_{index}".encode()))
@@ -191,16 +202,16 @@ class _Hdf5:
 
 
 class _Hdf5Episode:
-    """The calls below h5py's objects: opening one of those takes longer than reading the numbers."""
+    """The calls below h5py's objects: making one of those takes longer than reading the numbers."""
 
     def __init__(self, group: Any):
         self._group = group
 
     def column(self, name: str) -> Array:
-        return self._array(name)
+        return self._array(name, "float64" if name == "rewards" else "int8")
 
     def values(self, name: str, leaf: Leaf) -> Array:
-        return self._array(_hdf5_path(name, leaf))
+        return self._array(_hdf5_path(name, leaf), leaf.dtype)
 
     def texts(self, name: str, leaf: Leaf) -> tuple[str, ...]:
         values = self._array(_hdf5_path(name, leaf))
@@ -212,7 +223,7 @@ class _Hdf5Episode:
     def info(self, name: str) -> bool | None:
         if b"infos" not in self._group or f"infos/{name}".encode() not in self._group:
             return None
-        return bool(self._array(f"infos/{name}")[-1])
+        return bool(self._array(f"infos/{name}", "int8")[-1])
 
     def steps(self) -> int | None:
         return self._attribute(b"total_steps")
@@ -225,18 +236,27 @@ class _Hdf5Episode:
 
         if not h5py.h5a.exists(self._group, name):
             return None
-        attribute = h5py.h5a.open(self._group, name)
-        value = np.empty(attribute.shape, attribute.dtype)
-        attribute.read(value)
+        value = np.empty((), np.int64)
+        h5py.h5a.open(self._group, name).read(value, mtype=h5py.h5t.NATIVE_INT64)
         return int(value)
 
-    def _array(self, path: str) -> Array:
+    def _array(self, path: str, dtype: str | None = None) -> Array:
+        """A whole column; where its type is known, asking for it is spared."""
         import h5py
 
         dataset = h5py.h5d.open(self._group, path.encode())
-        values = np.empty(dataset.shape, dataset.dtype)
-        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+        values = np.empty(dataset.shape, dtype or dataset.dtype)
+        memory = _memory_types().get(dtype) if dtype else None
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values, mtype=memory)
         return values
+
+
+@cache
+def _memory_types() -> dict[str, Any]:
+    """HDF5's types of numpy's, made once."""
+    import h5py
+
+    return {name: h5py.h5t.py_create(np.dtype(name)) for name in _NUMBERS}
 
 
 def _hdf5_path(name: str, leaf: Leaf) -> str:
@@ -268,12 +288,13 @@ class _Columns:
     def __init__(self, data: Path, form: str):
         self._data, self._form = data, form
 
-    def open(self, index: int) -> _ColumnsEpisode:
-        folder = self._data / str(index)
-        files = sorted(folder.glob(f"*.{self._form}"))
+    def open(self, index: int, wanted: Sequence[Leaf]) -> _ColumnsEpisode:
+        folder = os.path.join(self._data, str(index))
+        files = sorted(name for name in os.listdir(folder) if name.endswith(self._form))
         if not files:
-            raise ValueError(f"there is no {folder / ('part-0.' + self._form)}")
-        return _ColumnsEpisode(folder, files, self._form)
+            raise ValueError(f"there is no {index}/part-0.{self._form}")
+        files = [os.path.join(folder, name) for name in files]
+        return _ColumnsEpisode(folder, files, self._form, wanted)
 
     def inferred(self, name: str) -> list[Leaf]:
         raise FileError(self._data / METADATA, "does not describe the dataset's observations and actions")
@@ -282,22 +303,25 @@ class _Columns:
 class _ColumnsEpisode:
     """One row for each observation; in the last one, actions and rewards are padding."""
 
-    def __init__(self, folder: Path, files: list[Path], form: str):
-        self._folder = folder
-        self._read: Callable[[str], Any]
+    def __init__(self, folder: str, files: list[str], form: str, wanted: Sequence[Leaf]):
         import pyarrow as pa
 
-        if form == "parquet":
-            import pyarrow.parquet as pq
+        tables = []
+        for file in files:
+            if form == "parquet":
+                import pyarrow.parquet as pq
 
-            opened = [pq.ParquetFile(file) for file in files]
-            self._names = opened[0].schema_arrow
-            self._read = lambda column: pa.concat_tables(file.read(columns=[column]) for file in opened)
-        else:
-            table = pa.concat_tables(pa.ipc.open_file(pa.OSFile(str(file))).read_all() for file in files)
-            self._names = table.schema
-            self._read = lambda column: table.select([column.partition(".")[0]])
-        about = read_json(folder / METADATA)
+                # Without ahead-of-time reading, which hands each column to a thread and waits.
+                with pq.ParquetFile(pa.memory_map(file), pre_buffer=False) as opened:
+                    seen = [".".join(("observations", *map(str, leaf.path))) for leaf in wanted]
+                    infos = [f"infos.{name}" for name in SUCCESS]
+                    columns = [*seen, "actions", "rewards", "terminations", "truncations", *infos]
+                    tables.append(opened.read(columns=columns, use_threads=False))
+            else:
+                with pa.OSFile(file) as opened:
+                    tables.append(pa.ipc.open_file(opened).read_all())
+        self._table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        about = read_json(os.path.join(folder, METADATA))
         self._about = about if isinstance(about, dict) else {}
 
     def column(self, name: str) -> Array:
@@ -318,9 +342,8 @@ class _ColumnsEpisode:
         return self._trimmed(name, leaf).to_pylist()
 
     def info(self, name: str) -> bool | None:
-        if "infos" not in self._names.names or name not in [
-            each.name for each in self._names.field("infos").type
-        ]:
+        schema = self._table.schema
+        if "infos" not in schema.names or schema.field("infos").type.get_field_index(name) < 0:
             return None
         return bool(self._field("infos", (name,))[-1].as_py())
 
@@ -336,8 +359,8 @@ class _ColumnsEpisode:
         return values[:-1] if name == "actions" else values
 
     def _field(self, name: str, path: tuple[str | int, ...]) -> Any:
-        table = self._read(".".join((name, *map(str, path))))
-        values = table.column(0).combine_chunks()
+        values = self._table.column(name)
+        values = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
         for step in path:
             values = values.field(str(step))
         return values

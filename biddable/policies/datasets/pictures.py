@@ -53,7 +53,7 @@ def _decode(content: bytes, place: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as picture:
             return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     except Exception as error:  # whatever the decoders raise
         problem = " ".join(str(error).split()) or type(error).__name__
