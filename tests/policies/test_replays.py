@@ -11,7 +11,7 @@ from PIL import Image
 
 from biddable.envs.reach2d import Reach2DEnv
 from biddable.errors import InputError
-from biddable.methods.act.compatible_demos.demonstrators import scripted_demonstrator
+from biddable.experiments.demonstrators import scripted_demonstrator
 from biddable.policies.base import ScriptedPolicy, rollouts
 from biddable.policies.replays import SIDE, animated, clip
 from biddable.runs.figures import Clip, Replays, load_figures, save_figures

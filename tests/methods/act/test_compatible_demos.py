@@ -11,7 +11,9 @@ import pytest
 import biddable
 from biddable.envs.reach2d import Reach2DEnv
 from biddable.errors import InputError
-from biddable.methods.act.compatible_demos.compatibility import (
+from biddable.experiments.demonstrators import demonstrate
+from biddable.methods.act.compatible_demos import CompatibleDemos, auc
+from biddable.policies.compatibility import (
     Demonstration,
     Thresholds,
     compatibility,
@@ -23,9 +25,7 @@ from biddable.methods.act.compatible_demos.compatibility import (
     warped_distance,
     worst_windows,
 )
-from biddable.methods.act.compatible_demos.demonstrators import demonstrate
-from biddable.methods.act.compatible_demos.elicitation import ElicitationSession
-from biddable.methods.act.compatible_demos.method import CompatibleDemos, auc
+from biddable.policies.elicitation import ElicitationSession
 
 BOUNDS = Thresholds(max_error=0.4, min_novelty=0.15)
 

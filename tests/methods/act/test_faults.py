@@ -14,8 +14,8 @@ from biddable.envs.minigrid import GridEnv
 from biddable.envs.reach2d import Reach2DEnv
 from biddable.errors import BiddableError
 from biddable.experiments import beacon_students as student
+from biddable.experiments import compatible_policies as experiment
 from biddable.experiments.beacon_students import TEST_SEED
-from biddable.methods.act.compatible_demos import experiment
 from biddable.runs.results import Results
 
 STUDENTS = {

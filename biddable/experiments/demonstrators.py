@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from biddable.envs.reach2d import STEP, Reach2DEnv
-from biddable.methods.act.compatible_demos.compatibility import Demonstration
-from biddable.methods.act.compatible_demos.settings import Style
 from biddable.policies.base import Demonstrator, ScriptedPolicy, rollouts
+from biddable.policies.compatibility import Demonstration
+
+Style = Literal["up-right", "right-up", "straight"]
+
+BASE_STYLE: Style = "up-right"
+STYLES: Mapping[str, tuple[Style, ...]] = {
+    "Reach2D": ("up-right", "right-up", "straight"),
+    "Reach2DPillar": ("up-right", "right-up"),
+}
+"""The styles in which each task is demonstrated; in Reach2DPillar the straight way is blocked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Sizes of an experiment; see the fields of the same names in ``CompatibleDemosConfig``."""
+
+    base_demos: int
+    new_demos: int
+    reverse_demos: int
+    cases: int
+    action_noise: float
+    max_incompatible: int
+    style_change_probability: float
+    max_offers: int
+
 
 CLOSE = 0.05
 TRIES = 20
@@ -43,7 +68,6 @@ def demonstrate(env: Reach2DEnv, style: Style, rng: np.random.Generator, *, nois
     for _ in range(TRIES):
         (episode,) = rollouts([env], policy, [int(rng.integers(2**31))])
         if episode.success:
-            states = np.stack([step.observation["state"] for step in episode.steps])
-            actions = np.stack([step.action for step in episode.steps]).astype(np.float32)
-            return Demonstration(states, actions, True, style)
+            states = episode.observations["state"][:-1]  # the last one is followed by no action
+            return Demonstration(states, episode.actions.astype(np.float32), True, style)
     raise RuntimeError(f"{style} failed {TRIES} times in a row")

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from biddable.envs.reach2d import Reach2DEnv, Region
-from biddable.methods.act.compatible_demos.compatibility import (
+from biddable.experiments.demonstrators import BASE_STYLE, STYLES, Sizes, Style, demonstrate
+from biddable.policies.base import rollouts, successes
+from biddable.policies.cloning import CloningConfig, Ensemble, clone
+from biddable.policies.compatibility import (
     Demonstration,
     Filtered,
     Thresholds,
@@ -17,11 +20,7 @@ from biddable.methods.act.compatible_demos.compatibility import (
     compatibility_score,
     filter_demonstrations,
 )
-from biddable.methods.act.compatible_demos.demonstrators import demonstrate
-from biddable.methods.act.compatible_demos.elicitation import ElicitationSession
-from biddable.methods.act.compatible_demos.settings import BASE_STYLE, STYLES, Sizes, Style
-from biddable.policies.base import rollouts, successes
-from biddable.policies.cloning import CloningConfig, Ensemble, clone
+from biddable.policies.elicitation import ElicitationSession
 
 Regions = tuple[Region, Region]
 BASE_REGION: Regions = (Region(0.1, 0.7), Region(2.1, 2.7))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from biddable.errors import InputError
-from biddable.methods.act.compatible_demos.compatibility import (
+from biddable.policies.compatibility import (
     Demonstration,
     Floats,
     Predictor,
