@@ -33,8 +33,8 @@ UP = np.array([0.0, 0.0, 1.0])
 ABOVE = 0.12
 """Where the hand travels."""
 NEAR = 0.008
-EMPTY, HELD = 0.25, 0.6
-"""Openings of fingers that have closed on a block lie between these."""
+EMPTY, CLOSED_ON, HELD = 0.25, 0.48, 0.6
+"""Openings of fingers that have closed on a block lie between the first and the last."""
 _MEANINGS = {
     instruction_of(task, colour, side): (task, colour, side)
     for task in TASKS
@@ -75,10 +75,14 @@ def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def motion(state: NDArray[Any], action: NDArray[Any], steps: int) -> Numbers:
-    """[4] how far x, y, z and the opening go in so many steps, if the action is gone on with."""
+    """[4] how far x, y, z and the opening go in so many steps, if the action is gone on with.
+
+    Fingers that close on a block stop there.
+    """
     action = np.asarray(action, dtype=np.float64).clip(-1, 1)
-    opening = np.clip((1 - action[3]) / 2 - state[3], -0.5 * steps, 0.5 * steps)
-    return np.array([*(steps * MOVE * action[:3]), opening])
+    between = any(np.abs(block_of(state, colour) - state[:3]).max() < HALF for colour in COLOURS)
+    target = max((1 - action[3]) / 2, CLOSED_ON if between else 0.0)
+    return np.array([*(steps * MOVE * action[:3]), np.clip(target - state[3], -0.5 * steps, 0.5 * steps)])
 
 
 def _over(hand: Numbers, target: Numbers) -> Numbers:

@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import BiddableError, InputError, said
-from biddable.policies.batches import Demonstrations
 from biddable.policies.datasets import Trajectories, read_trajectories
-from biddable.policies.hierarchy_fit import Steps
+from biddable.policies.hierarchy import ActionHierarchy
+from biddable.policies.hierarchy_fit import CorrectionBuffer, Steps
 from biddable.policies.motions import MotionVocabulary
 from biddable.runs.files import write_atomic
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Trajectory
 
 Numbers = NDArray[np.float64]
+Limits = tuple[list[float], list[float]]
+"""The lowest and the highest of each number of an action."""
 ACTION = "action"
 
 
@@ -84,15 +86,14 @@ def positions_of(trajectory: Trajectory, axes: Sequence[Axis]) -> Numbers:
 
 def read_demonstrations(
     path: Path, axes: Sequence[Axis], parts: Sequence[str], instruction: str, horizon: int
-) -> tuple[Funnel[Any], int, tuple[list[float], list[float]]]:
+) -> tuple[Funnel[Any], int, Limits | None]:
     """Demonstrations of the user's that can be learned from, and what their actions are.
 
     An episode that cannot be read, is no longer than the horizon, or has other numbers than the first is
     dropped and counted. Actions outside the limits that the data set states are cut off.
 
     Returns:
-        the episodes, how many actions were cut off, and the limits (low, high) of actions: the data set's, or
-        those that occur.
+        the episodes, how many actions were cut off, and the limits of actions where the data set states them.
 
     Raises:
         FileError, InputError, MissingDependency: as ``read_trajectories``; no episode can be learned from.
@@ -117,11 +118,27 @@ def read_demonstrations(
     spec = found.spec.action
     low, high = (np.array(bound, dtype=np.float64) for bound in (spec.low, spec.high))
     if low.shape != actions.shape[1:] or not (np.isfinite(low).all() and np.isfinite(high).all()):
-        return funnel, 0, _limits(actions)
+        return funnel, 0, None
     outside = int(((actions < low - 1e-6) | (actions > high + 1e-6)).any(1).sum())
     for name, episode in funnel.kept.items():
         funnel.kept[name] = replace(episode, actions=np.clip(episode.actions, low, high))
     return funnel, outside, (low.tolist(), high.tolist())
+
+
+def by_source(
+    trajectories: Mapping[str, Trajectory], share: float, rng: np.random.Generator
+) -> tuple[dict[str, Trajectory], dict[str, Trajectory]]:
+    """To learn from, and held out; no source is in both. Raises InputError: fewer than two sources."""
+    owner = {name: str(each.meta.get("source", name)) for name, each in trajectories.items()}
+    sources = sorted({*owner.values()})
+    if len(sources) < 2:
+        raise InputError("data", f"{len(sources)} source of episodes", "at least 2, to hold one out")
+    count = min(max(1, round(share * len(sources))), len(sources) - 1)
+    held = {sources[i] for i in rng.permutation(len(sources))[:count]}
+    parts = [
+        {n: each for n, each in trajectories.items() if (owner[n] in held) == out} for out in (False, True)
+    ]
+    return parts[0], parts[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +167,14 @@ class Labelled:
     ) -> Labelled:
         """The labels of trajectories by their names."""
         episodes = list(trajectories.values())
-        demonstrations = Demonstrations.of(episodes, parts)
+        lengths = [len(each) for each in episodes]
         phrases = [phrase for each in episodes for phrase in vocabulary.label(positions_of(each, axes))]
         instructions = [each.instruction for each in episodes for _ in range(len(each))]
         states = np.concatenate([_state(each, parts)[:-1] for each in episodes])
-        actions = demonstrations.actions.astype(np.float32)
+        actions = np.concatenate([np.asarray(each.actions, dtype=np.float32) for each in episodes])
         steps = Steps(states, instructions, phrases, actions)
-        return cls(tuple(trajectories), steps, demonstrations.episode, demonstrations.sources)
+        sources = tuple(str(each.meta.get("source", name)) for name, each in trajectories.items())
+        return cls(tuple(trajectories), steps, np.repeat(np.arange(len(lengths)), lengths), sources)
 
     def means(self, values: Sequence[float] | Numbers) -> Numbers:
         """[E] the mean of each episode's steps."""
@@ -178,6 +196,33 @@ class Labelled:
             for i, e in enumerate(self.episode)
         ]
         write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def unseen(labelled: Labelled, held: Labelled) -> str:
+    """What share of held-out motions no demonstration to learn from shows, in a sentence."""
+    known = {*labelled.steps.phrases}
+    share = np.mean([phrase not in known for phrase in held.steps.phrases])
+    return f"{share:.1%} of the held-out steps have a phrase that no demonstration to learn from has."
+
+
+def fitting_corrections(typed: Funnel[Any], policy: ActionHierarchy) -> Steps:
+    """What a file of corrections says; rows that do not fit the policy are dropped.
+
+    Raises:
+        InputError: none fits, or a policy of several parts.
+    """
+    part, *others = policy.parts
+    if others:
+        raise InputError("parts", list(policy.parts), "one, for corrections have one state")
+    buffer, results = CorrectionBuffer(policy), list[Any]()
+    for row in typed.rows:
+        try:
+            buffer.add({part: row["state"], "instruction": row["instruction"]}, row["phrase"])
+            results.append(row)
+        except InputError as error:
+            results.append(Drop("it does not fit the policy", str(error)))
+    typed.apply("checking", results)
+    return buffer.steps()
 
 
 def _read(found: Trajectories, index: int) -> Any:
@@ -214,7 +259,7 @@ def _checked(
     return replace(episode, actions=actions.astype(np.float32))
 
 
-def _limits(actions: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+def limits_of(actions: NDArray[np.float32]) -> Limits:
     """The limits of what occurs; of a number that is always the same, half a unit around it."""
     low, high = actions.min(0).astype(np.float64), actions.max(0).astype(np.float64)
     flat = high - low < 1e-6

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ from biddable.envs.tabletop_expert import expert, motion
 from biddable.policies.base import Policy, ScriptedPolicy, rollouts
 from biddable.policies.hierarchy import ActionHierarchy
 from biddable.policies.hierarchy_fit import CorrectionBuffer
+from biddable.policies.replays import clip, filmed
+from biddable.runs.figures import Clip, Replays
+from biddable.runs.run import Run
 from biddable.types import Trajectory
 
+ENV = "mujoco:Tabletop"
 AXES = ("x", "y", "z", "opening")
 """The first numbers of the table's state."""
 
@@ -49,10 +54,13 @@ class Table:
     def demonstrations(self, first: int, episodes: int, noise: float) -> dict[str, Trajectory]:
         """The expert's episodes of every task that succeeded, by task and seed.
 
+        Its hand trembles, so that it is seen to recover; what is recorded is what it meant to do (DART,
+        Laskey et al., CoRL 2017).
+
         Args:
             first: the seed of each task's first one; others follow it.
             episodes: of each task.
-            noise: deviation of what is added to the moves, as a hand trembles.
+            noise: deviation of what is added to the moves.
         """
         rng = np.random.default_rng(first)
 
@@ -61,7 +69,8 @@ class Table:
             action[:3] += noise * rng.standard_normal(3)
             return action.clip(-1, 1).astype(np.float32)
 
-        return self._played(ScriptedPolicy(act), first, episodes, only_successes=True)
+        played = self._played(ScriptedPolicy(act), first, episodes, only_successes=True)
+        return {name: replace(each, actions=_meant(each)) for name, each in played.items()}
 
     def trials(
         self, policy: ActionHierarchy, first: int, episodes: int, *, corrected: bool = False
@@ -77,15 +86,25 @@ class Table:
         Returns:
             the trials, and the corrections.
         """
-        correcting = Corrected(policy)
-        played = self._played(correcting if corrected else policy, first, episodes)
-        states = {state.tobytes() for state, _, _ in correcting.buffer.rows}
+        buffer = CorrectionBuffer(policy)
+        played = self._played(Corrected(policy, buffer) if corrected else policy, first, episodes)
+        states = {state.tobytes() for state, _, _ in buffer.rows}
         trials = []
         for episode in played.values():
-            seen = episode.observations["state"][:-1]
-            count = sum(row.tobytes() in states for row in seen) if states else 0
+            seen = np.asarray(episode.observations["state"])[:-1]
+            count = sum(row.tobytes() in states for row in seen)
             trials.append(Trial(int(bool(episode.success)), len(episode), count))
-        return trials, correcting.buffer
+        return trials, buffer
+
+    def trial_stage(
+        self, run: Run, name: str, policy: ActionHierarchy, first: int, episodes: int, *, corrected: bool
+    ) -> list[Trial]:
+        """``trials`` as a stage of a run."""
+
+        def play() -> list[Trial]:
+            return self.trials(policy, first, episodes, corrected=corrected)[0]
+
+        return run.stage(f"{name}-trials", play, list[Trial])
 
     def _played(
         self, policy: Policy, first: int, episodes: int, *, only_successes: bool = False
@@ -104,17 +123,29 @@ class Table:
         return {name: found[name] for name in order}
 
 
+def _meant(episode: Trajectory) -> Any:
+    """[T, 4] what the expert would do at each step."""
+    return np.stack([expert(episode.observation(t)) for t in range(len(episode))])
+
+
+def films(tasks: Sequence[str], policies: Mapping[str, Policy], seed: int) -> list[Replays]:
+    """An episode of the last task with each policy; none where nothing can be drawn."""
+
+    def made() -> list[Clip]:
+        env = TabletopEnv(tasks=(tasks[-1],), size=180)
+        with closing(env):
+            return [clip(env, policy, seed, arm) for arm, policy in policies.items()]
+
+    clips = filmed(made)
+    return [Replays(f"The same start: {tasks[-1]}", tuple(clips))] if clips else []
+
+
 class Corrected:
-    """A policy whose phrases somebody corrects who knows what the expert would do.
+    """A policy whose phrases somebody corrects who knows what the expert would do; ``buffer`` keeps how."""
 
-    Attributes:
-        buffer: what was corrected.
-    """
-
-    def __init__(self, policy: ActionHierarchy):
-        assert policy.vocabulary is not None
-        self.policy, self.vocabulary = policy, policy.vocabulary
-        self.buffer = CorrectionBuffer(policy)
+    def __init__(self, policy: ActionHierarchy, buffer: CorrectionBuffer):
+        assert policy.vocabulary is not None, "a flat policy takes no phrases"
+        self.policy, self.vocabulary, self.buffer = policy, policy.vocabulary, buffer
 
     def act(self, observations: Sequence[Mapping[str, Any]]) -> list[Any]:
         """See ``Policy.act``."""

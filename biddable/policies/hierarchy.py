@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -285,12 +286,18 @@ def state_of(observation: Mapping[str, Any], parts: Sequence[str]) -> Array:
     return np.concatenate([np.asarray(observation[name], dtype=np.float32).reshape(-1) for name in parts])
 
 
-def encoder(vectors: Vectors) -> Any:
-    """What turns texts into vectors [texts, V]. Raises MissingDependency, or InputError: another name."""
+@cache
+def encoder(vectors: Vectors) -> Callable[[Sequence[str]], Array]:
+    """What turns texts into vectors [texts, V], each text once; policies share it.
+
+    Raises:
+        MissingDependency: MiniLM's package is not installed.
+        InputError: another name.
+    """
     if vectors == "minilm":
-        return _projected(minilm())
+        return TextVectors(_projected(minilm()))
     if vectors == "words":
-        return word_means
+        return TextVectors(word_means)
     raise InputError("vectors", vectors, "minilm or words")
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
-from biddable.config import Count, Positive, settings
+from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import FileError, InputError, said
 from biddable.policies.heads import Head
 from biddable.policies.hierarchy import ActionHierarchy, Variant, Vectors, state_of
@@ -44,6 +44,8 @@ class HierarchyConfig:
     """What the action network says: a mean and a deviation of each number, or a probability of each bin."""
     bins: Count = 21
     """Bins of each number of an action."""
+    jitter: NonNegative = 0.03
+    """How far states are moved at random while fitting, in their deviations."""
     fit: ImitationConfig = ImitationConfig(steps=2000, batch_size=128, lr=1e-3)
     """How both networks are fitted."""
     tune: ImitationConfig = ImitationConfig(steps=600, batch_size=128, lr=3e-4, warmup=20)
@@ -123,9 +125,10 @@ def fit_hierarchy(
 
     def loss(rows: Tensor) -> Tensor:
         codes = None if classes is None else policy.codes[classes[rows]]
-        value = -head.log_prob(policy.outputs(inputs[rows], codes), actions[rows]).mean()
+        seen = _moved(inputs[rows], policy.size, config.jitter)
+        value = -head.log_prob(policy.outputs(seen, codes), actions[rows]).mean()
         if classes is not None:
-            value = value + F.cross_entropy(policy.scores(inputs[rows]), classes[rows])
+            value = value + F.cross_entropy(policy.scores(seen), classes[rows])
         return value
 
     size = min(config.fit.batch_size, len(steps))
@@ -177,9 +180,10 @@ def tuned(
         network = made.motion_network
 
     def loss(rows: Tensor) -> Tensor:
+        seen = _moved(inputs[rows], made.size, config.jitter)
         if flat:
-            return -made.head.log_prob(made.outputs(inputs[rows], None), actions[rows]).mean()
-        return F.cross_entropy(made.scores(inputs[rows]), classes[rows])
+            return -made.head.log_prob(made.outputs(seen, None), actions[rows]).mean()
+        return F.cross_entropy(made.scores(seen), classes[rows])
 
     draw = _drawing(len(old), config.tune.batch_size, 0 if new is None else len(new), config.upweight)
     fit(network, draw, loss, config.tune, checkpoint_dir=checkpoint_dir)
@@ -284,7 +288,14 @@ def _correction(line: str) -> Any:
         state = np.array(np.nan)
     if state.ndim != 1 or not np.isfinite(state).all():
         return Drop("state is no list of finite numbers", line[:80])
-    return {"instruction": row["instruction"], "phrase": row["phrase"], "state": state}
+    return {"instruction": row["instruction"], "phrase": row["phrase"], "state": state.tolist()}
+
+
+def _moved(inputs: Tensor, size: int, jitter: float) -> Tensor:
+    """Inputs whose first ``size`` numbers, the state, are moved at random."""
+    noise = torch.zeros_like(inputs)
+    noise[:, :size] = jitter * torch.randn(len(inputs), size)
+    return inputs + noise
 
 
 def _normal(policy: ActionHierarchy, phrases: Sequence[str]) -> list[str]:

@@ -76,8 +76,12 @@ def test_the_hand_goes_where_it_is_sent_and_the_fingers_close() -> None:
 
 def test_what_a_step_of_the_expert_would_move() -> None:
     state = np.zeros(13)
-    state[3] = 1.0
+    state[3], state[[4, 8]] = 1.0, 0.2
     assert motion(state, np.array([1.0, -0.5, 2.0, 1.0]), 3) == pytest.approx([0.06, -0.03, 0.06, -1.0])
+    state[4] = 0.0  # a block between the fingers
+    assert motion(state, np.array([0, 0, 1.0, 1.0]), 3)[3] == pytest.approx(-0.52)
+    state[3] = 0.48
+    assert motion(state, np.array([0, 0, 1.0, 1.0]), 3)[3] == pytest.approx(0)
 
 
 @pytest.mark.parametrize("action", [[0, 0, 0], [0, 0, 0, np.nan], "left"])
