@@ -91,7 +91,8 @@ def read_parts(
     part_of = {name: part for part, funnel in read.items() for name in funnel.ids}
     whole: Funnel[Any] = Funnel({name: row for each in read.values() for name, row in each.kept.items()})
     whole.dropped = [dropped for each in read.values() for dropped in each.dropped]
-    whole.steps = [step for each in read.values() for step in each.steps]
+    # Steps are counted by name, so each file's reading has its own.
+    whole.steps = [replace(step, step=f"{step.step} {part}") for part in read for step in read[part].steps]
     long = Drop(f"longer than {LONGEST} words")
     whole.apply("length", [long if len(row.words) > LONGEST else row for row in whole.rows])
     notes = []

@@ -102,6 +102,9 @@ def test_own_rows_in_three_files_are_used_as_they_are(tmp_path: Path, data: Path
     told = {row["reason"] for row in lines(out / "artifacts" / "dropped" / "rows.jsonl")}
     assert {"tage_output is not sound", "its sentence is in a part that is held out"} <= told
     assert results(out)["metrics"]["rows"]["test"] == 20
+    counts = results(out)["metrics"]["dropped"]
+    assert counts["reading train"]["reasons"] == {"tage_output is not sound": 1}
+    assert counts["reading test"]["kept"] == 20
     assert any("rows were left out (artifacts/dropped)" in note for note in made.notes)
     roles = {(c.baseline_name, c.role) for c in made.comparisons}
     assert ("nested, classes by name", "claim") in roles  # names are not ours here
