@@ -28,6 +28,13 @@ PARALLEL = 32
 """Environments that are played side by side."""
 
 
+def device() -> str:
+    """Where networks are trained: a GPU where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def seen_of(data: GoalData) -> Seen:
     """What the policy sees of these data."""
     from biddable.policies.goal_networks import Seen

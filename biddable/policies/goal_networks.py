@@ -112,9 +112,9 @@ class TransitionEncoder(nn.Module):
             return
         self.stem = CellStem(channels) if seen.kind == "cells" else PictureStem(channels)
         self.layers = nn.Sequential(
-            orthogonal(nn.Conv2d(pictures * channels + 2, hidden, 1)),
+            orthogonal(nn.Conv2d(pictures * channels + 2, 4 * channels, 1)),
             nn.ReLU(),
-            orthogonal(nn.Conv2d(hidden, channels, 1)),
+            orthogonal(nn.Conv2d(4 * channels, channels, 1)),
             nn.ReLU(),
             orthogonal(nn.Conv2d(channels, channels, 3, padding=1)),
             nn.ReLU(),
@@ -156,7 +156,7 @@ class VectorActor(nn.Module):
     def __init__(self, seen: Seen, width: int, outputs: int, *, hidden: int):
         super().__init__()
         self.scale = math.sqrt(width)  # entries of about 1, as layers expect
-        self.layers = MLP(seen.shape[0] + width, outputs, hidden=(hidden, hidden))
+        self.layers = MLP(seen.shape[0] + width, outputs, hidden=(hidden, hidden), gain=0.01)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
         """See the class."""
@@ -172,7 +172,7 @@ class PictureActor(nn.Module):
         self.stem = PictureStem(channels)
         self.blocks = nn.ModuleList(FiLMBlock(channels, width) for _ in range(2))
         cells = math.ceil(seen.shape[0] / 8) * math.ceil(seen.shape[1] / 8)
-        self.head = MLP(cells * channels, outputs, hidden=(hidden,))
+        self.head = MLP(cells * channels, outputs, hidden=(hidden,), gain=0.01)
 
     def forward(self, obs: Tensor, z: Tensor) -> Tensor:
         """See the class."""
@@ -194,7 +194,8 @@ class CellActor(nn.Module):
         self.scale, (across, down, _) = math.sqrt(width), seen.shape
         self.reach = max(across, down)
         sizes = (CELL_NAMES,) * 3 + (across, down) + (2 * self.reach - 1,) * 2
-        self.embedding = nn.Embedding(sum(sizes), cell)
+        self.embedding = nn.EmbeddingBag(sum(sizes), cell, mode="sum")
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(len(sizes)))
         offsets = np.cumsum((0, *sizes[:-1]))
         self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
         places = torch.stack(torch.meshgrid(torch.arange(across), torch.arange(down), indexing="ij"), -1)
@@ -202,7 +203,7 @@ class CellActor(nn.Module):
         self.register_buffer("ahead", torch.tensor(AHEAD), persistent=False)
         self.layers = nn.ModuleList(orthogonal(nn.Linear(cell, cell)) for _ in range(2))
         self.film = nn.ModuleList(nn.Linear(width, 2 * cell) for _ in range(2))
-        self.head = MLP(cell, outputs, hidden=(hidden,))
+        self.head = MLP(cell, outputs, hidden=(hidden,), gain=0.01)  # at first it prefers nothing
 
     offsets: Tensor
     places: Tensor
@@ -212,7 +213,8 @@ class CellActor(nn.Module):
         """See the class."""
         names = obs.long()
         indices = torch.cat([names, self.places.expand(len(obs), -1, -1, -1), self._relative(names)], -1)
-        x = self.embedding(indices.flatten(1, 2) + self.offsets).sum(-2)  # [N, W H, cell]
+        x = self.embedding((indices + self.offsets).flatten(0, 2))
+        x = x.unflatten(0, (len(obs), -1))  # [N, W H, cell]
         for layer, film in zip(self.layers, self.film, strict=True):
             scale, shift = film(z * self.scale)[:, None].chunk(2, -1)
             x = torch.addcmul(shift, 1 + scale, layer(x)).relu()

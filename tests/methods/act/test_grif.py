@@ -1,0 +1,206 @@
+"""GRIF: it learns what it should on a line, runs on BabyAI and on a user's data, and goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("minari", reason='minari is not installed: pip install "biddable[envs]"')
+
+import gymnasium as gym
+from gymnasium import spaces
+
+import biddable
+from biddable.errors import InputError
+from biddable.experiments import goal_language as learned
+from biddable.experiments.goal_arms import GRIF, LCBC, NO_START, Job
+from biddable.experiments.goal_data import NOBODY_SAYS, assembled
+from biddable.methods.act import grif
+from biddable.methods.act.grif import HELD_OUT, GrifConfig, train_arm
+from biddable.methods.base import configure
+from biddable.policies.datasets.write_minari import write_minari
+from biddable.policies.saved import load_policy
+from biddable.types import Trajectory
+
+LEFT, RIGHT = "go to the left", "move one to the right"
+TINY = {"labels": 20, "free": 20, "cases": 3, "seeds": 2, "workers": 1, "fit.steps": 4, "fit.batch_size": 8}
+
+
+def walk(rng: np.random.Generator, text: str, side: int, meta=None) -> Trajectory:
+    """Two steps along a line from anywhere, with noise beside it; ``side`` 0 is down, 1 is up."""
+    start = rng.normal(size=3) * 3
+    states = start + np.arange(3)[:, None] * np.array([1.0 if side else -1.0, 0, 0])
+    actions, rewards = np.full(2, side), np.zeros(2)
+    return Trajectory(text, {"state": states.astype(np.float32)}, actions, rewards, meta=meta or {})
+
+
+def walks(count: int, seed: int) -> list[Trajectory]:
+    rng = np.random.default_rng(seed)
+    return [walk(rng, (LEFT, RIGHT)[i % 2], i % 2) for i in range(count)]
+
+
+def line_data():
+    hidden = [replace(each, instruction=NOBODY_SAYS) for each in walks(40, 1)]
+    head = {"kind": "categorical", "n": 2}
+    data = assembled(walks(16, 0), hidden, {HELD_OUT: walks(20, 2)}, "state", head)
+    vectors = np.random.default_rng(0).normal(size=(2, 384)).astype(np.float32)
+    return replace(data, vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def config(**options) -> GrifConfig:
+    return configure(grif.Grif, "smoke", {"fit.steps": 80, "fit.batch_size": 32, **options})
+
+
+@pytest.mark.parametrize("options", [{}, {"joint": False}])
+def test_the_change_is_found_and_the_goal_alone_is_not(options, tmp_path) -> None:
+    data = line_data()
+    arms = {arm: train_arm(Job(arm, 0, 5), data, tmp_path, config(**options), "") for arm in (GRIF, NO_START)}
+    assert np.mean(arms[GRIF].hits[HELD_OUT]["1"]) > 0.9
+    assert np.mean(arms[GRIF].errors[HELD_OUT]) < 0.1
+    # Where one starts is anywhere, so where one ends says little of the way; chance is a half.
+    assert np.mean(arms[NO_START].hits[HELD_OUT]["1"]) < 0.9
+    assert arms[GRIF].chance[HELD_OUT]["1"] == pytest.approx(0.5)
+    assert arms[GRIF].success == {}
+
+
+def test_a_policy_that_is_left_follows_instructions_and_goals(tmp_path, monkeypatch) -> None:
+    data = line_data()
+    outcome = train_arm(Job(GRIF, 0, 5), data, tmp_path, config(), "")
+    policy = learned.policy_of(data, tmp_path / outcome.weights)
+    policy._vectors = lambda texts: np.stack([data.vectors[data.texts.index(text)] for text in texts])
+    state = np.array([0.5, 1.0, -1.0], np.float32)
+    told = [{"state": state, "instruction": text} for text in (LEFT, RIGHT)]
+    goals = [state + np.array([step, 0, 0], np.float32) for step in (-2.0, 2.0)]
+    shown = [{"state": state, "initial": state, "goal": goal} for goal in goals]
+    assert policy.act(told) == policy.act(shown) == [0, 1]
+
+
+def test_an_arm_uses_what_it_says(tmp_path) -> None:
+    """Language alone learns nothing of the unlabelled: other ones change nothing."""
+    data = line_data()
+    other = {**data.demos.observations, "state": data.observations.copy()}
+    first = data.demos.first[data.unlabelled[0]]
+    other["state"][first : first + 3] += 1.0
+    changed = replace(data, demos=replace(data.demos, observations=other))
+    short = config(**{"fit.steps": 3})
+    for arm, same in ((LCBC, True), ("labelled only", True), (GRIF, False)):
+        losses = [
+            train_arm(Job(arm, 0, 5), each, tmp_path / f"{i}", short, "").losses
+            for i, each in enumerate((data, changed))
+        ]
+        assert (losses[0] == losses[1]) == same, arm
+
+
+class Line(gym.Env):
+    """A line on which a user's policy is tried."""
+
+    observation_space = spaces.Dict({"state": spaces.Box(-99, 99, (3,), np.float32)})
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self._side, self._at = int(seed or 0) % 2, np.zeros(3, np.float32)
+        return self._seen(), {}
+
+    def step(self, action):
+        self._at = self._at + np.array([1.0 if action else -1.0, 0, 0], np.float32)
+        done = abs(float(self._at[0])) >= 2
+        return self._seen(), 0.0, done, False, {"success": (self._at[0] > 0) == bool(self._side)}
+
+    def _seen(self):
+        return {"state": self._at, "instruction": (LEFT, RIGHT)[self._side]}
+
+
+gym.register("GrifLine-v0", lambda: Line())
+
+
+def test_a_users_data_and_environment(tmp_path) -> None:
+    broken = Trajectory(LEFT, {"state": np.zeros((3, 4), np.float32)}, np.zeros(2, np.int64), np.zeros(2))
+    hidden = [replace(each, instruction="") for each in walks(20, 1)]
+    mine = write_minari([*walks(20, 0), *hidden], tmp_path / "mine-v0")
+    more = write_minari([broken], tmp_path / "more-v0")
+    options = {**TINY, "labels": 0, "data": mine, "unlabelled": more, "env": "gym:GrifLine-v0"}
+    results = biddable.run("grif", out=tmp_path / "run", preset="smoke", **options)
+    assert results.metrics["labelled"] == 16
+    assert results.metrics["unlabelled"] == 20
+    assert results.metrics["tests"] == {HELD_OUT: 4}
+    assert any("unlabelled episode 0: state is [4]" in note for note in results.notes)
+    metrics = {each.metric for each in results.comparisons}
+    assert {f"success, {HELD_OUT}", f"hit@5, {HELD_OUT}", f"action error, {HELD_OUT}"} == metrics
+    dropped = (tmp_path / "run" / "artifacts" / "dropped" / "episodes.jsonl").read_text()
+    assert json.loads(dropped)["id"] == "unlabelled episode 0"
+    policy = load_policy(tmp_path / "run")
+    assert policy.act([{"state": np.zeros(3, np.float32), "instruction": "to the left"}])[0] in (0, 1)
+
+
+def test_on_babyai_and_after_a_kill(tmp_path, monkeypatch) -> None:
+    """Killed between stages, and between arms, it goes on and ends the same."""
+    whole = biddable.run("grif", out=tmp_path / "whole", preset="smoke", **TINY)
+    assert whole.metrics["labelled"] == whole.metrics["unlabelled"] == 20
+    assert whole.metrics["tests"] == {grif.UNSEEN: 3, grif.SEEN: 3}
+    held = next(note for note in whole.notes if note.startswith("Never named")).partition(": ")[2]
+    about = json.loads((tmp_path / "whole" / "stages" / "data" / "about.json").read_text())
+    names = held.removesuffix(".").split(", ")
+    assert len(names) == 6
+    assert not any(name in text for text in about["instructions"][:20] for name in names)
+    unseen = about["instructions"][40:43]
+    assert all(any(name in text for name in names) for text in unseen)
+
+    calls = []
+    original = grif.train_arm
+
+    def stops(*args):
+        if len(calls) in (0, 3):
+            calls.append("killed")
+            raise KeyboardInterrupt
+        calls.append(args[0].arm)
+        return original(*args)
+
+    monkeypatch.setattr(grif, "train_arm", stops)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            biddable.run("grif", out=tmp_path / "killed", preset="smoke", **TINY)
+    again = biddable.run("grif", out=tmp_path / "killed", preset="smoke", **TINY)
+    assert len(calls) == 8 + 2, "finished arms are not computed again"
+    assert again.metrics == whole.metrics
+    assert again.comparisons == whole.comparisons
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arms": ("LCBC", "nothing")}, "arms is 'nothing', expected some of LCBC, no start"),
+        ({"arms": ("LCBC", "LCBC")}, "each once"),
+        ({"env": "gym:CartPole-v1"}, "env is 'gym:CartPole-v1', expected data that it goes with"),
+        ({"level": "BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0"),
+        ({"level": "MiniGrid-Empty-5x5-v0"}, "level is 'MiniGrid-Empty-5x5-v0', expected a level of BabyAI"),
+        ({"fewer_labels": (400,)}, "fewer_labels is 400, expected from 2 to 299: there are 300 labels"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(options, message) -> None:
+    with pytest.raises(InputError) as caught:
+        grif.Grif(GrifConfig(**options)).check()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("trajectories", "options", "message"),
+    [
+        ([replace(each, instruction="") for each in walks(6, 0)], {}, "0 labelled episodes of 0 episodes"),
+        (walks(6, 0)[::2], {}, "expected demonstrations with at least 2 different instructions"),
+        (walks(8, 0), {"hold_out": "instructions"}, "8 labelled episodes of 2 instructions"),
+        (walks(8, 0), {"labels": 8}, "labels is 8, expected at most 6"),
+        (walks(8, 0), {"env": "gym:CartPole-v1"}, "of shape [4]', expected numbers of shape [3]"),
+        (walks(8, 0), {"env": "minigrid:BabyAI-GoToLocal-v0"}, "observation has 'state'; it has direction"),
+        (walks(8, 0), {"part": "wrist"}, "part is 'wrist', expected one of state"),
+    ],
+)
+def test_data_that_cannot_be_is_one_line(trajectories, options, message, tmp_path) -> None:
+    folder = write_minari(trajectories, tmp_path / "mine-v0")
+    with pytest.raises(InputError) as caught:
+        biddable.run("grif", out=tmp_path / "run", data=folder, **options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
