@@ -169,5 +169,6 @@ def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, w
     def first(of: Sequence[int], count: int) -> list[Trajectory]:
         return [right[seed].trajectory() for seed in of if seed in right][:count]
 
-    parts = [first(labels, labelled), first(rest, unlabelled), *(first(side, cases) for side in sides)]
-    return BotData(*parts, held_out, len(made) - len(right))
+    unseen, seen = (first(side, cases) for side in sides)
+    left_out = len(made) - len(right)
+    return BotData(first(labels, labelled), first(rest, unlabelled), unseen, seen, held_out, left_out)

@@ -229,6 +229,7 @@ def read_own(data: Path, unlabelled: Path | None, part: str, pixels: int) -> Own
         trajectories = read_trajectories(trajectories.path, instruction=NOBODY_SAYS, parts=(chosen,))
         for place in range(len(trajectories)):
             rows[f"{name} episode {place}"] = None
+            each: Trajectory | Drop
             try:
                 each = _checked(trajectories[place], chosen, spec.kind, pixels, shapes)
             except (InputError, ValueError) as error:
