@@ -33,9 +33,9 @@ STATE = (
     *(f"{colour} {axis}" for colour in COLOURS for axis in ("x", "y", "z", "turn")),
     "drawer",
 )
-"""What the numbers of a state are: where the hand is, in metres; the opening of the gripper from 0 to 1; where
-each block is as seen from the hand, and its turn in radians, from -45 to 45 degrees (a quarter turn looks the
-same); how far the drawer is out."""
+"""What the numbers of a state are: where the hand is, in metres; the opening of the gripper from 0 to 1;
+where each block is as seen from the hand, and its turn in radians, from -45 to 45 degrees (a quarter turn looks
+the same); how far the drawer is out."""
 
 MAX_STEPS = 80
 MOVE = 0.02
@@ -278,7 +278,7 @@ def instruction_of(task: str, colour: str, side: str) -> str:
     }[task]
 
 
-def block_of(state: NDArray[np.float32], colour: str) -> NDArray[np.float32]:
+def block_of(state: NDArray[Any], colour: str) -> NDArray[Any]:
     """[3] where on the table a block is."""
     start = 4 + 4 * COLOURS.index(colour)
     return state[:3] + state[start : start + 3]

@@ -31,7 +31,7 @@ class Axis(NamedTuple):
 
     name: str
     part: str
-    index: int
+    place: int
 
 
 def axes_of(listed: Sequence[str], part: str) -> list[Axis]:
@@ -76,10 +76,10 @@ def positions_of(trajectory: Trajectory, axes: Sequence[Axis]) -> Numbers:
             raise InputError("axes", axis.part, f"a part of the demonstrations: {known}")
         flat = np.asarray(values, dtype=np.float64)
         flat = flat.reshape(len(flat), -1)
-        if axis.index >= flat.shape[1]:
+        if axis.place >= flat.shape[1]:
             expected = f"a number from 0 to {flat.shape[1] - 1} of {axis.part}"
-            raise InputError("axes", f"{axis.name}={axis.part}.{axis.index}", expected)
-        column = flat[:, axis.index]
+            raise InputError("axes", f"{axis.name}={axis.part}.{axis.place}", expected)
+        column = flat[:, axis.place]
         columns.append(np.concatenate([[0], np.cumsum(column)]) if axis.part == ACTION else column)
     return np.stack(columns, 1)
 
@@ -252,9 +252,9 @@ def _checked(
         return Drop("a part or a number is missing", str(error))
     if not (np.isfinite(state).all() and np.isfinite(positions).all() and np.isfinite(actions).all()):
         return Drop("a number that is not finite")
-    found = (state.shape[1], actions.shape[1])
-    if shapes is not None and found != shapes:
-        told = f"{found[0]} in the state and {found[1]} in the action, where the first has {shapes}"
+    sizes = (state.shape[1], actions.shape[1])
+    if shapes is not None and sizes != shapes:
+        told = f"{sizes[0]} in the state and {sizes[1]} in the action, where the first has {shapes}"
         return Drop("other numbers than the first episode", told)
     return replace(episode, actions=actions.astype(np.float32))
 

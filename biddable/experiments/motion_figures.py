@@ -51,8 +51,8 @@ def named_table(held: Labelled, said: Sequence[str]) -> Table:
         (i, true, phrase, "" if true == phrase else "other")
         for i, (true, phrase) in enumerate(
             zip(
-                [held.steps.phrases[i] for i in np.flatnonzero(held.episode == 0)],
-                [said[i] for i in np.flatnonzero(held.episode == 0)],
+                [held.steps.phrases[i] for i in np.flatnonzero(held.episode == 0).tolist()],
+                [said[i] for i in np.flatnonzero(held.episode == 0).tolist()],
                 strict=True,
             )
         )

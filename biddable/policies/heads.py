@@ -246,8 +246,12 @@ def _numbers(bounds: Sequence[float | None]) -> list[float]:
 
 
 def _bounds(low: Sequence[float], high: Sequence[float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    low, high = (np.asarray(part, dtype=np.float32) for part in (low, high))
-    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    if low.shape != high.shape or low.ndim != 1 or not (low < high).all():
-        raise InputError("action bounds", [low.tolist(), high.tolist()], "vectors, each low below its high")
-    return low, high
+    ends = [np.array(part, dtype=np.float32) for part in (low, high)]
+    for end, missing in zip(ends, (-np.inf, np.inf), strict=True):
+        end[np.isnan(end)] = missing
+    below, above = ends
+    if below.shape != above.shape or below.ndim != 1 or not (below < above).all():
+        raise InputError(
+            "action bounds", [below.tolist(), above.tolist()], "vectors, each low below its high"
+        )
+    return below, above

@@ -109,7 +109,7 @@ def play(
     episodes: list[Trajectory] = []
     frames: list[NDArray[np.uint8]] = []
     if first:
-        shown = {"render_mode": "rgb_array"} if env.startswith("gym:") else {}
+        shown: dict[str, Any] = {"render_mode": "rgb_array"} if env.startswith("gym:") else {}
         made = make_env(env, **shown, **options)
         try:
             _take_pictures(made, env, frames)

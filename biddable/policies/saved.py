@@ -49,7 +49,9 @@ class SavablePolicy(Policy, Protocol):
         """The policy of these settings and weights. Raises InputError or KeyError: they are of another."""
 
 
-def save_policy(folder: str | Path, policy: SavablePolicy, *, title: str, env: str = "", **facts: Any) -> Path:
+def save_policy(
+    folder: str | Path, policy: SavablePolicy, *, title: str, env: str = "", **facts: Any
+) -> Path:
     """Write a policy's folder, whole or not at all.
 
     Args:
