@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from biddable.envs import reach2d, tabletop
+from biddable.envs import hidden_goal, reach2d, tabletop
 from biddable.errors import InputError
 
 _MAKERS: dict[str, Any] = {
     **dict.fromkeys(reach2d.NAMES, reach2d.Reach2DEnv),
     **dict.fromkeys(tabletop.NAMES, tabletop.TabletopEnv),
+    **dict.fromkeys(hidden_goal.NAMES, hidden_goal.HiddenGoalEnv),
 }
 
 
@@ -19,6 +20,7 @@ def make(name: str, **options: Any) -> Any:
     Raises:
         InputError: there is none.
     """
-    if name not in _MAKERS:
+    bare = name.partition("?")[0]
+    if bare not in _MAKERS:
         raise InputError("env", f"mujoco:{name}", "mujoco: and one of " + ", ".join(_MAKERS))
-    return _MAKERS[name](name, **options)
+    return _MAKERS[bare](name, **options)

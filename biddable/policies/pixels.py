@@ -141,7 +141,7 @@ def few_shot(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         phi = encoder or ConvEncoder(seen.shape[-1], LATENT)
-        network = ActionNetwork(int(phi.latent), head)
+        network = ActionNetwork(getattr(phi, "latent", LATENT), head)
     inputs = seen[rows] if encoder is None else features(encoder, seen)[rows]
 
     def batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:

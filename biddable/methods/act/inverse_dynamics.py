@@ -39,7 +39,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -342,8 +342,8 @@ def _learn_encoder(job: Job, data: PixelDemos, weights: Path, config: InverseDyn
     demos, checkpoints = data.demos.taken(data.pretrain), weights / "checkpoints" / job.name
     shutil.rmtree(weights / job.name, ignore_errors=True)  # of a run that was killed here
     how: Any = {"nstep": config.nstep, "crop": config.crop, "checkpoint_dir": checkpoints}
-    fit, head = replace(config.fit, seed=job.rng_seed), head_of(data.head)
-    encoder, came = pretrain(job.arm, demos, data.part, head, fit, **how)
+    fit, head = replace(config.fit, seed=job.rng_seed), cast(Any, head_of(data.head))
+    encoder, came = pretrain(cast(Objective, job.arm), demos, data.part, head, fit, **how)
     facts = {"objective": job.arm, "part": data.part, "pixels": config.pixels, "episodes": len(data.pretrain)}
     save_encoder(weights / job.name, encoder, **facts)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -370,7 +370,7 @@ def _test_policy(job: Job, data: PixelDemos, weights: Path, config: InverseDynam
     from biddable.policies.representations import load_encoder, new_encoder
     from biddable.policies.saved import save_policy
 
-    head, task, part = head_of(data.head), data.task(job.number), data.part
+    head, task, part = cast(Any, head_of(data.head)), data.task(job.number), data.part
     rng = np.random.default_rng(job.rng_seed)  # the same few for every arm
     few = data.demos.taken(np.array(task.pool)[rng.permutation(len(task.pool))[: config.few]])
     encoder: Any = None
