@@ -34,8 +34,8 @@ STATE = (
     "drawer",
 )
 """What the numbers of a state are: where the hand is, in metres; the opening of the gripper from 0 to 1;
-where each block is as seen from the hand, and its turn in radians, from -45 to 45 degrees (a quarter turn looks
-the same); how far the drawer is out."""
+where each block is as seen from the hand, and its turn in radians, from -45 to 45 degrees (a quarter turn
+looks the same); how far the drawer is out."""
 
 MAX_STEPS = 80
 MOVE = 0.02

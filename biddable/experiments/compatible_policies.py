@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from biddable.envs.reach2d import Reach2DEnv, Region
-from biddable.experiments.demonstrators import BASE_STYLE, STYLES, Sizes, Style, demonstrate
+from biddable.experiments.demonstrator_styles import BASE_STYLE, STYLES, Sizes, Style
+from biddable.experiments.demonstrators import demonstrate
 from biddable.policies.base import rollouts, successes
 from biddable.policies.cloning import CloningConfig, Ensemble, clone
 from biddable.policies.compatibility import (

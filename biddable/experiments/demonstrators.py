@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from biddable.envs.reach2d import STEP, Reach2DEnv
+from biddable.experiments.demonstrator_styles import Style
 from biddable.policies.base import Demonstrator, ScriptedPolicy, rollouts
 from biddable.policies.compatibility import Demonstration
-
-Style = Literal["up-right", "right-up", "straight"]
-
-BASE_STYLE: Style = "up-right"
-STYLES: Mapping[str, tuple[Style, ...]] = {
-    "Reach2D": ("up-right", "right-up", "straight"),
-    "Reach2DPillar": ("up-right", "right-up"),
-}
-"""The styles in which each task is demonstrated; in Reach2DPillar the straight way is blocked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Sizes of an experiment; see the fields of the same names in ``CompatibleDemosConfig``."""
-
-    base_demos: int
-    new_demos: int
-    reverse_demos: int
-    cases: int
-    action_noise: float
-    max_incompatible: int
-    style_change_probability: float
-    max_offers: int
-
 
 CLOSE = 0.05
 TRIES = 20

@@ -6,20 +6,26 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import BiddableError, InputError, said
 from biddable.policies.datasets import Trajectories, read_trajectories
-from biddable.policies.hierarchy import ActionHierarchy
-from biddable.policies.hierarchy_fit import CorrectionBuffer, Steps
-from biddable.policies.motions import MotionVocabulary
+from biddable.policies.motions import MotionVocabulary, Steps
 from biddable.runs.files import write_atomic
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Trajectory
 
+if TYPE_CHECKING:
+    from biddable.policies.hierarchy import ActionHierarchy
+
+FLAT, WORDS, ONEHOT, CLUSTER = "flat", "words", "onehot", "clusters"
+"""A policy for each of the ``Variant``."""
+TRUE = "words, true motion given"
+ERROR, NAMED, FIRST = "action error", "motion named", "first motion named"
+"""How far actions are off; whether the whole phrase is right, and whether its first motion is."""
 Numbers = NDArray[np.float64]
 Limits = tuple[list[float], list[float]]
 """The lowest and the highest of each number of an action."""
@@ -214,6 +220,8 @@ def fitting_corrections(typed: Funnel[Any], policy: ActionHierarchy) -> Steps:
     part, *others = policy.parts
     if others:
         raise InputError("parts", list(policy.parts), "one, for corrections have one state")
+    from biddable.policies.hierarchy_fit import CorrectionBuffer
+
     buffer, results = CorrectionBuffer(policy), list[Any]()
     for row in typed.rows:
         try:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.experiments.figures import losses
-from biddable.experiments.motion_data import Labelled
-from biddable.experiments.motion_fits import CLUSTER, ERROR, FIRST, FLAT, NAMED, ONEHOT, TRUE, WORDS
+from biddable.experiments.motion_data import CLUSTER, ERROR, FIRST, FLAT, NAMED, ONEHOT, TRUE, WORDS, Labelled
 from biddable.experiments.scores import ArmScores
 from biddable.runs.figures import Cell, Figure, Table
 from biddable.runs.run import Run

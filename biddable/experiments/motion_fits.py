@@ -11,21 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from biddable.experiments.motion_data import Labelled
+from biddable.experiments.motion_data import ERROR, FIRST, NAMED, ONEHOT, TRUE, WORDS, Labelled
 from biddable.experiments.scores import ArmScores
+from biddable.policies.config import HierarchyConfig
 from biddable.policies.heads import Binned, Gaussian, Head
 from biddable.policies.hierarchy import ActionHierarchy, Variant
-from biddable.policies.hierarchy_fit import HierarchyConfig, Steps, clusters, fit_hierarchy, tuned
+from biddable.policies.hierarchy_fit import clusters, fit_hierarchy, tuned
 from biddable.policies.imitation import action_error
-from biddable.policies.motions import MotionVocabulary
+from biddable.policies.motions import MotionVocabulary, Steps
 from biddable.policies.saved import load_policy, save_policy
 from biddable.runs.run import Run
 
-FLAT, WORDS, ONEHOT, CLUSTER = "flat", "words", "onehot", "clusters"
-"""A policy for each of the ``Variant``."""
-TRUE = "words, true motion given"
-ERROR, NAMED, FIRST = "action error", "motion named", "first motion named"
-"""How far actions are off; whether the whole phrase is right, and whether its first motion is."""
 _FOLDER = "policy"
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from biddable.errors import InputError
 from biddable.models.embedding import TextVectors, minilm
+from biddable.policies.config import Vectors
 from biddable.policies.heads import Head, head_of
 from biddable.policies.motions import MotionVocabulary
 from biddable.policies.networks import MLP
@@ -29,7 +30,6 @@ from biddable.policies.networks import MLP
 Variant = Literal["words", "onehot", "cluster", "flat"]
 """What stands between observation and action: phrases by their vectors, phrases by codes that say nothing of
 each other, clusters of actions by such codes, or nothing."""
-Vectors = Literal["minilm", "words"]
 SIZE = 64
 """Of the vectors of texts: those of MiniLM, of 384 numbers, are projected in random directions, which keeps
 the angles between them and the networks small."""

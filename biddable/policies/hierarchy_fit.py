@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,58 +20,16 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
-from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import FileError, InputError, said
+from biddable.policies.config import HierarchyConfig
 from biddable.policies.heads import Head
-from biddable.policies.hierarchy import ActionHierarchy, Variant, Vectors, state_of
-from biddable.policies.imitation import Fitted, ImitationConfig, fit
-from biddable.policies.motions import MotionVocabulary
+from biddable.policies.hierarchy import ActionHierarchy, Variant, state_of
+from biddable.policies.imitation import Fitted, fit
+from biddable.policies.motions import MotionVocabulary, Steps
 from biddable.runs.files import write_atomic
 from biddable.tasks.steps import Drop, Funnel
 
 Array = NDArray[Any]
-
-
-@settings
-class HierarchyConfig:
-    """How a hierarchy is built and fitted."""
-
-    vectors: Vectors = "minilm"
-    """What phrases and instructions become vectors by: MiniLM, or a mean of a random code for each word."""
-    hidden: tuple[Count, ...] = (128, 128)
-    """Widths of the hidden layers of both networks."""
-    head: Literal["gaussian", "binned"] = "binned"
-    """What the action network says: a mean and a deviation of each number, or a probability of each bin."""
-    bins: Count = 21
-    """Bins of each number of an action."""
-    jitter: NonNegative = 0.03
-    """How far states are moved at random while fitting, in their deviations."""
-    fit: ImitationConfig = ImitationConfig(steps=2000, batch_size=128, lr=1e-3)
-    """How both networks are fitted."""
-    tune: ImitationConfig = ImitationConfig(steps=600, batch_size=128, lr=3e-4, warmup=20)
-    """How one of them learns from corrections."""
-    upweight: Positive = 50.0
-    """How many times as often as an old step a corrected one is drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Steps of demonstrations to learn from.
-
-    Attributes:
-        states: [N, S].
-        instructions: [N].
-        phrases: [N] what the motion was labelled, or corrected to.
-        actions: [N, A]; None where steps are corrections, which say nothing of actions.
-    """
-
-    states: NDArray[np.float32]
-    instructions: Sequence[str]
-    phrases: Sequence[str]
-    actions: NDArray[np.float32] | None = None
-
-    def __len__(self) -> int:
-        return len(self.states)
 
 
 def fit_hierarchy(

@@ -8,7 +8,6 @@ The loop knows neither the network nor the loss: a method brings both as functio
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,40 +20,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from biddable.config import Count, Natural, NonNegative, Positive, settings
 from biddable.errors import BiddableError, FileError, RunError, said
+from biddable.policies.config import ImitationConfig
 from biddable.policies.heads import Categorical, Head
 from biddable.runs.files import replacing
 
 Batch = TypeVar("Batch")
 _FILE = "checkpoint.safetensors"
-
-
-@settings
-class ImitationConfig:
-    """How a network is fitted."""
-
-    steps: Count = 2000
-    """Batches."""
-    batch_size: Count = 128
-    """Rows of a batch."""
-    lr: Positive = 1e-3
-    """AdamW's learning rate at its highest."""
-    warmup: Natural = 100
-    """Steps over which the rate rises from 0; then it falls to 0 by a cosine."""
-    weight_decay: NonNegative = 1e-4
-    """AdamW's."""
-    max_grad_norm: Positive = 1.0
-    """Gradients with a larger norm are scaled down to it."""
-    seed: Natural = 0
-    """Decides the batches and what is left out by dropout."""
-
-    def lr_at(self, step: int) -> float:
-        """The rate of a step, from 0."""
-        warmup = min(self.warmup, self.steps - 1)
-        if step < warmup:
-            return self.lr * (step + 1) / warmup
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
 
 
 @dataclass(frozen=True, slots=True)

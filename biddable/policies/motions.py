@@ -224,3 +224,23 @@ class MotionVocabulary:
             parts.append((axis, grows))
             lead = word.rpartition(" ")[0]
         return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps of demonstrations to learn from.
+
+    Attributes:
+        states: [N, S].
+        instructions: [N].
+        phrases: [N] what the motion was labelled, or corrected to.
+        actions: [N, A]; None where steps are corrections, which say nothing of actions.
+    """
+
+    states: NDArray[np.float32]
+    instructions: Sequence[str]
+    phrases: Sequence[str]
+    actions: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.states)

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from biddable.errors import InputError
 from biddable.policies.batches import Demonstrations
+from biddable.policies.config import ImitationConfig
 from biddable.policies.encoders import ConvEncoder, random_crop
 from biddable.policies.goal_networks import scaled
 from biddable.policies.heads import Categorical, Gaussian, head_of
-from biddable.policies.imitation import ImitationConfig, fit
+from biddable.policies.imitation import fit
 from biddable.policies.representations import LATENT, ActionNetwork, behaviour_cloning
 
 BATCH = 512

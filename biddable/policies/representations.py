@@ -9,7 +9,7 @@ Source: Brandfonbrener et al. 2023 (arXiv 2305.16985), whose symbols are kept.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +19,14 @@ from torch import Tensor, nn
 
 from biddable.errors import FileError, InputError, said
 from biddable.policies.batches import Demonstrations
+from biddable.policies.config import OBJECTIVES, ImitationConfig, Objective
 from biddable.policies.contrastive import info_nce
 from biddable.policies.encoders import ConvEncoder, pictures, random_crop
 from biddable.policies.heads import Categorical, Gaussian, Head
-from biddable.policies.imitation import Fitted, ImitationConfig, fit
+from biddable.policies.imitation import Fitted, fit
 from biddable.runs.files import read_json, replacing, write_json
 from biddable.runs.folder import artifact_of
 
-Objective = Literal[
-    "inverse-dynamics", "behaviour-cloning", "forward-explicit", "forward-implicit", "static-contrastive"
-]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 LATENT, HIDDEN, DROPOUT = 64, 256, 0.1
 _ABOUT, _WEIGHTS = "encoder.json", "encoder.safetensors"
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from biddable.errors import FileError, InputError
+from biddable.policies.config import ImitationConfig
 from biddable.policies.heads import Binned, Gaussian
 from biddable.policies.hierarchy import ActionHierarchy, word_means
 from biddable.policies.hierarchy_fit import (
@@ -22,7 +23,6 @@ from biddable.policies.hierarchy_fit import (
     read_corrections,
     tuned,
 )
-from biddable.policies.imitation import ImitationConfig
 from biddable.policies.motions import MotionVocabulary
 from biddable.policies.saved import load_policy, save_policy
 

@@ -9,11 +9,12 @@ from torch import nn
 
 from biddable.errors import BiddableError, InputError, RunError
 from biddable.policies.batches import Demonstrations
+from biddable.policies.config import ImitationConfig
 from biddable.policies.contrastive import cosines, hits, info_nce, same
 from biddable.policies.encoders import ConvEncoder, SpatialSoftmax, random_crop, stacked_input
 from biddable.policies.goals import hindsight_goals
 from biddable.policies.heads import Categorical, Gaussian
-from biddable.policies.imitation import ImitationConfig, action_error, fit
+from biddable.policies.imitation import action_error, fit
 from biddable.types import Trajectory
 
 

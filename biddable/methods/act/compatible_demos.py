@@ -45,7 +45,7 @@ from pydantic import Field
 
 from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.experiments.claims import Claim
-from biddable.experiments.demonstrators import BASE_STYLE, STYLES, Sizes
+from biddable.experiments.demonstrator_styles import BASE_STYLE, STYLES, Sizes
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
 from biddable.runs.figures import Clip, Figure, Replays, Table

@@ -72,7 +72,7 @@ from biddable.experiments.goal_arms import (
 from biddable.experiments.goal_data import GoalData, assembled, held_out, read_own
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
-from biddable.policies.imitation import ImitationConfig
+from biddable.policies.config import ImitationConfig
 from biddable.runs.executors import on_cores
 from biddable.runs.results import Results
 from biddable.runs.run import Run

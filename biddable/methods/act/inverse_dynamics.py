@@ -72,8 +72,7 @@ from biddable.experiments.pixel_policies import (
 )
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
-from biddable.policies.imitation import ImitationConfig
-from biddable.policies.representations import OBJECTIVES, Objective
+from biddable.policies.config import OBJECTIVES, ImitationConfig, Objective
 from biddable.runs.executors import on_cores
 from biddable.runs.results import Results
 from biddable.runs.run import Run

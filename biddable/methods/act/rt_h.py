@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -49,8 +49,7 @@ from biddable.errors import InputError
 from biddable.experiments import motion_data as data
 from biddable.experiments import motion_figures as figures
 from biddable.experiments.claims import Claim
-from biddable.experiments.motion_data import Labelled
-from biddable.experiments.motion_fits import (
+from biddable.experiments.motion_data import (
     CLUSTER,
     ERROR,
     FIRST,
@@ -59,25 +58,19 @@ from biddable.experiments.motion_fits import (
     ONEHOT,
     TRUE,
     WORDS,
-    Learned,
-    fitted_arm,
-    score_offline,
-    tuned_arm,
+    Labelled,
 )
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
-from biddable.policies.hierarchy import ActionHierarchy, encoder
-from biddable.policies.hierarchy_fit import (
-    HierarchyConfig,
-    Steps,
-    flat_width,
-    read_corrections,
-)
-from biddable.policies.motions import MotionVocabulary
-from biddable.policies.saved import save_policy
+from biddable.policies.config import HierarchyConfig
+from biddable.policies.motions import MotionVocabulary, Steps
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Trajectory
+
+if TYPE_CHECKING:
+    from biddable.experiments.motion_fits import Learned
+    from biddable.policies.hierarchy import ActionHierarchy
 
 Task = Literal["reach", "push", "lift", "bin", "stack", "drawer"]
 LIVE, LONGER = "words, corrected live", "words, longer"
@@ -163,6 +156,9 @@ class RtH(Method):
 
     def check(self) -> None:
         """See ``Method.check``: the data, the axes and their words."""
+        from biddable.policies.hierarchy import encoder
+        from biddable.policies.hierarchy_fit import read_corrections
+
         config = self.config
         if not config.parts:
             raise InputError("parts", [], "at least one part of the observations")
@@ -208,6 +204,9 @@ class RtH(Method):
 
     def _fits(self, run: Run, learned: Learned) -> dict[str, ActionHierarchy]:
         """A policy of every variant, those without anything between with as many weights."""
+        from biddable.experiments.motion_fits import fitted_arm
+        from biddable.policies.hierarchy_fit import flat_width
+
         words = fitted_arm(run, "words", learned, "words")
         return {
             FLAT: fitted_arm(run, "flat", learned, "flat", flat_width(words)),
@@ -224,7 +223,9 @@ class RtH(Method):
     # -- the table -----------------------------------------------------------------------------------------
 
     def _on_table(self, run: Run) -> Results:
+        from biddable.experiments.motion_fits import Learned, score_offline
         from biddable.experiments.table_play import AXES, ENV, Table, films
+        from biddable.policies.saved import save_policy
 
         assert tuple(axis.name for axis in self.axes) == AXES
         config, scores, shares = self.config, ArmScores(), []
@@ -293,6 +294,8 @@ class RtH(Method):
         self, run: Run, table: Any, fits: Mapping[str, ActionHierarchy], learned: Learned, first: int
     ) -> dict[str, ActionHierarchy]:
         """What the policies are after corrected, or teleoperated, episodes from the same starts."""
+        from biddable.experiments.motion_fits import tuned_arm
+
         config = self.config
 
         def corrections() -> Steps | None:
@@ -340,6 +343,9 @@ class RtH(Method):
     # -- the user's data -----------------------------------------------------------------------------------
 
     def _on_data(self, run: Run) -> Results:
+        from biddable.experiments.motion_fits import Learned, score_offline, tuned_arm
+        from biddable.policies.saved import save_policy
+
         config, scores = self.config, ArmScores()
         learn, test = self.split
         vocabulary = self._vocabulary(learn)

@@ -41,7 +41,7 @@ from pydantic import Field
 
 from biddable.config import Count, NonNegative, Positive, settings
 from biddable.errors import InputError
-from biddable.experiments.beacon_students import TEST_SEED, ArmSettings, Job, Outcome
+from biddable.experiments.beacon_jobs import TEST_SEED, ArmSettings, Job, Outcome
 from biddable.experiments.claims import Claim
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from biddable.envs.web import KINDS, Element, Field, WebAction
 from biddable.types import Trajectory
 
 
@@ -15,6 +14,8 @@ def paged(trajectory: Trajectory) -> Trajectory:
     seen = trajectory.observations
     if not {"dom", "fields"} <= seen.keys():
         return trajectory
+    from biddable.envs.web import Element, Field, WebAction
+
     made = {"dom": Element, "fields": Field}
     columns = {
         name: tuple(tuple(kind(**each) for each in json.loads(text)) for text in seen[name])
@@ -26,4 +27,6 @@ def paged(trajectory: Trajectory) -> Trajectory:
 
 def numbers(action: Any) -> Any:
     """An action on a page as three numbers (see ``WebAction.of``); others as they are."""
+    from biddable.envs.web import KINDS, WebAction
+
     return (KINDS.index(action.kind), action.ref, action.field) if isinstance(action, WebAction) else action

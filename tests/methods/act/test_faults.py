@@ -15,7 +15,7 @@ from biddable.envs.reach2d import Reach2DEnv
 from biddable.errors import BiddableError
 from biddable.experiments import beacon_students as student
 from biddable.experiments import compatible_policies as experiment
-from biddable.experiments.beacon_students import TEST_SEED
+from biddable.experiments.beacon_jobs import TEST_SEED
 from biddable.runs.results import Results
 
 STUDENTS = {

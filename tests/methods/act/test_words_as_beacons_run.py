@@ -8,7 +8,8 @@ import pytest
 import biddable
 from biddable.envs.minigrid_subgoals import KINDS
 from biddable.errors import InputError
-from biddable.experiments.beacon_students import ArmSettings, Job, train_student
+from biddable.experiments.beacon_jobs import ArmSettings, Job
+from biddable.experiments.beacon_students import train_student
 from biddable.methods.act.words_as_beacons import (
     PUBLISHED,
     WordsAsBeacons,
