@@ -25,10 +25,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from biddable.config import Count, Natural, NonNegative, configure, fields_of, settings
+from biddable.config import configure, fields_of
 from biddable.errors import BiddableError, FileError, InputError
+from biddable.methods.chain.settings import ChainSettings, CompareSettings
 from biddable.runs.files import read_toml
 
 KINDS = ("run", "train", "generate", "select", "eval", "data")
@@ -39,54 +40,9 @@ DRAWING = ("run", "train", "generate", "select", "data")
 """Those that depend on the seed."""
 RESERVED = ("artifacts", "stages", "checkpoints", "plots", "exports")
 """Folders of every run."""
-Counted = Literal["rows", "tokens", "steps"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _REFERENCE = re.compile(r"\{\{([a-z0-9_-]+)\}\}|\{([a-z0-9_-]+)\}")
-
-
-@settings
-class CompareSettings:
-    """Which arms (without arms: which models) are compared, and what is predicted."""
-
-    baseline: str | None = None
-    """Whom the others are compared with; default: the first."""
-    method: str | None = None
-    """Whom the prediction is about, and whose model the chain leaves."""
-    predicted: Literal["higher", "lower", "equal"] | None = None
-    """The method's scores beside the baseline's. Without it nothing is claimed."""
-    margin: NonNegative = 0.0
-    """For "equal": the largest difference that counts as none."""
-
-
-@settings
-class BudgetSettings:
-    """What the trainings of an arm may consume, over all seeds."""
-
-    equal: Counted | None = None
-    """The same for all arms, within 2 %."""
-    rows: Count | None = None
-    """Rows that are learned from, each as often as it is."""
-    tokens: Count | None = None
-    """Tokens that are worked on."""
-    steps: Count | None = None
-    """Optimizer steps."""
-
-
-@settings
-class ChainSettings:
-    """All of a file but its steps and arms."""
-
-    out: str | None = None
-    """The chain's folder; default: ``runs/`` and the file's name."""
-    seed: Natural = 0
-    """What every random draw is derived from."""
-    seeds: tuple[Natural, ...] = ()
-    """Several: whatever depends on the seed is computed for each."""
-    compare: CompareSettings = CompareSettings()
-    """What is compared."""
-    budget: BudgetSettings = BudgetSettings()
-    """What trainings may consume."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import numpy as np
 
 from biddable.experiments.claims import Claim
 from biddable.experiments.scores import ArmScores
-from biddable.methods.chain.file import Chain, Counted, references
+from biddable.methods.chain.file import Chain, references
+from biddable.methods.chain.settings import Counted
 from biddable.methods.chain.steps import Measured
 from biddable.runs.compare import verdict_on
 from biddable.runs.figures import Bars, Table
