@@ -352,7 +352,8 @@ class RtH(Method):
         labelled, held = self._labelled(learn, vocabulary), self._labelled(test, vocabulary)
         assert labelled.steps.actions is not None
         low, high = self.limits or data.limits_of(labelled.steps.actions)
-        said, first = list[str](), dict[str, ActionHierarchy]()
+        said: list[str] = []
+        first: dict[str, ActionHierarchy] = {}
         for seed in range(config.seeds):
             how = (vocabulary, config.parts, low, high, config.network, run.seed("weights", seed))
             learned = Learned(labelled.steps, *how)
