@@ -73,7 +73,7 @@ def make_env(
 def succeeded(info: Mapping[str, Any]) -> bool | None:
     """Whether ``info`` says that the instruction has been followed; None where it says nothing of it."""
     for key in SUCCESS_KEYS:
-        if key in info:
+        if info.get(key) is not None:
             return bool(info[key])
     return None
 
@@ -81,7 +81,9 @@ def succeeded(info: Mapping[str, Any]) -> bool | None:
 def five_of(result: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
     """What ``step`` returned. Raises InputError: not what Gymnasium's does, four values of old, say."""
     if isinstance(result, tuple) and len(result) == 5:
-        return result
+        if isinstance(result[4], (dict, Mapping)):
+            return result
+        raise InputError("the info that step returned", result[4], "a dictionary")
     count = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
     raise InputError("what step returned", count, "5 of them: obs, reward, terminated, truncated, info")
 
@@ -94,6 +96,13 @@ def two_of(result: Any) -> tuple[Any, dict[str, Any]]:
     raise InputError("what reset returned", count, "2 of them: obs and info")
 
 
+def copied(value: Any) -> Any:
+    """An observation or an action whose arrays nobody else writes into: some environments reuse theirs."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return {name: copied(part) for name, part in value.items()} if isinstance(value, Mapping) else value
+
+
 def instruction_space() -> Any:
     """The space of instructions: any printable text."""
     from gymnasium.spaces import Text
@@ -101,11 +110,11 @@ def instruction_space() -> Any:
     return Text(max_length=2000, min_length=0, charset=string.printable)
 
 
-def finite_numbers(action: Any, count: int, expected: str) -> NDArray[np.float64]:
-    """An action as [count] numbers. Raises InputError: it is not what ``expected`` says."""
+def finite_numbers(action: Any, shape: int | tuple[int, ...], expected: str) -> NDArray[np.float64]:
+    """An action as [shape] numbers. Raises InputError: it is not what ``expected`` says."""
     with contextlib.suppress(TypeError, ValueError):  # text, lists of unequal lengths
         numbers = np.asarray(action, dtype=np.float64)
-        if numbers.shape == (count,) and np.isfinite(numbers).all():
+        if numbers.shape == (shape if isinstance(shape, tuple) else (shape,)) and np.isfinite(numbers).all():
             return numbers
     raise InputError("action", action, expected)
 
@@ -163,13 +172,15 @@ def _ready(make: Callable[[], Any], max_episode_steps: int | None, first_seed: i
 
 def _in_process(make: Callable[[], Any]) -> Any:
     env = make()
-    step = env.step
 
-    def careful(action: Any) -> Any:
-        try:
-            return step(action)
-        except InputError as error:  # Gymnasium builds an error anew from its text alone
-            raise BiddableError(str(error)) from None
+    def careful(method: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **options: Any) -> Any:
+            try:
+                return method(*args, **options)
+            except InputError as error:  # Gymnasium builds an error anew from its text alone
+                raise BiddableError(str(error)) from None
 
-    env.step = careful
+        return called
+
+    env.reset, env.step = careful(env.reset), careful(env.step)
     return env

@@ -8,6 +8,7 @@ make_env(lambda: MyEnv(size=6), instruction="find the exit", success="found_exit
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 import string
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from biddable.envs.base import five_of, instruction_space, succeeded, two_of
+from biddable.envs.base import finite_numbers, five_of, instruction_space, succeeded, two_of
 from biddable.errors import InputError, said
 
 TEXTS = ("instruction", "mission", "utterance", "language_instruction")
@@ -29,7 +30,6 @@ ACHIEVED = "achieved_goal"
 _NUMBERS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 _VERSION = re.compile(r"-v\d+$")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_]")
-_PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 
 Success = str | Callable[[Any, float, bool, Mapping[str, Any]], bool]
 """A key of ``info``, or a function of the observation, the reward, terminated and ``info``."""
@@ -48,9 +48,9 @@ class GymEnv(gym.Env[dict[str, Any], Any]):
         instruction: what is to be done; ``{name}`` stands for a part of the first observation or ``info``.
             Without it: the text that the environment shows, or else the words of its id.
         success: where success is told (see ``Success``); without it, ``success`` or ``is_success`` in
-        ``info``. success_at: "end": as it is in the last step, as Stable-Baselines3 counts; "any": once it
-        was reached, the
-            episode succeeded, as Meta-World counts.
+            ``info``.
+        success_at: "end": as it is in the last step, as Stable-Baselines3 counts; "any": once it was reached,
+            the episode succeeded, as Meta-World counts.
         options: of the environment.
 
     Raises:
@@ -99,7 +99,9 @@ class GymEnv(gym.Env[dict[str, Any], Any]):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """See ``gymnasium.Env.reset``."""
         super().reset(seed=seed)
-        obs, info = two_of(self.env.reset(seed=seed, options=options))
+        # Many an environment of one's own takes no options.
+        told = {} if options is None else {"options": options}
+        obs, info = two_of(self.env.reset(seed=seed, **told))
         self._reached = False
         parts = self._named_parts(obs)
         if self._template is not None:
@@ -107,7 +109,8 @@ class GymEnv(gym.Env[dict[str, Any], Any]):
         return self._shown(parts), info
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """See ``gymnasium.Env.step``."""
+        """See ``gymnasium.Env.step``. Raises InputError: what is no action; nothing has changed."""
+        self._check(action)
         obs, reward, terminated, truncated, info = five_of(self.env.step(action))
         success = self._told(obs, float(reward), bool(terminated), info)
         if success is not None:
@@ -123,11 +126,23 @@ class GymEnv(gym.Env[dict[str, Any], Any]):
         """See ``gymnasium.Env.close``."""
         self.env.close()
 
+    def _check(self, action: Any) -> None:
+        """Environments seldom look: a number that is none would spread through all that follows."""
+        space = self.action_space
+        if isinstance(space, spaces.Box):
+            finite_numbers(action, space.shape, f"finite numbers of shape {space.shape}")
+        elif isinstance(space, _NUMBERS) and not space.contains(action):
+            raise InputError("action", action, f"one of {space}")
+
     def _told(self, obs: Any, reward: float, terminated: bool, info: Mapping[str, Any]) -> bool | None:
         if self._success is None:
             return succeeded(info)
         if callable(self._success):
-            return bool(self._success(obs, reward, terminated, info))
+            try:
+                return bool(self._success(obs, reward, terminated, info))
+            except Exception as error:  # whatever somebody's function raises: the environment is whole
+                problem = f"a function that says True or False: {said(error)}"
+                raise InputError("success", self._success, problem) from error
         if self._success not in info:
             raise InputError("success", self._success, f"a key of info, which has {sorted(info) or 'none'}")
         return bool(info[self._success])
@@ -161,6 +176,8 @@ def _made(env: Any, options: dict[str, Any]) -> Any:
         ]
         if missing:
             raise InputError("env", type(made).__name__, f"a Gymnasium environment; it has no {missing[0]}")
+        if not _takes_seed(made.reset):
+            raise InputError("env", type(made).__name__, "a Gymnasium environment, whose reset takes a seed")
         return made
     try:
         return gym.make(env, disable_env_checker=True, **options)
@@ -172,6 +189,14 @@ def _made(env: Any, options: dict[str, Any]) -> Any:
         raise InputError("env", f"gym:{env}", expected) from None
     except Exception as error:  # whatever a simulator raises for options that it does not take
         raise InputError("env", f"gym:{env}", f"one that can be made: {said(error)}") from error
+
+
+def _takes_seed(reset: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(reset).parameters
+    except (TypeError, ValueError):  # written in C, say
+        return True
+    return "seed" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def _single_name(space: Any) -> str:
@@ -207,15 +232,18 @@ def _words(env: Any) -> str:
 def _filled(template: str, values: Mapping[str, Any]) -> str:
     """The template with values in it. Raises InputError: a name that is no value."""
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        pieces = list(string.Formatter().parse(template))
     except ValueError as error:
         raise InputError("instruction", template, f"a text, or one with {{name}} in it: {error}") from None
-    for name in names:
-        if name not in values:
+    for _, name, form, conversion in pieces:
+        if name is not None and name not in values:
             expected = f"names of parts of the observation or of info, which are {sorted(values)}"
             raise InputError("instruction", f"{{{name}}}", expected)
-    texts = {name: _text(value) for name, value in values.items() if name in names}
-    return _PLACE.sub(lambda match: texts[match[1]], template).replace("{{", "{").replace("}}", "}")
+        if form or conversion:
+            raise InputError(
+                "instruction", template, f"{{{name}}} alone: numbers are written with two places"
+            )
+    return "".join(text + ("" if name is None else _text(values[name])) for text, name, _, _ in pieces)
 
 
 def _text(value: Any) -> str:

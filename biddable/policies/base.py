@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from biddable.envs.base import five_of, succeeded, two_of
+from biddable.envs.base import copied, five_of, succeeded, two_of
 from biddable.errors import BiddableError, InputError, said
 from biddable.policies.vec_env import ATTEMPTS
 from biddable.runs.run import Run
@@ -164,6 +164,7 @@ class _Slot:
 
     def step(self, action: Any) -> None:
         """Take a step; where the environment raises, begin the episode again."""
+        taken = copied(action)
         try:
             obs, reward, terminated, truncated, self._info = five_of(self._env.step(action))
         except BiddableError as error:
@@ -173,7 +174,7 @@ class _Slot:
             self._start()
             return
         self._observe(obs)
-        self._actions.append(action)
+        self._actions.append(taken)
         self._rewards.append(float(reward))
         self._terminated, self._truncated = bool(terminated), bool(truncated)
         self.done = self._terminated or self._truncated
@@ -244,7 +245,7 @@ class _Slot:
         if self._observations and obs.keys() != self._observations[0].keys():
             expected = f"{sorted(self._observations[0])}, as at first"
             raise InputError("observation", sorted(obs), expected, where=self._where())
-        self._observations.append(dict(obs))
+        self._observations.append(copied(obs))
 
     def _where(self) -> str:
         return f"episode of seed {self._seed}, step {len(self._actions)}"

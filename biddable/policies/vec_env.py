@@ -55,8 +55,9 @@ class VecEnv:
 
     Reset within the step is what Stable-Baselines3's ``VecEnv`` does too: after a step that ended an episode,
     ``obs`` holds the first observation of the next one, and ``next_obs`` the last one of the episode, which a
-    learner needs where it was truncated. An environment that raises ends its episode there, truncated, with
-    reward 0, where it last stood, and not counted among the latest; the others go on.
+    learner needs where it was truncated. An environment that raises in a step ends its episode there,
+    truncated, with reward 0, where it last stood, and not counted among the latest; the others go on. One
+    that raises when it is to begin again is asked once more: the episode before it stays what it was.
 
     Args:
         envs: Gymnasium environments; of ``info`` the ``success`` or ``is_success`` is read at the end of an
@@ -84,6 +85,7 @@ class VecEnv:
         self.obs: Parts = tuple(np.empty((count, *np.shape(part)), dtype=np.float32) for part in first_obs[0])
         for i, parts in enumerate(first_obs):
             self._write(i, parts)
+        self._check_finite(self.obs)
         self._last: dict[int, Parts] = {}
         self.latest_episodes: deque[tuple[bool | None, int, float]] = deque(maxlen=RECENT)
         self._means = (0.0, 0.0, 0.0)
@@ -115,7 +117,8 @@ class VecEnv:
             was cut off, and its last observation is worth what would have followed.
 
         Raises:
-            InputError: an observation of another shape than before, or a reward that is no number.
+            InputError: an observation of another shape than before, or a number in it or a reward that is
+                none.
             BiddableError: an environment raised ``ATTEMPTS`` times in a row.
         """
         rewards = np.empty(len(actions), dtype=np.float32)
@@ -125,21 +128,23 @@ class VecEnv:
         for i, (env, action) in enumerate(zip(self.envs, _single_actions(actions), strict=True)):
             try:
                 obs, rewards[i], terminated[i], truncated[i], info = five_of(env.step(action))
-                self._returns[i] += rewards[i]
-                if terminated[i] or truncated[i]:
-                    self._last[i] = self._checked(self._features(obs))
-                    self._note(i, info)
-                    obs, _ = two_of(env.reset())
-                self._broken[i] = 0
             except BiddableError:
                 raise
             except Exception as error:  # whatever a simulator raises
                 self._last[i] = tuple(part[i].copy() for part in self.obs)
                 rewards[i], terminated[i], truncated[i] = 0.0, False, True
                 obs = self._restart(i, error)
+            else:
+                self._broken[i] = 0
+                self._returns[i] += rewards[i]
+                if terminated[i] or truncated[i]:
+                    self._last[i] = self._checked(self._features(obs))
+                    self._note(i, info)
+                    obs = self._first(i, None)
             self._write(i, self._features(obs))
         if not np.isfinite(rewards).all():
             raise InputError("reward", rewards[~np.isfinite(rewards)][0], "a number")
+        self._check_finite(self.obs)
         if self._last and self.latest_episodes:
             self._means = self._recent()
         # What terminated is not cut off as well: nothing can follow it.
@@ -160,7 +165,14 @@ class VecEnv:
         for store, part in zip(self.obs, parts, strict=True):
             if np.shape(part) != store.shape[1:]:
                 raise InputError("features", np.shape(part), f"the shape {store.shape[1:]}, as before")
-        return tuple(np.array(part, dtype=np.float32) for part in parts)
+        last = tuple(np.array(part, dtype=np.float32) for part in parts)
+        self._check_finite(last)
+        return last
+
+    def _check_finite(self, parts: Parts) -> None:
+        """A network may swallow a number that is none, and learn from it without a word."""
+        if not all(np.isfinite(part).all() for part in parts):
+            raise InputError("observation", "a number that is not finite", "finite numbers")
 
     def _write(self, i: int, parts: Sequence[NDArray[Any]]) -> None:
         for store, part in zip(self.obs, parts, strict=True):
@@ -168,9 +180,10 @@ class VecEnv:
                 raise InputError("features", np.shape(part), f"the shape {store.shape[1:]}, as before")
             store[i] = part
 
-    def _first(self, i: int, seed: int) -> dict[str, Any]:
+    def _first(self, i: int, seed: int | None) -> dict[str, Any]:
+        """Begin an episode; without a seed one that follows from those before."""
         try:
-            return two_of(self.envs[i].reset(seed=seed))[0]
+            return two_of(self.envs[i].reset(**({} if seed is None else {"seed": seed})))[0]
         except BiddableError:
             raise
         except Exception as error:  # whatever a simulator raises

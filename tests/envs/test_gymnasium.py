@@ -8,8 +8,9 @@ import pytest
 from gymnasium import spaces
 
 from biddable import make_env
-from biddable.errors import InputError
+from biddable.errors import BiddableError, InputError
 from biddable.policies.base import ScriptedPolicy, rollouts, successes
+from biddable.policies.vec_env import VecEnv
 
 
 class Goal(gym.Env):
@@ -127,3 +128,124 @@ def test_bad_input_is_one_line(env, options, message) -> None:
 def test_a_name_in_the_instruction_that_is_no_value_is_named() -> None:
     with pytest.raises(InputError, match=r"instruction is '\{goal\}', expected names of parts"):
         make_env(Goal, instruction="reach {goal}").reset()
+
+
+class Own(gym.Env):
+    """As people write them: its array is one and the same all the time, and ``reset`` takes no options."""
+
+    observation_space = spaces.Box(-9, 9, (2,), np.float64)
+    action_space = spaces.Box(-1, 1, (2,))
+
+    def __init__(self, info: object = None, broken: bool = False):
+        self.info, self.broken, self.resets = {} if info is None else info, broken, 0
+        self.seen = np.zeros(2)
+
+    def reset(self, *, seed=None):
+        self.resets += 1
+        if self.broken and self.resets % 2 == 0:
+            raise RuntimeError("the cable is loose")
+        self.steps = 0
+        self.seen[:] = 0
+        return self.seen, {}
+
+    def step(self, action):
+        self.steps += 1
+        self.seen += action
+        action *= 0
+        return self.seen, 1.0, self.steps == 3, False, self.info
+
+
+def test_what_an_environment_writes_over_stays_as_it_was_seen() -> None:
+    (episode,) = rollouts([make_env(Own())], ScriptedPolicy(lambda obs: np.ones(2, np.float32)), [0])
+    assert episode.observations["state"].tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+    assert episode.actions.tolist() == [[1, 1]] * 3
+
+
+def test_who_says_none_says_nothing() -> None:
+    (episode,) = rollouts(
+        [make_env(Own({"success": None, "is_success": 1.0}))], ScriptedPolicy(lambda obs: np.zeros(2)), [0]
+    )
+    assert episode.success is True
+    (episode,) = rollouts([make_env(Own({"success": None}))], ScriptedPolicy(lambda obs: np.zeros(2)), [0])
+    assert episode.success is None
+
+
+@pytest.mark.parametrize(
+    ("env", "action", "message"),
+    [
+        ("gym:Pendulum-v1", [np.nan], r"action is \[nan\], expected finite numbers of shape \(1,\)"),
+        ("gym:Pendulum-v1", [0.0, 1.0, 2.0], r"expected finite numbers of shape \(1,\)"),
+        ("gym:CartPole-v1", 2, r"action is 2, expected one of Discrete\(2\)"),
+        ("gym:CartPole-v1", 0.5, r"action is 0.5, expected one of Discrete\(2\)"),
+    ],
+)
+def test_what_is_no_action_is_refused_and_nothing_has_changed(env, action, message) -> None:
+    tried, untouched = make_env(env), make_env(env)
+    for each in (tried, untouched):
+        each.reset(seed=3)
+    with pytest.raises(InputError, match=message):
+        tried.step(action)
+    action = untouched.action_space.sample()
+    assert np.array_equal(tried.step(action)[0]["state"], untouched.step(action)[0]["state"])
+
+
+class OldReset(Own):
+    def reset(self):
+        return super().reset()[0]
+
+
+class OldStep(Own):
+    def step(self, action):
+        obs, reward, ended, _, info = super().step(action)
+        return obs, reward, ended, info
+
+
+class OldResult(Own):
+    def reset(self, *, seed=None, options=None):
+        return super().reset()[0]
+
+
+def learn(env) -> None:
+    envs = VecEnv([env], lambda obs: (obs["state"],), 0)
+    for _ in range(3):
+        envs.step(np.zeros((1, 2), np.float32))
+
+
+def lost(obs, reward, terminated, info):
+    return terminated and info["nothing"]
+
+
+@pytest.mark.parametrize(
+    ("env", "options", "message"),
+    [
+        (OldReset, {}, "env is 'OldReset', expected a Gymnasium environment, whose reset takes a seed"),
+        (OldResult, {}, "what reset returned is 'ndarray', expected 2 of them"),
+        (OldStep, {}, "what step returned is '4 values', expected 5 of them"),
+        (lambda: Own(info=[]), {}, r"the info that step returned is \[\], expected a dictionary"),
+        (Own, {"success": lost}, "success is .*, expected a function that says True or False: KeyError"),
+        (Own, {"instruction": "to {state:.1f}"}, r"'to \{state:.1f\}', expected \{state\} alone"),
+    ],
+)
+def test_environments_of_another_kind_are_one_line_for_learners_too(env, options, message) -> None:
+    zeros = np.zeros((1, 2), np.float32)
+    with pytest.raises(InputError, match=message):
+        rollouts([make_env(env, **options)], ScriptedPolicy(lambda obs: zeros[0]), [0])
+    with pytest.raises(InputError, match=message):
+        learn(make_env(env, **options))
+
+
+def test_one_that_cannot_begin_again_at_once_keeps_the_episode_before() -> None:
+    envs = VecEnv([make_env(Own(broken=True))], lambda obs: (obs["state"],), 0)
+    for _ in range(3):
+        told = [part.tolist() for part in envs.step(np.ones((1, 2), np.float32))]
+    assert told == [[1.0], [True], [False]], "its last reward, and that it ended"
+    assert envs.next_obs[0].tolist() == [[3, 3]]
+    assert list(envs.latest_episodes) == [(None, 3, 3.0)]
+
+
+@pytest.mark.filterwarnings("ignore:.*ERROR.*:UserWarning")  # Gymnasium's log
+def test_in_a_process_of_its_own_a_reset_says_the_same_line() -> None:
+    envs = make_env(OldResult, 2, processes=True)
+    with pytest.raises(BiddableError, match="what reset returned is 'ndarray', expected 2 of them"):
+        envs.reset()
+    envs.close(terminate=True)

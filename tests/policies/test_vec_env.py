@@ -131,11 +131,20 @@ def test_environments_of_the_old_kind_are_refused_in_one_line() -> None:
         vec_env(Older())
 
 
+class Unseen(Counting):
+    """Its sensor fails."""
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        return {"number": obs["number"] * np.nan}, *rest
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
         (Counting(odd=[1]), r"features is \(3,\), expected the shape \(2,\), as before"),
         (Counting(nan=[1]), "reward is .*nan.*, expected a number"),
+        (Unseen(), "observation is 'a number that is not finite', expected finite numbers"),
     ],
 )
 def test_what_cannot_be_learned_from_is_one_line(env, message) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from biddable.envs.base import five_of, make_env, succeeded, two_of
+from biddable.envs.base import copied, five_of, make_env, succeeded, two_of
 from biddable.errors import BiddableError, InputError, RunError, StorageError, said
 from biddable.policies.base import Demonstrator, Policy
 from biddable.policies.datasets.minari import METADATA, OURS
@@ -211,14 +211,15 @@ def _play(env: Any, by: Policy | Callable[[Any], Demonstrator], place: int, seed
 
     obs, _ = two_of(env.reset(seed=seed))
     act = (lambda obs: by.act([obs])[0]) if isinstance(by, Policy) else by(env)
-    observations, actions, rewards = [obs], [], []
+    observations, actions, rewards = [copied(obs)], [], []
     successes: list[bool | None] = [None]
     terminations, truncations = [False], [False]
     while not (terminations[-1] or truncations[-1]):
         (action,) = column(env.action_space, [numbers(act(obs))], "action")
+        taken = copied(action)
         obs, reward, terminated, truncated, info = five_of(env.step(action))
-        actions.append(action)
-        observations.append(obs)
+        actions.append(taken)
+        observations.append(copied(obs))
         rewards.append(float(reward))
         terminations.append(bool(terminated))
         truncations.append(bool(truncated))
