@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import InputError
+from biddable.policies.datasets.base import check_lengths
 from biddable.types import Trajectory
 
 Array = NDArray[Any]
@@ -49,7 +50,8 @@ class Demonstrations:
 
         Raises:
             InputError: no trajectory or none with a step, one without a part, or one whose observations or
-                actions are of another shape, no numbers, or not finite.
+                actions are of another shape, no numbers, or not finite, or that has not one observation more
+                than actions.
         """
         if not len(trajectories):
             raise InputError("demonstrations", "none", "at least one")
@@ -63,10 +65,13 @@ class Demonstrations:
                         f"demonstrations[{i}]", f"without {name!r}", f"it among the parts: {known}"
                     )
                 columns[name].append(_numbers(trajectory.observations[name], f"demonstrations[{i}].{name}"))
+            check_lengths(trajectory, f"demonstrations[{i}]", parts)
             columns["action"].append(_numbers(trajectory.actions, f"demonstrations[{i}].actions"))
             instructions.append(trajectory.instruction)
             sources.append(str(trajectory.meta.get("source", i)))
         lengths = np.array([len(actions) for actions in columns["action"]])
+        if not lengths.any():
+            raise InputError("demonstrations", f"{len(lengths)} without a step", "at least one step")
         for name, arrays in columns.items():
             for i, array in enumerate(arrays):
                 if array.shape[1:] != arrays[0].shape[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -274,6 +274,44 @@ def assembled(episode: Episode, instruction: str | None, parts: Parts) -> Trajec
         episode.truncated,
         episode.meta | ({"wordings": tuple(wordings[1:])} if len(wordings) > 1 else {}),
     )
+
+
+def check_lengths(trajectory: Trajectory, where: str, parts: Sequence[str] | None = None) -> None:
+    """Check that there is one observation more than actions.
+
+    Otherwise the observations of the episodes after it would stand beside other actions than theirs.
+
+    Args:
+        trajectory: of any origin.
+        where: what it is called in errors.
+        parts: of the observations; None for all.
+
+    Raises:
+        InputError: a part is there more or less often.
+    """
+    for name in trajectory.observations if parts is None else parts:
+        values = trajectory.observations[name]
+        if not isinstance(values, Sized) or len(values) != len(trajectory) + 1:
+            actual = f"{len(values)} observations" if isinstance(values, Sized) else values
+            raise InputError(f"{where}.{name}", actual, f"{len(trajectory) + 1}, one more than actions")
+
+
+def check_whole(trajectory: Trajectory, where: str) -> None:
+    """Check a trajectory that is to be written, so that it can be read again.
+
+    Raises:
+        InputError: it has no step, or a part, rewards or numbers that it should not have.
+    """
+    if not len(trajectory):
+        raise InputError(where, "no steps", "at least one")
+    check_lengths(trajectory, where)
+    if len(trajectory.rewards) != len(trajectory):
+        expected = f"{len(trajectory)}, one for each action"
+        raise InputError(f"{where}.rewards", f"{len(trajectory.rewards)} of them", expected)
+    for name, values in (("actions", trajectory.actions), ("rewards", np.asarray(trajectory.rewards))):
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
+            step = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise InputError(f"{where}.{name}[{step}]", np.asarray(values[step]).tolist(), "finite numbers")
 
 
 @contextmanager

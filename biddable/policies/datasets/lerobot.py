@@ -87,7 +87,8 @@ class LeRobotSource:
             if ACTION not in features:
                 raise FileError(path, f"features are {', '.join(features)}, expected one named {ACTION!r}")
             action = _action(features[ACTION])
-            self._action_shape = tuple(features[ACTION]["shape"])
+            # One choice is a number, and no vector of one.
+            self._action_shape = () if action.kind == "discrete" else tuple(features[ACTION]["shape"])
         parts_of = [each for each in seen if each.key.startswith(PREFIX) or each.name in TEXTS]
         shapes = {each.name: (each.shape, _type(each)) for each in parts_of if each.name not in TEXTS}
         self._parts = Parts(shapes, parts, folder)
@@ -127,16 +128,20 @@ class LeRobotSource:
             if tasks:
                 columns["instruction"] = tasks
             varies = len(set(tasks)) > 1
-            done = rows["next.done"].to_numpy(zero_copy_only=False) if "next.done" in self._columns else None
-            success = "next.success" in self._columns
+            # Of its last step; LeRobot calls one that was cut off done, too.
+            done, truncated, success = (
+                bool(_array(rows[f"next.{name}"], ())[-1]) if f"next.{name}" in self._columns else None
+                for name in ("done", "truncated", "success")
+            )
             episode = Episode(
                 self._folder,
                 name,
                 {key: _repeated(values) for key, values in columns.items()},
                 _array(rows[ACTION], self._action_shape),
                 _array(rows["next.reward"], ()) if self.spec.rewards else None,
-                bool(_array(rows["next.success"], ())[-1]) if success else None,
-                terminated=bool(done is not None and np.ravel(done)[-1]),
+                success,
+                terminated=bool(done) and not truncated,
+                truncated=bool(truncated),
                 wordings=() if varies else place.tasks,
                 meta={"episode": index} | REPEATED,
             )
@@ -165,7 +170,8 @@ class LeRobotSource:
             if not file.is_file():
                 raise FileError(file, "no such file")
             known = {each.key for each in self._wanted if each.dtype != "video"}
-            known |= {ACTION, TASK, EPISODE, FRAME, TIME, "next.reward", "next.success", "next.done"}
+            known |= {ACTION, TASK, EPISODE, FRAME, TIME}
+            known |= {f"next.{name}" for name in ("reward", "done", "truncated", "success")}
             read = pq.ParquetFile(file)
             self._open = file, read.read(columns=[name for name in read.schema_arrow.names if name in known])
         return self._open[1]
@@ -233,6 +239,10 @@ def _array(values: Any, shape: tuple[int, ...]) -> Array:
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        if values.null_count:
+            raise ValueError("a row is missing")
+        if pa.types.is_list(values.type) and len(values) and np.ptp(values.value_lengths().to_numpy()):
+            raise ValueError("rows of several lengths")  # flat, they would move into one another
         values = values.flatten()
     if values.null_count:
         raise ValueError("a number is missing")

@@ -290,7 +290,8 @@ class _Columns:
 
     def open(self, index: int, wanted: Sequence[Leaf]) -> _ColumnsEpisode:
         folder = os.path.join(self._data, str(index))
-        files = sorted(name for name in os.listdir(folder) if name.endswith(self._form))
+        names = [name for name in os.listdir(folder) if name.endswith(self._form)]
+        files = sorted(names, key=lambda name: (len(name), name))  # part-2 before part-10
         if not files:
             raise ValueError(f"there is no {index}/part-0.{self._form}")
         files = [os.path.join(folder, name) for name in files]

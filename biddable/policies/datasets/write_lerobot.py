@@ -12,7 +12,7 @@ import numpy as np
 
 from biddable.errors import InputError, MissingDependency, RunError
 from biddable.policies.datasets import pictures, video
-from biddable.policies.datasets.base import Array
+from biddable.policies.datasets.base import Array, check_whole
 from biddable.policies.datasets.lerobot import INFO, PREFIX
 from biddable.runs.files import make_folder, replacing, storing, write_json
 from biddable.types import Trajectory
@@ -42,13 +42,14 @@ def write_lerobot(
     """Write trajectories as a LeRobot data set, whole or not at all.
 
     LeRobot has an observation for each action: what is seen after the last action is left out, and so is what
-    stands in ``meta``. A part becomes ``observation.PART``, the instruction the task, rewards, the end and
-    success (where it is known) ``next.reward``, ``next.done`` and ``next.success``.
+    stands in ``meta``. A part becomes ``observation.PART``, the instruction the task, rewards
+    ``next.reward``, the end ``next.done`` (and ``next.truncated``, where it was cut off), success, where it
+    is known, ``next.success``.
 
     Args:
         trajectories: read one after the other.
         folder: where to.
-        fps: steps a second.
+        fps: steps a second, whole ones, as LeRobot has them.
         pictures: parts of bytes [height, width, 3] as "video", which loses a little, or as "image", which
             loses nothing.
         codec: of the videos, one of PyAV's encoders; LeRobot's own choice is AV1.
@@ -58,14 +59,14 @@ def write_lerobot(
         ``folder``.
 
     Raises:
-        InputError: no trajectories, one whose parts or actions differ from those of the first, or values that
-            LeRobot has no columns for.
+        InputError: no trajectories, one whose parts or actions differ from those of the first, values that
+            LeRobot has no columns for, or what could not be read again (an action that is no number).
         RunError: something stands there.
         MissingDependency: PyAV is not installed, which writes videos.
         StorageError: the disk is full, permission is missing …
     """
     folder = Path(folder)
-    if fps < 1:
+    if fps < 1 or int(fps) != fps:
         raise InputError("fps", fps, "an integer of at least 1")
     if pictures not in ("video", "image"):
         raise InputError("pictures", pictures, "video or image")
@@ -73,14 +74,16 @@ def write_lerobot(
         raise InputError("trajectories", "none", "at least one")
     if folder.exists():
         raise RunError(f"{folder}: holds something already; use another folder")
-    features = _features(trajectories[0], pictures)
+    first = trajectories[0]
+    check_whole(first, "trajectories[0]")
+    features = _features(first, pictures)
     if any(each.dtype == "video" for each in features):
         try:
             import av  # noqa: F401
         except ImportError as error:
             raise MissingDependency("av, which writes videos,", video.INSTALL) from error
     with storing(folder), replacing(folder) as whole:
-        _Writing(whole, fps, features, codec).write(trajectories, robot)
+        _Writing(whole, int(fps), features, codec).write(trajectories, robot)
     return folder
 
 
@@ -156,12 +159,14 @@ class _Writing:
     def _columns(self, trajectory: Trajectory, place: int) -> dict[str, Any]:
         """Key of each feature -> its T values."""
         where, steps = f"trajectories[{place}]", len(trajectory)
+        check_whole(trajectory, where)
         done = np.zeros(steps, np.bool_)
         done[-1] = True
         columns: dict[str, Any] = {
             "action": trajectory.actions,
             "next.reward": np.asarray(trajectory.rewards, np.float32),
-            "next.done": done & trajectory.terminated,
+            "next.done": done & (trajectory.terminated or trajectory.truncated),
+            "next.truncated": done & (trajectory.truncated and not trajectory.terminated),
             "next.success": done & bool(trajectory.success),
         }
         told = any(each.key == "next.success" for each in self._features)
@@ -295,7 +300,8 @@ def _features(first: Trajectory, form: Pictures) -> list[_Feature]:
             continue
         features.append(_feature(f"{PREFIX}{part}", values, form, part))
     features.append(_feature("action", first.actions, form))
-    features += [_Feature("next.reward", "float32", (1,)), _Feature("next.done", "bool", (1,))]
+    features.append(_Feature("next.reward", "float32", (1,)))
+    features += [_Feature(f"next.{name}", "bool", (1,)) for name in ("done", "truncated")]
     if first.success is not None:
         features.append(_Feature("next.success", "bool", (1,)))
     return features

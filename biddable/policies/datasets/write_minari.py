@@ -12,7 +12,7 @@ import numpy as np
 
 from biddable.envs.web import TupleOf
 from biddable.errors import InputError, MissingDependency, RunError
-from biddable.policies.datasets.base import Trajectories
+from biddable.policies.datasets.base import Trajectories, check_whole
 from biddable.policies.datasets.pages import numbers
 from biddable.runs.codec import jsonable
 from biddable.runs.files import make_folder, replacing, storing
@@ -55,7 +55,8 @@ def write_minari(
         ``folder``.
 
     Raises:
-        InputError: a name without a version, no trajectories, or values that their space has not.
+        InputError: a name without a version, no trajectories, values that their space has not, or what could
+            not be read again (an action that is no number).
         RunError: something stands there.
         MissingDependency: Minari is not installed.
         StorageError: the disk is full, permission is missing …
@@ -144,7 +145,7 @@ def column(space: Any, values: Sequence[Any], name: str) -> Any:
     """``values`` of one space as Minari takes them: arrays and lists, in dictionaries as the space has them.
 
     Raises:
-        InputError: one of them is not of the space's shape, or not a number of its kind.
+        InputError: one of them is not of the space's shape, not a number of its kind, or none of its choices.
     """
     from gymnasium import spaces
 
@@ -167,6 +168,8 @@ def column(space: Any, values: Sequence[Any], name: str) -> Any:
         if array.shape != space.shape or not np.can_cast(array.dtype, space.dtype, "same_kind"):
             actual = f"{array.dtype} of shape {array.shape}"
             raise InputError(name, actual, f"{space.dtype} of shape {space.shape}")
+        if not isinstance(space, spaces.Box) and not space.contains(array.astype(space.dtype)):
+            raise InputError(name, array.tolist(), f"one of {space}")
     return np.asarray(values, dtype=space.dtype)
 
 
@@ -184,6 +187,7 @@ def _buffer(trajectory: Trajectory, place: int, observation: Any, action: Any) -
     from minari.data_collector import EpisodeBuffer
 
     steps, where = len(trajectory), f"trajectories[{place}]"
+    check_whole(trajectory, where)
     seen = [trajectory.observation(t) for t in range(steps + 1)]
     seed, success = trajectory.meta.get("seed"), trajectory.success
     last = np.arange(steps) == steps - 1
@@ -204,6 +208,7 @@ def _spaces(trajectories: Sequence[Trajectory]) -> tuple[Any, Any]:
     from gymnasium import spaces
 
     first = trajectories[0]
+    check_whole(first, "trajectories[0]")
     parts = {name: _space(values, name) for name, values in first.observations.items()}
     actions = first.actions
     if not isinstance(actions, np.ndarray):
@@ -219,8 +224,11 @@ def _spaces(trajectories: Sequence[Trajectory]) -> tuple[Any, Any]:
         return spaces.Dict(parts), _box(actions, limits)
     if spec is not None and spec.choices:
         return spaces.Dict(parts), spaces.Discrete(spec.choices[0], start=spec.start)
+    for place, each in enumerate(trajectories):
+        check_whole(each, f"trajectories[{place}]")
+    least = min(0, min(int(np.min(each.actions)) for each in trajectories))
     most = max(int(np.max(each.actions)) for each in trajectories)
-    return spaces.Dict(parts), spaces.Discrete(most + 1)
+    return spaces.Dict(parts), spaces.Discrete(most + 1 - least, start=least)
 
 
 def _space(values: Any, name: str) -> Any:

@@ -13,8 +13,10 @@ import pytest
 
 from biddable.errors import FileError, InputError, RunError
 from biddable.policies.base import ScriptedPolicy, rollouts
+from biddable.policies.batches import Demonstrations
 from biddable.policies.datasets import check_actions, read_trajectories, readable
 from biddable.policies.datasets.base import Trajectories
+from biddable.policies.datasets.write_lerobot import write_lerobot
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.types import Trajectory
 
@@ -113,7 +115,8 @@ def plain(number: int, **fields: Any) -> Trajectory:
     )
 
 
-def test_one_bad_episode_ends_the_reading_of_no_other(tmp_path) -> None:
+def test_one_bad_episode_ends_the_reading_of_no_other(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("biddable.policies.datasets.write_minari.check_whole", lambda *_: None)
     bad = plain(1, actions=np.full((3, 2), np.nan, np.float32))
     data = read_trajectories(write_minari([plain(0), bad, plain(2)], tmp_path / "some-v0"))
     whole, problems = readable(data)
@@ -180,6 +183,35 @@ def test_rollouts_are_written_and_read(tmp_path) -> None:
         assert np.array_equal(theirs.actions, ours.actions)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"actions": np.full((3, 2), np.nan)}, r"trajectories\[0\].actions\[0\] is \[nan, nan\]"),
+        ({"rewards": np.array([0, np.inf, 0])}, r"trajectories\[0\].rewards\[1\] is inf, expected finite"),
+        ({"rewards": np.zeros(2)}, "rewards is '2 of them', expected 3, one for each action"),
+        ({"observations": {"state": np.zeros((3, 2))}}, "state is '3 observations', expected 4, one more"),
+        ({"actions": np.zeros((0, 2))}, r"trajectories\[0\] is 'no steps', expected at least one"),
+    ],
+)
+def test_nothing_is_written_that_could_not_be_read(fields, message, tmp_path) -> None:
+    for write in (
+        lambda: write_minari([plain(0, **fields)], tmp_path / "a-v0"),
+        lambda: write_lerobot([plain(0, **fields)], tmp_path / "a", 10),
+    ):
+        with pytest.raises(InputError, match=message):
+            write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demonstrations_have_one_observation_more_than_actions() -> None:
+    short = plain(1, observations={"state": np.zeros((3, 2), np.float32)})
+    with pytest.raises(InputError, match=r"demonstrations\[1\].state is '3 observations', expected 4"):
+        Demonstrations.of([plain(0), short])
+    stepless = plain(0, actions=np.zeros((0, 2)), observations={"state": np.zeros((1, 2))})
+    with pytest.raises(InputError, match="demonstrations is '1 without a step', expected at least one"):
+        Demonstrations.of([stepless])
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path) -> None:
     for trajectories, name, message in [
         ([], "a-v0", "trajectories is 'none'"),
@@ -191,6 +223,11 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path) -> None:
         with pytest.raises(InputError, match=message):
             write_minari(trajectories, tmp_path / name)
         assert list(tmp_path.iterdir()) == []
+    few = type("Few", (), {"observation_space": _Spaces(None).observation_space})
+    few.action_space = spaces.Discrete(3)
+    with pytest.raises(InputError, match=r"trajectories\[0\].actions is 7, expected one of Discrete\(3\)"):
+        write_minari([plain(0, actions=np.array([0, 7, 1]))], tmp_path / "a-v0", env=few)
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "a-v0").mkdir()
     with pytest.raises(RunError, match="holds something already"):
         write_minari([plain(0)], tmp_path / "a-v0")

@@ -265,6 +265,35 @@ def test_what_is_written_is_read(pictures, tmp_path) -> None:
     assert np.shape(statistics["observation.camera"]["mean"]) == (3, 1, 1)
 
 
+def test_choices_and_where_it_was_cut_off_are_read_as_they_were(tmp_path) -> None:
+    seen = {"state": np.zeros((4, 2), np.float32)}
+    choices = [
+        Trajectory("go", seen, np.array([0, 2, 1]), np.zeros(3), None, ended, not ended)
+        for ended in (True, False)
+    ]
+    data = read_trajectories(write_lerobot(choices, tmp_path / "ours", 10.0))  # type: ignore[arg-type]
+    assert (data.spec.action.kind, data.spec.action.shape) == ("discrete", ())
+    assert [each.actions.tolist() for each in data] == [[0, 2, 1]] * 2
+    assert [(each.terminated, each.truncated) for each in data] == [(True, False), (False, True)]
+    table = pq.read_table(tmp_path / "ours/data/chunk-000/file-000.parquet")
+    assert table["next.done"].to_pylist() == [False, False, True] * 2, "as LeRobot has it"
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"), [([[0.0, 1.0, 2.0], [3.0], [4.0, 5.0]], "several"), ([[0.0, 1.0], None], "missing")]
+)
+def test_rows_of_several_lengths_do_not_move_into_one_another(rows, problem, tmp_path) -> None:
+    folder = version_2(tmp_path / "set")
+
+    def crooked(table: pa.Table) -> pa.Table:
+        column = pa.array((rows * 2)[: len(table)], pa.list_(pa.float64()))
+        return table.set_column(table.column_names.index("action"), "action", column)
+
+    rewrite(folder / "data/chunk-000/episode_000000.parquet", crooked)
+    with pytest.raises(FileError, match=f"episode 0 cannot be read: .*{problem}"):
+        read_trajectories(folder)[0]
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path) -> None:
     good = made(0)
     for other, message in [
@@ -273,11 +302,13 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path) -> None:
             r"trajectories\[1\]'s observation.state is 'float32 \(4,\)'",
         ),
         (made(1, state=np.zeros((6, 3))), r"observation.state is 'float64 \(3,\)', expected float32 \(3,\)"),
-        (made(1, camera=None), r"trajectories\[1\]'s observation.camera is None"),
+        (made(1, camera=None), r"trajectories\[1\].camera is None, expected 6, one more than actions"),
     ]:
         with pytest.raises(InputError, match=message):
             write_lerobot([good, other], tmp_path / "ours", 20, pictures="image")
         assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match=r"fps is 29.97, expected an integer"):
+        write_lerobot([good], tmp_path / "ours", 29.97)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="numbers of one shape, or texts"):
         write_lerobot([made(0, page=({},) * 5)], tmp_path / "ours", 20)
     with pytest.raises(InputError, match="trajectories is 'none'"):

@@ -339,7 +339,8 @@ def test_damaged_hdf5(monkeypatch, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_action_that_is_no_number(form, tmp_path) -> None:
+def test_an_action_that_is_no_number(form, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("biddable.policies.datasets.write_minari.check_whole", lambda *_: None)
     good = Trajectory(
         "go", {"state": np.zeros((3, 2), np.float32)}, np.zeros((2, 2), np.float32), np.zeros(2)
     )
@@ -349,3 +350,19 @@ def test_an_action_that_is_no_number(form, tmp_path) -> None:
     assert len(data[0]) == 2
     with pytest.raises(FileError, match=r"episode 1: action of step 1 is \[nan, 1.0\], expected finite"):
         data[1]
+
+
+def test_an_episode_in_many_files_is_read_in_their_order(tmp_path) -> None:
+    import pyarrow.parquet as pq
+
+    seen = {"state": np.arange(12, dtype=np.float32)[:, None]}
+    done = Trajectory("go", seen, np.arange(11, dtype=np.float32)[:, None], np.zeros(11))
+    folder = write_minari([done], tmp_path / "many-v0")
+    (file,) = (folder / "data/0").glob("*.parquet")
+    table = pq.read_table(file)
+    file.unlink()
+    for row in range(len(table)):
+        pq.write_table(table.slice(row, 1), folder / f"data/0/part-{row}.parquet")
+    (read,) = read_trajectories(folder)
+    assert read.observations["state"][:, 0].tolist() == list(range(12))
+    assert read.actions[:, 0].tolist() == list(range(11))
