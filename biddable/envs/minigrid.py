@@ -16,6 +16,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from minigrid.utils.baby_ai_bot import BabyAIBot
 
 from biddable.envs.base import instruction_space
+from biddable.envs.minigrid_tasks import command, with_walls
 from biddable.envs.minigrid_view import WIDEST, FullView, View
 from biddable.errors import BiddableError, InputError, said
 from biddable.registry import split_spec
@@ -40,29 +41,46 @@ class GridEnv(gym.Env[dict[str, Any], int]):
     With ``view="full"``, or ``NAME?view=full``, ``grid`` [width, height, 3] and ``carrying`` [2] stand in the
     place of ``image``: see ``minigrid_view.FullView``.
 
+    A level of BabyAI can be commanded: ``reset(options={"instruction": "pick up the red ball"})`` puts that
+    in the place of the instruction that was drawn. It takes what ``minigrid_tasks.COMMANDS`` says; an
+    instruction whose object is not there can be commanded, and cannot succeed.
+
     Args:
-        name: ``BabyAI-GoToLocal-v0`` …
+        name: ``BabyAI-GoToLocal-v0`` … Options may follow: ``NAME?view=full&walls=3&num_dists=4``.
         view: what is seen: "partial", or the "full" grid.
+        walls: above 0: a room of BabyAI gets inner walls, those of this number (``minigrid_tasks``).
         options: what the level's class takes (``render_mode``, say).
 
     Raises:
-        InputError: there is no such level, or no such view.
+        InputError: there is no such level, view or option.
     """
 
-    def __init__(self, name: str, *, view: str = "partial", **options: Any):
+    def __init__(self, name: str, *, view: str = "partial", walls: int = 0, **options: Any):
         name, asked = split_spec("env", name)
-        if unknown := [f"?{option}={value}" for option, value in asked.items() if option != "view"]:
-            raise InputError("env", f"minigrid:{name}{unknown[0]}", "no option but view=full")
-        view = asked.get("view", view)
-        if view not in VIEWS:
-            raise InputError("view", view, " or ".join(VIEWS))
         if name not in gym.registry or not name.startswith(PREFIXES):
             raise InputError("env", f"minigrid:{name}", f"minigrid: and a level, such as {names()[0]}")
-        options = {"render_mode": "rgb_array", **options}
-        with _silence():
-            level = gym.make(name, disable_env_checker=True, **options).unwrapped
+        view = asked.pop("view", view)
+        if view not in VIEWS:
+            raise InputError("view", view, " or ".join(VIEWS))
+        for option, value in asked.items():
+            if not value.isdecimal():
+                expected = "options with integers, or view=full"
+                raise InputError("env", f"minigrid:{name}?{option}={value}", expected)
+        numbers = {option: int(value) for option, value in asked.items()}
+        walls = numbers.pop("walls", walls)
+        options = {"render_mode": "rgb_array", **options, **numbers}
+        try:
+            with _silence():
+                level = gym.make(name, disable_env_checker=True, **options).unwrapped
+        except TypeError as error:
+            if not numbers:
+                raise
+            given = "&".join(f"{option}={value}" for option, value in numbers.items())
+            raise InputError("env", f"minigrid:{name}?{given}", f"options it has: {said(error)}") from None
         assert isinstance(level, MiniGridEnv)
         self.level, self.name = level, name
+        if walls:
+            with_walls(level, walls)
         if view == "full":
             level.gen_obs = FullView(level)  # type: ignore[method-assign]
         elif level.agent_view_size <= WIDEST:
@@ -83,10 +101,17 @@ class GridEnv(gym.Env[dict[str, Any], int]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """See ``gymnasium.Env.reset``."""
+        """See ``gymnasium.Env.reset``; the option ``instruction`` commands it.
+
+        Raises:
+            InputError: an instruction that cannot be commanded here.
+        """
         super().reset(seed=seed)
         with _silence():
             obs, _ = self.level.reset(seed=seed, options=options)
+        if options and "instruction" in options:
+            command(self.level, str(options["instruction"]))
+            obs = {**obs, "mission": self.level.mission}
         return self._observation(obs), {"success": False}
 
     def step(self, action: int) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice, repeat
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -31,11 +31,23 @@ class Policy(Protocol):
         """One action for each observation; its ``instruction`` says what to do."""
 
 
+@runtime_checkable
+class EpisodicPolicy(Policy, Protocol):
+    """A policy that remembers what it did earlier in an episode."""
+
+    def act_in(self, observations: Sequence[dict[str, Any]], episodes: Sequence[int]) -> Sequence[Any]:
+        """As ``act``; ``episodes`` numbers the episode of each observation.
+
+        A number that was there before is the next step of its episode; one that is left out has ended.
+        """
+
+
 def rollouts(
     envs: Sequence[Any],
     policy: Policy,
     seeds: Sequence[int],
     *,
+    options: Sequence[Mapping[str, Any]] | None = None,
     make: MakeEnv | None = None,
     threads: bool = False,
 ) -> list[Trajectory]:
@@ -48,6 +60,7 @@ def rollouts(
         envs: Gymnasium environments of one kind.
         policy: asked once a step, for all environments together.
         seeds: which episodes; the same seed gives the same start.
+        options: of each episode's reset, where there are any; ``{"instruction": text}`` commands it.
         make: makes an environment that replaces one that raised, which is closed; the new ones are closed at
             the end. Without it the one that raised is reset.
         threads: step every environment in a thread of its own; faster where a step waits for another program,
@@ -59,10 +72,12 @@ def rollouts(
 
     Raises:
         InputError: too few or too many actions, one that the environment refuses, or an observation other
-            than the environment declares; it says in which episode and step.
+            than the environment declares; it says in which episode and step. Not options for each episode.
         BiddableError: an environment gave up, or an episode broke ``ATTEMPTS`` times.
     """
-    by_place = dict(_as_they_end(envs, policy, seeds, make, threads))
+    if options is not None and len(options) != len(seeds):
+        raise InputError("options", f"{len(options)} of them", f"{len(seeds)}, for each seed")
+    by_place = dict(_as_they_end(envs, policy, seeds, make, threads, options))
     return [by_place[place] for place in range(len(seeds))]
 
 
@@ -122,11 +137,16 @@ def returns(episodes: Sequence[Trajectory]) -> NDArray[np.float64]:
 
 
 def _as_they_end(
-    envs: Sequence[Any], policy: Policy, seeds: Sequence[int], make: MakeEnv | None, threads: bool
+    envs: Sequence[Any],
+    policy: Policy,
+    seeds: Sequence[int],
+    make: MakeEnv | None,
+    threads: bool,
+    options: Sequence[Mapping[str, Any]] | None = None,
 ) -> Iterator[tuple[int, Trajectory]]:
     """Yield (place of the seed, episode) in the order in which episodes end."""
     slots = running = [_Slot(env, make) for env in envs[: len(seeds)]]
-    waiting = iter(enumerate(seeds))
+    waiting = iter(zip(count(), seeds, options or repeat(None), strict=False))
     with ThreadPoolExecutor(max(1, len(slots))) as pool, contextlib.ExitStack() as closing:
         for slot in slots:
             closing.callback(slot.close)
@@ -142,10 +162,18 @@ def _as_they_end(
 
 
 def _actions(policy: Policy, running: Sequence[_Slot]) -> list[Any]:
-    actions = list(policy.act([slot.obs for slot in running]))
+    observations = [slot.obs for slot in running]
+    if isinstance(policy, EpisodicPolicy):
+        actions = list(policy.act_in(observations, [slot.number for slot in running]))
+    else:
+        actions = list(policy.act(observations))
     if len(actions) != len(running):
         raise InputError("actions", f"{len(actions)} of them", f"{len(running)}, one for each observation")
     return actions
+
+
+_NUMBERS = count()
+"""Of episodes, for policies that remember; one that is begun again is another."""
 
 
 class _Slot:
@@ -156,9 +184,10 @@ class _Slot:
         self._shapes = _shapes(env)
         self.done = False
 
-    def begin(self, numbered: tuple[int, int]) -> None:
-        """Begin the episode of ``numbered``: its place and its seed."""
-        self.place, self._seed = numbered
+    def begin(self, numbered: tuple[int, int, Mapping[str, Any] | None]) -> None:
+        """Begin the episode of ``numbered``: its place, its seed and the options of its reset."""
+        self.place, self._seed, options = numbered
+        self._options = {} if options is None else {"options": dict(options)}
         self._broken = 0
         self._start()
 
@@ -198,6 +227,7 @@ class _Slot:
             self._env.close()
 
     def _start(self) -> None:
+        self.number = next(_NUMBERS)
         self._observations: list[dict[str, Any]] = []
         self._actions: list[Any] = []
         self._rewards: list[float] = []
@@ -205,7 +235,7 @@ class _Slot:
             try:
                 if self._broken and self._make:
                     self._replace(self._make)
-                obs, self._info = two_of(self._env.reset(seed=self._seed))
+                obs, self._info = two_of(self._env.reset(seed=self._seed, **self._options))
                 break
             except BiddableError as error:
                 raise self._at(error) from error

@@ -63,7 +63,7 @@ class GoalLanguageNetwork(nn.Module):
         self.built = {"width": width, "start": start, **sizes}
         self.f = MLP(TEXT, width, hidden=(hidden,))
         self.h = TransitionEncoder(seen, width, start=start, **sizes)
-        self.pi = actor(seen, width, outputs, **sizes)
+        self.pi = actor(seen, width, outputs, channels=channels, hidden=hidden)
         self.temperature = Temperature()
         size = seen.shape[0] if seen.kind == "vectors" else 1
         self.register_buffer("centre", torch.zeros(TEXT))

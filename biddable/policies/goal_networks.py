@@ -134,7 +134,9 @@ class TransitionEncoder(nn.Module):
         return self.body(torch.cat([features.amax((2, 3)), total], 1))
 
 
-def actor(seen: Seen, width: int, outputs: int, *, channels: int, hidden: int) -> nn.Module:
+def actor(
+    seen: Seen, width: int, outputs: int, *, channels: int, hidden: int, goals: bool = False
+) -> nn.Module:
     """pi: observations and z [N, width] of length 1 -> outputs of a head [N, outputs].
 
     Args:
@@ -142,41 +144,50 @@ def actor(seen: Seen, width: int, outputs: int, *, channels: int, hidden: int) -
         width: of z.
         outputs: of the head.
         channels: of convolutions; hidden: of linear layers.
+        goals: whether it looks at goals beside observations, place by place (early concatenation): it then
+            takes (obs, z, goal).
     """
     if seen.kind == "cells":
-        return CellActor(seen, width, outputs, hidden=hidden)
+        return CellActor(seen, width, outputs, hidden=hidden, goals=goals)
     if seen.kind == "pictures":
-        return PictureActor(seen, width, outputs, channels=channels, hidden=hidden)
-    return VectorActor(seen, width, outputs, hidden=hidden)
+        return PictureActor(seen, width, outputs, channels=channels, hidden=hidden, goals=goals)
+    return VectorActor(seen, width, outputs, hidden=hidden, goals=goals)
 
 
 class VectorActor(nn.Module):
     """See ``actor``: a plain network for vectors [N, size]."""
 
-    def __init__(self, seen: Seen, width: int, outputs: int, *, hidden: int):
+    def __init__(self, seen: Seen, width: int, outputs: int, *, hidden: int, goals: bool = False):
         super().__init__()
         self.scale = math.sqrt(width)  # entries of about 1, as layers expect
-        self.layers = MLP(seen.shape[0] + width, outputs, hidden=(hidden, hidden), gain=0.01)
+        inputs = (2 if goals else 1) * seen.shape[0] + width
+        self.layers = MLP(inputs, outputs, hidden=(hidden, hidden), gain=0.01)
 
-    def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, z: Tensor, goal: Tensor | None = None) -> Tensor:
         """See the class."""
-        return self.layers(torch.cat([obs, z * self.scale], 1))
+        ahead = [] if goal is None else [goal - obs]
+        return self.layers(torch.cat([obs, *ahead, z * self.scale], 1))
 
 
 class PictureActor(nn.Module):
     """See ``actor``: convolutions of stride 2 and two FiLM layers for pictures [N, H, W, 3] of bytes."""
 
-    def __init__(self, seen: Seen, width: int, outputs: int, *, channels: int, hidden: int):
+    def __init__(
+        self, seen: Seen, width: int, outputs: int, *, channels: int, hidden: int, goals: bool = False
+    ):
         super().__init__()
         self.scale = math.sqrt(width)
         self.stem = PictureStem(channels)
+        self.beside = orthogonal(nn.Conv2d(2 * channels, channels, 1)) if goals else None
         self.blocks = nn.ModuleList(FiLMBlock(channels, width) for _ in range(2))
         cells = math.ceil(seen.shape[0] / 8) * math.ceil(seen.shape[1] / 8)
         self.head = MLP(cells * channels, outputs, hidden=(hidden,), gain=0.01)
 
-    def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, z: Tensor, goal: Tensor | None = None) -> Tensor:
         """See the class."""
         features = self.stem(obs)
+        if self.beside is not None and goal is not None:
+            features = self.beside(torch.cat([features, self.stem(goal) - features], 1)).relu()
         for block in self.blocks:
             features = block(features, z * self.scale)
         return self.head(features)
@@ -189,11 +200,13 @@ class CellActor(nn.Module):
     two layers that z scales and shifts, then the highest of all cells.
     """
 
-    def __init__(self, seen: Seen, width: int, outputs: int, *, hidden: int, cell: int = 64):
+    def __init__(
+        self, seen: Seen, width: int, outputs: int, *, hidden: int, cell: int = 64, goals: bool = False
+    ):
         super().__init__()
         self.scale, (across, down, _) = math.sqrt(width), seen.shape
         self.reach = max(across, down)
-        sizes = (CELL_NAMES,) * 3 + (across, down) + (2 * self.reach - 1,) * 2
+        sizes = (CELL_NAMES,) * (6 if goals else 3) + (across, down) + (2 * self.reach - 1,) * 2
         self.embedding = nn.EmbeddingBag(sum(sizes), cell, mode="sum")
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(len(sizes)))
         offsets = np.cumsum((0, *sizes[:-1]))
@@ -209,10 +222,12 @@ class CellActor(nn.Module):
     places: Tensor
     ahead: Tensor
 
-    def forward(self, obs: Tensor, z: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, z: Tensor, goal: Tensor | None = None) -> Tensor:
         """See the class."""
         names = obs.long()
-        indices = torch.cat([names, self.places.expand(len(obs), -1, -1, -1), self._relative(names)], -1)
+        ahead = [] if goal is None else [goal.long()]
+        places = self.places.expand(len(obs), -1, -1, -1)
+        indices = torch.cat([names, *ahead, places, self._relative(names)], -1)
         x = self.embedding((indices + self.offsets).flatten(0, 2))
         x = x.unflatten(0, (len(obs), -1))  # [N, W H, cell]
         for layer, film in zip(self.layers, self.film, strict=True):

@@ -1,6 +1,7 @@
 """Data sets of trajectories in the field's formats: reading them, writing them, recording one.
 
-``read_trajectories`` reads Minari, LeRobotDataset, robomimic and RLDS; none of their packages is needed.
+``read_trajectories`` reads Minari, LeRobotDataset, robomimic, RLDS and the folders that SOAR's robots log;
+none of their packages is needed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from biddable.policies.datasets.lerobot import INFO, LeRobotSource
 from biddable.policies.datasets.minari import MAIN_FILE, METADATA, MinariSource
 from biddable.policies.datasets.rlds import FEATURES, RldsSource
 from biddable.policies.datasets.robomimic import RobomimicSource
+from biddable.policies.datasets.soar_raw import SoarSource, soar_folders
 from biddable.policies.datasets.spaces import check_actions as check_actions
 
-Format = Literal["auto", "minari", "lerobot", "robomimic", "rlds"]
+Format = Literal["auto", "minari", "lerobot", "robomimic", "rlds", "soar"]
 
 _READ = (
     "Minari (a folder with data/metadata.json), LeRobot (meta/info.json), "
-    "robomimic (a .hdf5 file with data/demo_0) and RLDS (features.json and .tfrecord files) are read"
+    "robomimic (a .hdf5 file with data/demo_0), RLDS (features.json and .tfrecord files) and SOAR-Data "
+    "(folders with actions.npy and language_task.txt) are read"
 )
 _HDF5 = (".hdf5", ".h5")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npy", ".npz")
@@ -81,6 +84,8 @@ def read_trajectories(
         source = LeRobotSource(place, instruction, parts)
     elif kind == "robomimic":
         source = RobomimicSource(place, instruction, parts)
+    elif kind == "soar":
+        source = SoarSource(place, instruction, parts)
     else:
         source = RldsSource(place, instruction, parts)
     trajectories = Trajectories(path, source)
@@ -106,6 +111,8 @@ def _kind(path: Path) -> tuple[str, Path]:
             return "lerobot", folder
         if (folder / FEATURES).is_file():
             return "rlds", folder
+    if soar_folders(path):
+        return "soar", path
     files = [file for file in sorted(path.iterdir()) if file.is_file()]
     demos = [file for file in files if file.suffix in _HDF5]
     if len(demos) == 1:

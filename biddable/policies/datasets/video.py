@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,36 @@ def frames(path: Path, times: Sequence[float] | NDArray[np.float64], name: str) 
         if len(pictures) < len(times):
             missing = f"{name}, frame {len(pictures)} of {len(times)}"
             raise FileError(path, f"{missing}: the video has none at {times[len(pictures)]:.3f} s")
+        return np.stack(pictures)
+
+
+def all_frames(path: Path, name: str) -> NDArray[np.uint8]:
+    """Every frame of a video: [N, height, width, 3]; ``name`` is what it belongs to, for errors.
+
+    Raises:
+        FileError: no such file, no video, or one that is cut short.
+        MissingDependency: PyAV is not installed.
+    """
+    return _decoded(path, name, 0)
+
+
+def frame_shape(path: Path) -> tuple[int, int, int]:
+    """Height, width and 3. Raises as ``all_frames``."""
+    height, width, _ = _decoded(path, "the first frame", 1)[0].shape
+    return height, width, 3
+
+
+def _decoded(path: Path, name: str, most: int) -> NDArray[np.uint8]:
+    if not path.is_file():
+        raise FileError(path, f"{name}: no such file")
+    with reading(path, f"the video of {name}", INSTALL):
+        import av
+
+        with av.open(str(path)) as container:
+            decoded = islice(container.decode(container.streams.video[0]), most or None)
+            pictures = [frame.to_ndarray(format="rgb24") for frame in decoded]
+        if not pictures:
+            raise ValueError("it has no frame")
         return np.stack(pictures)
 
 
