@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,8 +84,11 @@ class Outcome:
     success: dict[str, list[float]]
 
 
-def collected(data: GoalData, by_job: Mapping[Job, Outcome]) -> ArmScores:
-    """The scores of all arms; cases that share a source, or in retrieval a text, are drawn together."""
+def collected(data: GoalData, by_job: Mapping[Job, Outcome], by_text: Collection[str] = ()) -> ArmScores:
+    """The scores of all arms; cases that share a source, or in retrieval a text, are drawn together.
+
+    So are cases that share a text in the metrics ``by_text``: those of instructions that were never seen.
+    """
     scores = ArmScores()
     for job, outcome in by_job.items():
         for test in data.tests:
@@ -100,9 +103,11 @@ def collected(data: GoalData, by_job: Mapping[Job, Outcome]) -> ArmScores:
     for test, episodes in data.tests.items():
         sources = [data.demos.sources[e] for e in episodes]
         texts = [data.demos.instructions[e] for e in episodes]
-        for metric, names in ((ERROR, sources), ("hit@1", texts), ("hit@5", texts)):
+        groups = {f"{ERROR}, {test}": sources, f"hit@1, {test}": texts, f"hit@5, {test}": texts}
+        groups |= {metric: texts for metric in by_text if metric.endswith(f", {test}")}
+        for metric, names in groups.items():
             if 1 < len({*names}) < len(names):
-                scores.cluster(f"{metric}, {test}", names)
+                scores.cluster(metric, names)
     return scores
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from biddable.errors import InputError, said
 from biddable.policies.batches import Demonstrations
 from biddable.policies.datasets import read_trajectories
+from biddable.policies.datasets.base import ActionSpec
 from biddable.runs.files import read_json, write_json
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Trajectory
@@ -61,7 +62,14 @@ class GoalData:
         return self.demos.observations[self.part]
 
     def with_labels(self, count: int) -> GoalData:
-        """The same with the first so many labels; the others' instructions are not used."""
+        """The same with the first so many labels; the others' instructions are not used.
+
+        Raises:
+            InputError: there are fewer.
+        """
+        if count > len(self.labelled):
+            expected = f"at most {len(self.labelled)}: so many labelled demonstrations are to learn from"
+            raise InputError("labels", count, expected)
         rest = np.concatenate([self.labelled[count:], self.unlabelled])
         return replace(self, labelled=self.labelled[:count], unlabelled=rest)
 
@@ -173,7 +181,7 @@ class OwnData:
 
     funnel: Funnel[Any]
     part: str
-    head: dict[str, Any]
+    action: ActionSpec
 
     @property
     def labelled(self) -> list[Trajectory]:
@@ -215,6 +223,9 @@ def read_own(data: Path, unlabelled: Path | None, part: str, pixels: int) -> Own
     """
     sets = {"data": read_trajectories(data, instruction=NOBODY_SAYS)}
     if unlabelled is not None:
+        if unlabelled.resolve() == data.resolve():
+            expected = "other demonstrations than the data's, some of which are held out"
+            raise InputError("unlabelled", str(unlabelled), expected)
         sets["unlabelled"] = read_trajectories(unlabelled, instruction=NOBODY_SAYS)
     chosen = _part(part, sets["data"].spec.observations, data)
     spec = sets["data"].spec.action
@@ -222,6 +233,9 @@ def read_own(data: Path, unlabelled: Path | None, part: str, pixels: int) -> Own
         raise InputError(
             "actions", str(spec), "one choice from 0 on, or a vector of numbers", where=str(data)
         )
+    for others in (trajectories.spec.action for trajectories in sets.values()):
+        if (others.kind, others.shape) != (spec.kind, spec.shape):
+            raise InputError("actions", str(others), f"{spec}, as in the data", where=str(unlabelled))
     rows: dict[str, Any] = {}
     results: list[Any] = []
     shapes: dict[str, tuple[int, ...]] = {}
@@ -231,7 +245,7 @@ def read_own(data: Path, unlabelled: Path | None, part: str, pixels: int) -> Own
             rows[f"{name} episode {place}"] = None
             each: Trajectory | Drop
             try:
-                each = _checked(trajectories[place], chosen, spec.kind, pixels, shapes)
+                each = _checked(trajectories[place], chosen, spec, pixels, shapes)
             except (InputError, ValueError) as error:
                 each = Drop("not as the others", said(error).removeprefix("InputError: "))
             except Exception as error:  # whatever a reader says of an episode that is not whole
@@ -244,7 +258,7 @@ def read_own(data: Path, unlabelled: Path | None, part: str, pixels: int) -> Own
     if not funnel.rows:
         why = funnel.dropped[0].why
         raise InputError("data", f"{len(results)} episodes", f"one that can be used; the first: {why.detail}")
-    return OwnData(funnel, chosen, _head(funnel.rows, spec))
+    return OwnData(funnel, chosen, spec)
 
 
 def _part(part: str, observations: Mapping[str, tuple[tuple[int, ...], str]], data: Path) -> str:
@@ -261,7 +275,7 @@ def _part(part: str, observations: Mapping[str, tuple[tuple[int, ...], str]], da
 
 
 def _checked(
-    each: Trajectory, part: str, kind: str, pixels: int, shapes: dict[str, tuple[int, ...]]
+    each: Trajectory, part: str, action: ActionSpec, pixels: int, shapes: dict[str, tuple[int, ...]]
 ) -> Trajectory:
     """An episode with one part, its pictures scaled. Raises InputError: not as those before it."""
     from biddable.policies.goal_networks import scaled
@@ -275,8 +289,10 @@ def _checked(
         raise InputError(part, "a number that is not finite", "finite numbers")
     if values.ndim == 2:
         values = values.astype(np.float32)
-    if kind == "discrete":
+    if action.kind == "discrete":
         actions = actions.reshape(len(actions), -1)[:, 0].astype(np.int64)
+        if actions.min() < 0 or (action.choices and actions.max() >= action.choices[0]):
+            raise InputError("actions", [int(actions.min()), int(actions.max())], str(action))
     else:
         actions = actions.astype(np.float32)
     for name, array in ((part, values), ("action", actions)):
@@ -286,18 +302,19 @@ def _checked(
     return replace(each, observations={part: values}, actions=actions)
 
 
-def _head(trajectories: Sequence[Trajectory], spec: Any) -> dict[str, Any]:
-    """What makes the head: choices, or numbers in the range of what was done."""
-    actions = np.concatenate([each.actions for each in trajectories])
-    if spec.kind == "discrete":
-        choices = spec.choices[0] if spec.choices else int(actions.max()) + 1
-        if actions.min() < 0 or actions.max() >= choices:
-            raise InputError("actions", [int(actions.min()), int(actions.max())], f"from 0 to {choices - 1}")
-        return {"kind": "categorical", "n": int(choices)}
-    low, high = actions.min(0), actions.max(0)
-    still = high - low < 1e-6  # a number that never changes has no range
-    low, high = np.where(still, low - 0.5, low), np.where(still, high + 0.5, high)
-    return {"kind": "gaussian", "low": low.tolist(), "high": high.tolist()}
+def check_labels(labels: int, fewer: Sequence[int], texts: Sequence[str] = ()) -> None:
+    """Look whether so many labels have a contrast; of ``texts``, their instructions, the first ones count.
+
+    Raises:
+        InputError: numbers that are not fewer, or labels that are all of one instruction.
+    """
+    if many := [count for count in fewer if not 1 < count < labels]:
+        raise InputError("fewer_labels", many[0], f"from 2 to {labels - 1}: there are {labels} labels")
+    for name, counts in (("labels", [labels]), ("fewer_labels", fewer)):
+        for count in counts:
+            if count < 2 or (texts and len({*texts[:count]}) < 2):
+                expected = "more: so many, the first ones, have one instruction, and there is no contrast"
+                raise InputError(name, count, expected)
 
 
 def held_out(
@@ -320,5 +337,9 @@ def held_out(
     held = {kinds[i] for i in rng.permutation(len(kinds))[:count]}
     sides: tuple[list[Trajectory], list[Trajectory]] = ([], [])
     for name, each in zip(names, labelled, strict=True):
+        wordings = each.meta.get("wordings", ())
+        if by == "instructions" and name not in held and {*wordings} & held:
+            wordings = tuple(text for text in wordings if text not in held)  # nor as another one's wording
+            each = replace(each, meta={**each.meta, "wordings": wordings})
         sides[name in held].append(each)
     return sides

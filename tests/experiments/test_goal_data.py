@@ -13,8 +13,16 @@ pytest.importorskip("minari", reason='minari is not installed: pip install "bidd
 
 from biddable.errors import InputError
 from biddable.experiments.bot_episodes import bot_episodes, held_out_objects, instructions
-from biddable.experiments.goal_data import NOBODY_SAYS, GoalData, assembled, held_out, read_own
+from biddable.experiments.goal_data import (
+    NOBODY_SAYS,
+    GoalData,
+    assembled,
+    check_labels,
+    held_out,
+    read_own,
+)
 from biddable.experiments.goal_language import _chance, retrieval
+from biddable.experiments.pixel_demos import head_settings
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.types import Trajectory
 
@@ -37,7 +45,7 @@ def test_episodes_without_an_instruction_are_unlabelled(tmp_path) -> None:
     assert [len(each) for each in own.unlabelled] == [3, 4]
     assert {each.instruction for each in own.unlabelled} == {NOBODY_SAYS}
     assert own.notes() == ["1 episodes did not do what they say, and count as unlabelled."]
-    assert (own.part, own.head["kind"]) == ("state", "categorical")
+    assert (own.part, own.action.kind) == ("state", "discrete")
 
 
 def test_of_another_set_no_instruction_is_looked_at(tmp_path) -> None:
@@ -58,7 +66,11 @@ def test_an_episode_unlike_the_others_is_dropped_and_named(tmp_path) -> None:
 def test_actions_in_numbers_have_the_range_of_what_was_done(tmp_path) -> None:
     actions = np.array([[0.5, 1.0], [-0.25, 1.0]], np.float32)
     own = read_own(folder(tmp_path, [replace(walk("left"), actions=actions)] * 2), None, "", 64)
-    assert own.head == {"kind": "gaussian", "low": [-0.25, 0.5], "high": [0.5, 1.5]}
+    assert head_settings(own.action, own.labelled) == {
+        "kind": "gaussian",
+        "low": [-0.25, 0.5],
+        "high": [0.5, 1.5],
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,6 +93,34 @@ def test_what_is_held_out_shares_nothing_with_the_rest() -> None:
         assert not {*map(key, kept)} & {*map(key, tested)}
     with pytest.raises(InputError, match="expected at least 3 with an instruction"):
         held_out(mine[:2], 0.4, "instructions", np.random.default_rng(0))
+
+
+def test_a_held_out_instruction_is_no_wording_of_another() -> None:
+    mine = [walk(text, meta={"wordings": ("a", "b", "c")}) for text in "abc"]
+    kept, [tested, *_] = held_out(mine, 0.3, "instructions", np.random.default_rng(0))
+    for each in kept:
+        assert {*each.meta["wordings"]} == {"a", "b", "c"} - {tested.instruction}
+
+
+def test_unlabelled_demonstrations_are_others_with_the_same_actions(tmp_path) -> None:
+    mine = folder(tmp_path, [walk("left"), walk("right")])
+    with pytest.raises(InputError, match="expected other demonstrations than the data's"):
+        read_own(mine, tmp_path / "." / "mine-v0", "", 64)
+    numbers = folder(tmp_path, [replace(walk("x"), actions=np.ones((2, 4), np.float32))], "more-v0")
+    with pytest.raises(
+        InputError, match=r"actions is '4 numbers.*', expected one of 1 choices, as in the data"
+    ):
+        read_own(mine, numbers, "", 64)
+
+
+def test_labels_of_one_instruction_are_refused() -> None:
+    check_labels(3, [2], ["a", "b", "a"])
+    with pytest.raises(InputError, match="labels is 1, expected more"):
+        check_labels(1, [])
+    with pytest.raises(InputError, match="labels is 3, expected more"):
+        check_labels(3, [], ["a", "a", "a"])
+    with pytest.raises(InputError, match="fewer_labels is 2, expected more"):
+        check_labels(3, [2], ["a", "a", "b"])
 
 
 def made(*, wordings=()) -> GoalData:

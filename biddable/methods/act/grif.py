@@ -69,7 +69,8 @@ from biddable.experiments.goal_arms import (
     figures,
     retrieval_note,
 )
-from biddable.experiments.goal_data import GoalData, assembled, held_out, read_own
+from biddable.experiments.goal_data import GoalData, assembled, check_labels, held_out, read_own
+from biddable.experiments.pixel_demos import head_settings
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import ImitationConfig
@@ -169,7 +170,7 @@ class Grif(Method):
         if len({*config.arms}) < len(config.arms):
             raise InputError("arms", list(config.arms), "each once")
         if config.data is None:
-            self._require_fewer(config.labels or LABELS)
+            check_labels(config.labels or LABELS, config.fewer_labels)
             for name in ("unlabelled", "part", "env"):
                 if getattr(config, name):
                     raise InputError(name, getattr(config, name), "data that it goes with (--data)")
@@ -180,11 +181,12 @@ class Grif(Method):
         self.own = read_own(config.data, config.unlabelled, config.part, config.pixels)
         rng = np.random.default_rng(0)  # the same part of the same data, whatever the run's seed is
         self.sides = held_out(self.own.labelled, config.test_share, config.hold_out, rng)
-        if config.labels > len(self.sides[0]):
-            expected = f"at most {len(self.sides[0])}: so many labelled demonstrations are to learn from"
-            raise InputError("labels", config.labels, expected)
-        self._require_fewer(config.labels or len(self.sides[0]))
         self.data = self._own_data()
+        learned.seen_of(self.data)
+        texts = [self.data.demos.instructions[e] for e in self.data.labelled]
+        check_labels(len(texts), config.fewer_labels, texts)
+        if config.seeds == len(self.sides[1]) == 1:
+            raise InputError("seeds", 1, "at least 2: one demonstration is held out, and it has no interval")
         if config.env:
             learned.check_env(config.env, self.data)
 
@@ -196,14 +198,10 @@ class Grif(Method):
             raise InputError("level", level, "a level of BabyAI, which its bot masters")
         make_env(f"minigrid:{level}{VIEW}").close()
 
-    def _require_fewer(self, labels: int) -> None:
-        if many := [count for count in self.config.fewer_labels if not 1 < count < labels]:
-            raise InputError("fewer_labels", many[0], f"from 2 to {labels - 1}: there are {labels} labels")
-
     def _own_data(self) -> GoalData:
         kept, tested = self.sides
-        tests = {HELD_OUT: tested}
-        data = assembled(kept, self.own.unlabelled, tests, self.own.part, self.own.head)
+        head = head_settings(self.own.action, [*kept, *self.own.unlabelled])
+        data = assembled(kept, self.own.unlabelled, {HELD_OUT: tested}, self.own.part, head)
         return data.with_labels(self.config.labels or len(kept))
 
     def _data(self, run: Run) -> tuple[Path, GoalData, list[str]]:
@@ -248,7 +246,9 @@ class Grif(Method):
         train = partial(train_arms, folder, weights, replace(config, data=None, unlabelled=None), env)
         outcomes = run.map("arms", jobs, train, Outcome, 1, executor=on_cores(config.workers))
         by_job = dict(zip(jobs, outcomes, strict=True))
-        scores = collected(data, by_job)
+        by_text = [f"{SUCCESS}, {UNSEEN}", f"{ERROR}, {UNSEEN}"]
+        by_text += [f"{ERROR}, {HELD_OUT}"] if config.hold_out == "instructions" else []
+        scores = collected(data, by_job, by_text)
         self._leave(run, data, weights / by_job[jobs[0]].weights, env)
         if config.data:
             self.own.funnel.write_dropped(run.artifact("dropped", "episodes.jsonl"), lambda row: None)
@@ -348,8 +348,8 @@ def _fit(
     s, a, l = (torch.from_numpy(array).to(device) for array in arrays)  # noqa: E741  (the paper's letters)
     used = np.concatenate([data.labelled, data.unlabelled] if arm.unlabelled else [data.labelled])
     told, done = (np.flatnonzero(np.isin(demos.episode, of)) for of in (data.labelled, used))
-    first = torch.tensor([data.wordings[e][0] for e in data.labelled])
-    network.standardise(s[demos.first[used]], l[first])
+    rows = np.isin(np.repeat(np.arange(len(demos.lengths)), demos.lengths + 1), used)
+    network.standardise(s[np.flatnonzero(rows)], l[[data.wordings[e][0] for e in data.labelled]])
 
     def wordings(episodes: Any, rng: np.random.Generator) -> Any:
         """[B] a wording of each episode's instruction."""
@@ -392,9 +392,7 @@ def _fit(
 
     how = replace(config.fit, seed=seed)
     if frozen:
-        fit(
-            network, batch, lambda drawn: alignment(*drawn[4:]), how, checkpoint_dir=checkpoints / "alignment"
-        )
+        fit(network, batch, lambda drawn: alignment(*drawn[4:]), how, checkpoint_dir=checkpoints / "align")
     came = fit(network, batch, loss, how, checkpoint_dir=checkpoints)
     network.cpu()
     return list(zip(came.steps, came.losses, strict=True))

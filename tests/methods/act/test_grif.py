@@ -17,7 +17,8 @@ from gymnasium import spaces
 import biddable
 from biddable.errors import InputError
 from biddable.experiments import goal_language as learned
-from biddable.experiments.goal_arms import GRIF, LCBC, NO_START, Job
+from biddable.experiments.claims import Claim
+from biddable.experiments.goal_arms import ERROR, GRIF, LCBC, NO_START, SUCCESS, Job, Outcome, collected
 from biddable.experiments.goal_data import NOBODY_SAYS, assembled
 from biddable.methods.act import grif
 from biddable.methods.act.grif import HELD_OUT, GrifConfig, train_arm
@@ -105,6 +106,31 @@ def test_an_arm_uses_what_it_says(tmp_path) -> None:
         assert (losses[0] == losses[1]) == same, arm
 
 
+def test_vectors_are_scaled_by_whole_episodes(tmp_path) -> None:
+    """A robot that starts almost in one place does not see its way a thousand times as large."""
+    data = line_data()
+    states = data.observations.copy()
+    states[data.demos.first] *= 1e-4
+    data = replace(data, demos=replace(data.demos, observations={"state": states}))
+    outcome = train_arm(Job(GRIF, 0, 5), data, tmp_path, config(**{"fit.steps": 1}), "")
+    network = learned.policy_of(data, tmp_path / outcome.weights).network
+    rows = np.concatenate([np.arange(data.demos.first[e], data.demos.last[e] + 1) for e in range(80)])
+    np.testing.assert_allclose(network.deviation.numpy(), states[rows].std(0), rtol=1e-4)
+
+
+def test_unseen_instructions_are_drawn_whole() -> None:
+    data = replace(line_data(), tests={grif.UNSEEN: np.arange(80, 90)})
+    numbers = [float(i % 2) for i in range(10)]
+    cells = {grif.UNSEEN: numbers}
+    outcome = Outcome("", [], {grif.UNSEEN: {"1": numbers, "5": numbers}}, {}, cells, cells)
+    by_job = {Job(arm, 0, 0): outcome for arm in (GRIF, LCBC)}
+    metrics = [f"{name}, {grif.UNSEEN}" for name in (SUCCESS, ERROR)]
+    claims = [Claim(LCBC, GRIF, "higher", metric) for metric in metrics]
+    for by_text, kind in ((metrics, "t over 2 clusters of 10 cases"), ((), "t over 10 cases")):
+        made = collected(data, by_job, by_text).compare(claims)
+        assert [each.interval_kind for each in made] == [kind] * 2
+
+
 class Line(gym.Env):
     """A line on which a user's policy is tried."""
 
@@ -187,6 +213,7 @@ def test_on_babyai_and_after_a_kill(tmp_path, monkeypatch) -> None:
         ({"env": "gym:CartPole-v1"}, "env is 'gym:CartPole-v1', expected data that it goes with"),
         ({"level": "BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0"),
         ({"level": "MiniGrid-Empty-5x5-v0"}, "level is 'MiniGrid-Empty-5x5-v0', expected a level of BabyAI"),
+        ({"labels": 1}, "labels is 1, expected more"),
         ({"fewer_labels": (400,)}, "fewer_labels is 400, expected from 2 to 299: there are 300 labels"),
     ],
 )
@@ -203,6 +230,13 @@ def test_settings_that_cannot_be_are_one_line(options, message) -> None:
         (walks(6, 0)[::2], {}, "expected demonstrations with at least 2 different instructions"),
         (walks(8, 0), {"hold_out": "instructions"}, "8 labelled episodes of 2 instructions"),
         (walks(8, 0), {"labels": 8}, "labels is 8, expected at most 6"),
+        (walks(8, 0), {"labels": 1}, "labels is 1, expected more"),
+        (walks(4, 0), {"seeds": 1}, "seeds is 1, expected at least 2: one demonstration is held out"),
+        (
+            [replace(each, observations={"image": np.zeros((3, 9, 9, 1), np.uint8)}) for each in walks(8, 0)],
+            {},
+            "expected vectors [size], pictures [H, W, 3] of bytes",
+        ),
         (walks(8, 0), {"env": "gym:CartPole-v1"}, "of shape [4]', expected numbers of shape [3]"),
         (walks(8, 0), {"env": "minigrid:BabyAI-GoToLocal-v0"}, "observation has 'state'; it has direction"),
         (walks(8, 0), {"part": "wrist"}, "part is 'wrist', expected one of state"),
