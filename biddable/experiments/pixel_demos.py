@@ -18,6 +18,7 @@ from biddable.errors import InputError, said, shown
 from biddable.policies.batches import Demonstrations
 from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.base import ActionSpec
+from biddable.policies.datasets.recorded import recorded
 from biddable.runs.files import read_json, write_json
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Trajectory
@@ -136,7 +137,7 @@ class Reader:
             expected = "one choice from 0 on, or a vector of numbers"
             raise InputError("actions", str(action), expected, where=str(path))
         first = getattr(self, "actions", action)
-        if (first.kind, first.shape, first.choices) != (action.kind, action.shape, action.choices):
+        if (first.kind, first.shape) != (action.kind, action.shape):
             raise InputError("actions", str(action), f"{first}, as in the data", where=str(path))
         self.actions = first
         trajectories = read_trajectories(path, instruction=UNSAID, parts=self._parts)
@@ -162,6 +163,7 @@ class Reader:
         """An episode with its pictures scaled. Raises InputError: it cannot be learned from."""
         from biddable.policies.goal_networks import scaled
 
+        each = recorded(each)
         if len(each) < self._nstep:
             raise InputError("steps", len(each), f"at least {self._nstep} (nstep)")
         images, actions = each.observations.get(self._part), np.asarray(each.actions)

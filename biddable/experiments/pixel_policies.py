@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biddable.experiments.pixel_demos import STATE, PixelDemos
+from biddable.errors import InputError
+from biddable.experiments.pixel_demos import STATE, TARGET_SEED, PixelDemos
 from biddable.experiments.scores import ArmScores
 from biddable.runs.figures import Curves, Figure, mean_curve
 
 if TYPE_CHECKING:
     from biddable.policies.base import Policy
 
+TEST_SEED = 2 * TARGET_SEED
 ERROR, SUCCESS, PROBE = "action error", "success", "state from features, R2"
 
 
@@ -71,17 +75,42 @@ def probe(encoder: Any, data: PixelDemos) -> float | None:
     return float(1 - (rest**2).sum() / ((y_test - y_test.mean(0)) ** 2).sum())
 
 
+def check_env(name: str, path: Path, data: PixelDemos) -> None:
+    """Look whether a policy of these data, which lie at ``path``, can act in an environment.
+
+    Raises:
+        InputError: no such environment, or other pictures or actions than the data's.
+    """
+    from biddable.envs.base import make_env, two_of
+    from biddable.policies.datasets import check_actions, read_trajectories
+    from biddable.policies.pixels import seen_as
+
+    with closing(make_env(name)) as env:
+        check_actions(read_trajectories(path, instruction="any"), env)
+        obs, _ = two_of(env.reset(seed=TEST_SEED))
+        try:
+            seen_as(obs, data.part, data.demos.observations[data.part].shape[1:])
+        except InputError as error:
+            raise InputError("env", name, f"one that shows what the data do: {error}") from None
+
+
 def successes_in(policy: Policy, name: str, cases: int) -> list[float]:
-    """Whether a policy succeeds in an environment, of each episode. Raises InputError: nobody says."""
+    """Whether a policy succeeds in an environment, of each episode; empty where the environment does not say.
+
+    Episodes begin where no demonstration does, which are recorded with lower seeds.
+    """
     from biddable.envs.base import make_env
-    from biddable.policies.base import rollouts, successes
+    from biddable.policies.base import rollouts
 
     envs = [make_env(name) for _ in range(min(16, cases))]
     try:
-        return [float(each) for each in successes(rollouts(envs, policy, range(cases)))]
+        episodes = rollouts(envs, policy, range(TEST_SEED, TEST_SEED + cases))
     finally:
         for env in envs:
             env.close()
+    return (
+        [] if any(each.success is None for each in episodes) else [float(bool(e.success)) for e in episodes]
+    )
 
 
 def collected(data: PixelDemos, by_job: Mapping[Job, Tested]) -> ArmScores:

@@ -54,6 +54,23 @@ class Standardise(nn.Module):
         return (states - self.mean) / self.deviation
 
 
+def seen_as(observation: Mapping[str, Any], part: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A part of an observation as an array of this shape; larger pictures are scaled down to it.
+
+    Raises:
+        InputError: no such part, or one of another shape, or pictures that are no bytes.
+    """
+    if part not in observation:
+        raise InputError("observation", sorted(observation), f"one with the part {part!r}")
+    array = np.asarray(observation[part])
+    if array.dtype == np.uint8 and array.ndim == 3:
+        array = scaled(array[None], max(shape[:2]))[0]
+    if array.shape != shape or (len(shape) == 3 and array.dtype != np.uint8):
+        expected = f"{list(shape)}{', of bytes,' if len(shape) == 3 else ','} as it was trained on"
+        raise InputError(part, f"{array.dtype} {list(array.shape)}", expected)
+    return array
+
+
 class PixelPolicy:
     """Takes the likeliest action for a picture.
 
@@ -85,19 +102,9 @@ class PixelPolicy:
 
     def act(self, observations: Sequence[Mapping[str, Any]]) -> list[Any]:
         """See ``Policy.act``. Raises InputError: no such part, or pictures of another shape."""
-        arrays = [self._array(observation) for observation in observations]
+        arrays = [seen_as(observation, self.part, self.shape) for observation in observations]
         actions = self.head.mode(self.outputs(torch.from_numpy(np.stack(arrays))))
         return actions.tolist() if actions.ndim == 1 else list(actions)
-
-    def _array(self, observation: Mapping[str, Any]) -> NDArray[Any]:
-        if self.part not in observation:
-            raise InputError("observation", sorted(observation), f"one with the part {self.part!r}")
-        array = np.asarray(observation[self.part])
-        if array.dtype == np.uint8 and array.ndim == 3:
-            array = scaled(array[None], max(self.shape[:2]))[0]
-        if array.shape != self.shape:
-            raise InputError(self.part, list(array.shape), f"{list(self.shape)}, as it was trained on")
-        return array
 
     def settings(self) -> dict[str, Any]:
         """See ``SavablePolicy``."""

@@ -17,7 +17,8 @@ The steps:
    forward dynamics (the next picture from phi(o_t) and a_t), implicit (the next one among the batch's), and
    static contrast (two crops of one picture);
 3. phi is frozen; a small network over phi(o) learns the new task from ``--few`` demonstrations, seed by seed;
-   beside them an encoder learned *from scratch* with the policy, an *untrained* one, and the true states;
+   beside them an encoder learned *from scratch* with the policy, for as many steps as pre-training and
+   policy have together, an *untrained* one, and the true states;
 4. the test, once: errors of actions in held-out demonstrations of the new task; success in the environment;
 5. the encoder by inverse dynamics and its first policy are left.
 
@@ -65,6 +66,7 @@ from biddable.experiments.pixel_policies import (
     Job,
     Learned,
     Tested,
+    check_env,
     collected,
     figures,
     probe,
@@ -173,11 +175,14 @@ class InverseDynamics(Method):
             return
         if config.target is not None and config.task:
             raise InputError("task", config.task, "none beside a target, which is the new task")
+        if config.target is not None and config.target.resolve() == config.data.resolve():
+            expected = "other demonstrations than the data's; --task names a task that is among them"
+            raise InputError("target", str(config.target), expected)
         self.reader = Reader(config.part, config.pixels, config.nstep)
         self.data = self._own(config.data)
         self._require_size(self.data)
         if config.env:
-            self._require_env(config.data)
+            check_env(config.env, config.data, self.data)
 
     def _require_recording(self) -> None:
         from biddable.envs.base import make_env
@@ -195,20 +200,6 @@ class InverseDynamics(Method):
             raise InputError("pixels", self.config.pixels, expected)
         if self.config.crop >= min(height, width):
             raise InputError("crop", self.config.crop, f"less than the pictures' {min(height, width)} pixels")
-
-    def _require_env(self, path: Path) -> None:
-        from contextlib import closing
-
-        from biddable.envs.base import make_env, two_of
-        from biddable.policies.datasets import check_actions, read_trajectories
-
-        config = self.config
-        with closing(make_env(config.env)) as env:
-            check_actions(read_trajectories(path, instruction="any"), env)
-            obs, _ = two_of(env.reset(seed=0))
-            if config.part not in obs:
-                expected = f"an environment that shows the part {config.part!r}: it has {', '.join(obs)}"
-                raise InputError("env", config.env, expected)
 
     def _own(self, path: Path) -> PixelDemos:
         """Yours, and what each episode is for."""
@@ -289,7 +280,8 @@ class InverseDynamics(Method):
         }
         play = "biddable act {run} --episodes 100" + ("" if data.task(0).env else " --env ID")
         comparisons = scores.compare(self._claims(scores, arms))
-        return run.finish(comparisons, metrics=metrics, notes=self._notes(data), next_steps=(play,))
+        notes = self._notes(data, bool(scores.arms(SUCCESS)))
+        return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=(play,))
 
     def _claims(self, scores: ArmScores, arms: list[str]) -> list[Claim]:
         """The paper's are of success; errors of actions stand in for it where there is no environment."""
@@ -301,12 +293,14 @@ class InverseDynamics(Method):
             claims.append(Claim(arm, ID, "lower", ERROR, "question" if measured else role))
         return claims
 
-    def _notes(self, data: PixelDemos) -> list[str]:
+    def _notes(self, data: PixelDemos, measured: bool) -> list[str]:
         config, task = self.config, data.task(0)
         notes = [
             *self.notes,
             f"The policy that is left was learned from {config.few} demonstrations: {task.name}.",
         ]
+        if task.env and not measured:
+            notes.append(f"{task.env} does not say whether an episode succeeded: no successes are counted.")
         if config.encoders == 1:
             notes.append(
                 "Intervals are over new tasks and demonstrations, given one encoder of each kind: they do "
@@ -380,7 +374,8 @@ def _test_policy(job: Job, data: PixelDemos, weights: Path, config: InverseDynam
         encoder = new_encoder(job.rng_seed)
     elif job.arm != SCRATCH:
         encoder = load_encoder(weights / f"{job.arm}-{job.number % config.encoders}")
-    fit = replace(config.policy, seed=job.rng_seed)
+    more = config.fit.steps if job.arm == SCRATCH else 0  # as many steps as encoder and policy have
+    fit = replace(config.policy, seed=job.rng_seed, steps=config.policy.steps + more)
     policy = few_shot(encoder, few, part, head, fit, crop=config.crop)
     if job.arm == ID:
         shutil.rmtree(weights / job.policy, ignore_errors=True)  # of a run that was killed here

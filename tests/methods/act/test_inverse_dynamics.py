@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,19 @@ from torch import nn
 pytest.importorskip("mujoco", reason='mujoco is not installed: pip install "biddable[envs]"')
 pytest.importorskip("minari", reason='minari is not installed: pip install "biddable[envs]"')
 
+import gymnasium as gym
+from gymnasium import spaces
+
 import biddable
 from biddable.errors import FileError, InputError
+from biddable.experiments.pixel_demos import Reader
+from biddable.experiments.pixel_policies import successes_in
 from biddable.methods.act import inverse_dynamics as method
+from biddable.policies import pixels
 from biddable.policies.batches import Demonstrations
 from biddable.policies.config import OBJECTIVES, ImitationConfig
+from biddable.policies.datasets.base import ActionSpec
+from biddable.policies.datasets.recorded import recorded
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.policies.heads import Categorical, Gaussian
 from biddable.policies.pixels import few_shot
@@ -154,6 +164,77 @@ def test_your_data_need_no_environment(tmp_path) -> None:
     assert any("in-distribution" in note for note in told.notes)
 
 
+class Columns(gym.Env):
+    """Shows a dark picture; it ends after three steps and does not say how."""
+
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, height: int = SIDE):
+        self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (height, SIDE, 3), np.uint8)})
+
+    def reset(self, *, seed=None, options=None):
+        self.seeds = [*getattr(self, "seeds", []), seed]
+        self._left = 3
+        return self._seen(), {}
+
+    def step(self, action):
+        self._left -= 1
+        return self._seen(), 0.0, not self._left, False, {}
+
+    def _seen(self):
+        return {"image": np.zeros(self.observation_space["image"].shape, np.uint8), "instruction": "go"}
+
+
+gym.register("Columns-v0", lambda: Columns(30))
+gym.register("Columns-v1", lambda: Columns())
+
+
+def test_an_environment_that_does_not_say_leaves_errors_of_actions(tmp_path) -> None:
+    options = {**TINY, "pixels": SIDE, "env": "gym:Columns-v1", "objectives": OBJECTIVES[:2]}
+    results = biddable.run(
+        "inverse-dynamics", out=tmp_path / "run", preset="smoke", data=data(tmp_path), **options
+    )
+    assert {c.metric for c in results.comparisons} == {"action error"}
+    assert any("does not say whether an episode succeeded" in note for note in results.notes)
+
+
+def test_successes_are_of_starts_that_no_demonstration_has(monkeypatch) -> None:
+    seeds = []
+    monkeypatch.setattr(
+        "biddable.policies.base.rollouts", lambda envs, policy, which: seeds.extend(which) or []
+    )
+    assert successes_in(object(), "gym:Columns-v1", 3) == []
+    assert min(seeds) >= 2_000_000
+
+
+def test_scratch_has_as_many_steps_as_encoder_and_policy(monkeypatch, tmp_path) -> None:
+    """An encoder of a hundred steps beside one that had a thousand would show nothing."""
+    steps = {}
+    original = pixels.few_shot
+
+    def noted(encoder, few, part, head, fit, **options):
+        steps[encoder is None] = fit.steps
+        return original(encoder, few, part, head, fit, **options)
+
+    monkeypatch.setattr(pixels, "few_shot", noted)
+    options = {**TINY, "pixels": SIDE, "objectives": OBJECTIVES[:1]}
+    biddable.run("inverse-dynamics", out=tmp_path / "run", preset="smoke", data=data(tmp_path), **options)
+    assert steps == {True: TINY["fit.steps"] + TINY["policy.steps"], False: TINY["policy.steps"]}
+
+
+def test_what_the_last_action_did_is_not_made_up(tmp_path) -> None:
+    """LeRobot's files end with the last action: its next picture would be a copy, and the pair a lie."""
+    whole = moving("left", -1, 9)
+    lerobot = replace(whole, meta={"last_observation": "repeated"})
+    kept = recorded(lerobot)
+    assert (len(kept), len(kept.observations["image"])) == (3, 4)
+    assert recorded(whole) is whole
+    reader = Reader("image", SIDE, 1)
+    reader.actions = ActionSpec("box", (1,))
+    assert [len(reader._checked(each)) for each in (whole, lerobot)] == [4, 3]
+    assert recorded(kept) is kept
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -179,6 +260,8 @@ def test_data_that_cannot_be_used_are_one_line(tmp_path) -> None:
         ({"few": 15}, "few"),
         ({"nstep": 5}, "."),
         ({"env": "mujoco:Reach2D"}, "."),
+        ({"env": "gym:Columns-v0"}, r"shows what the data do: image is 'uint8 \[20, 13, 3\]', expected"),
+        ({"target": folder}, "expected other demonstrations than the data's"),
     ):
         with pytest.raises((InputError, FileError), match=message):
             biddable.run("inverse-dynamics", out=tmp_path / "run", preset="smoke", data=folder, **options)
