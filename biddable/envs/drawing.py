@@ -14,7 +14,14 @@ Renderer = TypeVar("Renderer")
 
 
 def without_screen() -> None:
-    """Make MuJoCo render through EGL where there is no screen; call it before MuJoCo is imported."""
+    """Make MuJoCo render through EGL where there is no screen; call it before MuJoCo is imported.
+
+    Raises:
+        BiddableError: ``MUJOCO_GL`` names OSMesa, and it is not there: MuJoCo cannot be imported so.
+    """
+    if os.environ.get("MUJOCO_GL", "").lower() == "osmesa" and not find_library("OSMesa"):
+        how = "apt-get install libosmesa6, or set MUJOCO_GL to another library"
+        raise BiddableError(f"MuJoCo cannot draw here: MUJOCO_GL is osmesa, which is not installed; {how}")
     if "DISPLAY" not in os.environ and find_library("EGL"):
         os.environ.setdefault("MUJOCO_GL", "egl")
 

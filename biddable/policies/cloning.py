@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from biddable.errors import FileError, InputError
+from biddable.errors import BiddableError, FileError, InputError
 from biddable.policies.checks import above_zero, at_least_one
 from biddable.policies.vec_env import Features
 
 Array = NDArray[np.float32]
+
+_NOT_FINITE = "errors on the validation share were never finite: nothing was learned; lower lr"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +139,17 @@ def clone(
             or, where actions lie outside, the lowest and highest of each part.
 
     Raises:
-        InputError: nothing to learn from, unequal lengths, a number that is not finite, or an action out of
-            bounds.
+        InputError: nothing to learn from, states or actions that are no vectors, unequal lengths, a number
+            that is not finite, or an action out of bounds.
+        BiddableError: errors are never finite.
     """
     check_pairs(states, actions)
+    for name, values in (("states", states), ("actions", actions)):
+        if np.ndim(values) != 2:
+            other = "; clone_choices is for discrete actions" if name == "actions" else ""
+            raise InputError(
+                name, f"an array of shape {list(np.shape(values))}", f"vectors, [N, size]{other}"
+            )
     low, high = _bounds(actions, bounds)
     if len(states) < 2:
         raise InputError("states", f"{len(states)} pairs", "at least 2 pairs of state and action")
@@ -236,6 +245,8 @@ def _train(
             lowest = torch.where(better, loss, lowest)
             for kept, parameter in zip(best, parameters, strict=True):
                 kept[better] = parameter[better]
+    if not torch.isfinite(lowest).all():
+        raise BiddableError(_NOT_FINITE)
     ensemble.weights = dict(zip(ensemble.weights, best, strict=True))
 
 
@@ -260,18 +271,31 @@ def clone_choices(
         accuracy on the validation pairs, from 0 to 1.
 
     Raises:
-        InputError: fewer than 2 pairs, or unequal lengths.
+        InputError: fewer than 2 pairs, unequal lengths, an observation that is not finite, or an action that
+            the network has not.
+        BiddableError: errors are never finite.
     """
     for part in obs:
         if len(part) != len(actions):
             raise InputError("obs", f"{len(part)} observations", f"{len(actions)}, one for each action")
+        if not np.isfinite(part).all():
+            raise InputError("obs", "a number that is not finite", "finite numbers")
     if len(actions) < 2:
         raise InputError("actions", f"{len(actions)} actions", "at least 2")
+    if np.ndim(actions) != 1 or np.asarray(actions).dtype.kind not in "iu":
+        shown = f"{np.asarray(actions).dtype} of shape {list(np.shape(actions))}"
+        raise InputError("actions", shown, "integers, [N]; clone is for vectors")
     inputs = [torch.as_tensor(part) for part in obs]
     labels = torch.as_tensor(actions, dtype=torch.long)
     generator = torch.Generator().manual_seed(seed)
     validation, training = _split(len(actions), config.validation, generator)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, fused=True)
+    network.eval()
+    with torch.no_grad():
+        count = network(*(part[:1] for part in inputs)).shape[1]
+    if not 0 <= int(labels.min()) <= int(labels.max()) < count:
+        outside = int(labels.min()) if labels.min() < 0 else int(labels.max())
+        raise InputError("actions", outside, f"from 0 to {count - 1}, as the network has them")
     best, lowest, agreement = copy.deepcopy(network.state_dict()), math.inf, 0.0
     for _ in range(config.epochs):
         network.train()
@@ -288,6 +312,8 @@ def clone_choices(
         if loss < lowest:
             best, lowest = copy.deepcopy(network.state_dict()), loss
             agreement = (logits.argmax(1) == labels[validation]).float().mean().item()
+    if not math.isfinite(lowest):
+        raise BiddableError(_NOT_FINITE)
     network.load_state_dict(best)
     return agreement
 

@@ -64,7 +64,7 @@ class DQNConfig:
     def __post_init__(self) -> None:
         at_least_one(self, "batch_size", "buffer_size", "train_frequency", "target_update_interval")
         shares(self, "gamma", "final_epsilon", "exploration_fraction", "alpha", "beta")
-        above_zero(self, "lr")
+        above_zero(self, "lr", "max_grad_norm")
 
     def epsilon_at(self, frame: int, frames: int) -> float:
         """Share of random actions after ``frame`` of ``frames`` environment steps."""

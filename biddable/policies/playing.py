@@ -19,10 +19,15 @@ from biddable.types import Trajectory
 
 FILMS = (".mp4", ".gif")
 CODEC = "libx264"
+_SHOWN: dict[str, dict[str, Any]] = {"gym": {"render_mode": "rgb_array"}, "miniwob": {"screenshots": True}}
+"""Family of environments -> the options without which it shows no pictures."""
 
 
 class RandomPolicy:
     """Draws actions from the environment's space: what a policy has to beat.
+
+    On a page it draws among what can be done there: clicks on its elements, and each field typed into each
+    element that takes text.
 
     Args:
         space: of Gymnasium's.
@@ -32,10 +37,22 @@ class RandomPolicy:
     def __init__(self, space: Any, seed: int):
         self._space = space
         self._space.seed(seed)
+        self._rng = np.random.default_rng(seed)
 
     def act(self, observations: Sequence[dict[str, Any]]) -> list[Any]:
         """See ``Policy.act``."""
-        return [self._space.sample() for _ in observations]
+        return [self._on_page(obs) if "dom" in obs else self._space.sample() for obs in observations]
+
+    def _on_page(self, observation: dict[str, Any]) -> Any:
+        from biddable.envs.web import BARE_TEXT, WebAction
+
+        elements = [element for element in observation["dom"] if element.tag != BARE_TEXT]
+        possible = [WebAction("click", element.ref) for element in elements]
+        fields = range(len(observation["fields"]))
+        possible += [
+            WebAction("type", each.ref, field) for each in elements if each.takes_text for field in fields
+        ]
+        return possible[self._rng.integers(len(possible))] if possible else self._space.sample()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +126,8 @@ def play(
     episodes: list[Trajectory] = []
     frames: list[NDArray[np.uint8]] = []
     if first:
-        shown: dict[str, Any] = {"render_mode": "rgb_array"} if env.startswith("gym:") else {}
-        made = make_env(env, **shown, **options)
+        shown = _SHOWN.get(env.partition(":")[0], {})
+        made = make_env(env, **{**shown, **options})
         try:
             _take_pictures(made, env, frames)
             episodes += rollouts([made], policy or RandomPolicy(made.action_space, int(first[0])), first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -73,6 +74,25 @@ def test_tables_say_what_is_known(biddable: Command, tmp_path) -> None:
     assert "does not say whether an episode succeeded" in result.stdout
 
 
+@pytest.mark.parametrize("env", ["form:long", "widget:boxes"])
+def test_random_actions_on_a_page_are_among_those_it_has(biddable: Command, env) -> None:
+    told = json.loads(biddable("act", "random", "--env", env, "--episodes", "8", "--json").stdout)
+    assert told["episodes"] == 8
+    assert told["mean_length"] > 1
+
+
+def test_a_browser_is_filmed(biddable: Command, tmp_path) -> None:
+    pytest.importorskip("miniwob", reason='miniwob is not installed: pip install "biddable[envs]"')
+    if not shutil.which("chromedriver"):
+        pytest.skip("chromedriver is not installed: apt-get install chromium-driver")
+    film = tmp_path / "film.gif"
+    biddable("act", "random", "--env", "miniwob:click-test", "--episodes", "1", "--video", str(film))
+    from PIL import Image
+
+    with Image.open(film) as picture:
+        assert min(picture.size) >= 160
+
+
 def test_bad_input_is_one_line(biddable: Command, tmp_path) -> None:
     folder = saved(tmp_path)
     assert_one_line(biddable("act", str(tmp_path)), "holds no policy")
@@ -80,6 +100,8 @@ def test_bad_input_is_one_line(biddable: Command, tmp_path) -> None:
     assert_one_line(biddable("act", folder, "--video", "x.avi"), "--video is 'x.avi'", ".mp4 or .gif")
     assert_one_line(biddable("act", folder, "--env", "gym:Pole-v1"), "gym:Pole-v1")
     assert_one_line(biddable("act", folder, "--env", "gym:Acrobot-v1"), "state is [6], expected [4]")
+    moves = saved(tmp_path / "moves", space=spaces.Box(-2, 2, (3,)))
+    assert_one_line(biddable("act", moves), "action is array(", "expected one of Discrete(2)")
     assert_one_line(
         biddable("act", folder, "--env", "minigrid:BabyAI-GoToLocal-v0", "--instruction", "go"),
         "--instruction is 'go'",

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from biddable.envs import drawing
 from biddable.envs.base import make_env
 from biddable.envs.reach2d import MAX_STEPS, Reach2DEnv, Region
 from biddable.errors import BiddableError, InputError
@@ -115,6 +116,15 @@ def test_a_picture_shows_point_goal_and_pillar() -> None:
     point, goal = np.argwhere(blue > red + 60), np.argwhere(green > np.maximum(red, blue) + 40)
     assert point.mean(0) == pytest.approx([97, 22], abs=6), "in the lower left"
     assert goal.mean(0) == pytest.approx([22, 97], abs=6), "in the upper right"
+
+
+def test_where_a_library_is_not_installed_it_says_so(monkeypatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setattr(drawing, "find_library", lambda name: None)
+    with pytest.raises(BiddableError, match="MUJOCO_GL is osmesa, which is not installed; apt-get install"):
+        drawing.without_screen()
+    monkeypatch.setattr(drawing, "find_library", str)
+    drawing.without_screen()
 
 
 def test_where_mujoco_was_told_to_use_a_screen_it_says_so(monkeypatch) -> None:

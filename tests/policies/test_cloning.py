@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from biddable.errors import FileError, InputError
+from biddable.errors import BiddableError, FileError, InputError
 from biddable.policies import cloning
-from biddable.policies.cloning import CloningConfig, Ensemble, clone
+from biddable.policies.cloning import CloningConfig, Ensemble, clone, clone_choices
+from biddable.policies.networks import MLP
 
 SMALL = CloningConfig(members=3, hidden=32, epochs=60)
 
@@ -105,11 +106,30 @@ def test_saved_and_read_back_it_acts_the_same(learned, tmp_path) -> None:
         (points(1), wanted(points(1)), "at least 2 pairs"),
         (points(5), np.full((5, 2), np.nan), "actions is 'a number that is not finite'"),
         (np.full((5, 3), np.inf), wanted(points(5)), "states is 'a number that is not finite'"),
+        (points(5), np.zeros(5, int), r"actions is 'an array of shape \[5\]', expected .*clone_choices"),
+        (points(5)[:, 0], wanted(points(5)), r"states is 'an array of shape \[5\]', expected vectors"),
     ],
 )
 def test_data_that_cannot_be_learned_from(states, actions, message) -> None:
     with pytest.raises(InputError, match=message):
         clone(states, actions, SMALL, 0)
+
+
+def test_what_was_never_learned_is_no_policy() -> None:
+    wild = replace(SMALL, lr=1e30)
+    with pytest.raises(BiddableError, match="errors on the validation share were never finite"):
+        clone(points(20), wanted(points(20)), wild, 0)
+    choices = np.zeros(20, int)
+    with pytest.raises(BiddableError, match="errors on the validation share were never finite"):
+        clone_choices(MLP(3, 2), [points(20) * 1e30], choices, wild, 0)
+    for obs, actions, message in (
+        (np.full((20, 3), np.nan), choices, "obs is 'a number that is not finite'"),
+        (points(20), choices + 2, "actions is 2, expected from 0 to 1, as the network has them"),
+        (points(20), choices - 1, "actions is -1, expected from 0 to 1"),
+        (points(20), wanted(points(20)), r"actions is 'float32 of shape .*', expected integers, \[N\]"),
+    ):
+        with pytest.raises(InputError, match=message):
+            clone_choices(MLP(3, 2), [obs], actions, SMALL, 0)
 
 
 def test_states_of_another_size(learned) -> None:

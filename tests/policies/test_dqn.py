@@ -208,7 +208,8 @@ def test_values_that_are_no_longer_finite_stop_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("gamma", 1.5), ("final_epsilon", -0.1), ("buffer_size", 0), ("lr", 0.0)]
+    ("field", "value"),
+    [("gamma", 1.5), ("final_epsilon", -0.1), ("buffer_size", 0), ("lr", 0.0), ("max_grad_norm", 0.0)],
 )
 def test_settings_out_of_range(field, value) -> None:
     with pytest.raises(InputError, match=f"{field} is"):
