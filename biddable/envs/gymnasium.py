@@ -7,6 +7,7 @@ make_env(lambda: MyEnv(size=6), instruction="find the exit", success="found_exit
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import re
@@ -112,11 +113,12 @@ class GymEnv(gym.Env[dict[str, Any], Any]):
         """See ``gymnasium.Env.step``. Raises InputError: what is no action; nothing has changed."""
         self._check(action)
         obs, reward, terminated, truncated, info = five_of(self.env.step(action))
-        success = self._told(obs, float(reward), bool(terminated), info)
+        reward, terminated = _number(reward), bool(terminated)
+        success = self._told(obs, reward, terminated, info)
         if success is not None:
             self._reached = self._reached or success
             info = {**info, "success": self._reached if self._any else success}
-        return self._shown(self._named_parts(obs)), float(reward), bool(terminated), bool(truncated), info
+        return self._shown(self._named_parts(obs)), reward, terminated, bool(truncated), info
 
     def render(self) -> Any:
         """See ``gymnasium.Env.render``."""
@@ -189,6 +191,15 @@ def _made(env: Any, options: dict[str, Any]) -> Any:
         raise InputError("env", f"gym:{env}", expected) from None
     except Exception as error:  # whatever a simulator raises for options that it does not take
         raise InputError("env", f"gym:{env}", f"one that can be made: {said(error)}") from error
+
+
+def _number(reward: Any) -> float:
+    """A reward as a number; some environments pay an array of one. Raises InputError: something else."""
+    with contextlib.suppress(TypeError, ValueError):
+        number = float(np.asarray(reward, np.float64).reshape(()))
+        if np.isfinite(number):
+            return number
+    raise InputError("reward", reward, "a finite number")
 
 
 def _takes_seed(reset: Callable[..., Any]) -> bool:

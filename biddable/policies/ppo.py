@@ -33,7 +33,7 @@ class PPOConfig:
     """Hyperparameters of PPO."""
 
     num_envs: int = 16
-    """Environments that step together."""
+    """Environments that step together, for whoever makes the vector environment."""
     num_steps: int = 128
     """Steps of each environment in a rollout, between two updates."""
     epochs: int = 4
@@ -70,7 +70,7 @@ class PPO:
 
     Args:
         network: gives outputs [N, head.outputs] and values [N] for features, each [N, ...].
-        envs: the vector environment it acts in.
+        envs: the vector environment it acts in; it says how many there are, whatever ``config.num_envs`` is.
         config: see ``PPOConfig``.
         seed: decides the actions drawn and the order of batches.
         head: what the outputs say about actions; without it, what suits the action space (``head_for``).

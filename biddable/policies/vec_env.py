@@ -66,7 +66,7 @@ class VecEnv:
         seed: the first episode of each environment is drawn from it, and all later ones follow.
 
     Raises:
-        InputError: environments whose features differ in shape, or that are none of Gymnasium's.
+        InputError: no environment, some whose features differ in shape, or that are none of Gymnasium's.
         BiddableError: an environment raised ``ATTEMPTS`` times in a row.
 
     Attributes:
@@ -78,6 +78,8 @@ class VecEnv:
     def __init__(self, envs: Sequence[Any], features: Features, seed: int):
         self.envs, self._features = envs, features
         count = len(envs)
+        if not count:
+            raise InputError("envs", "none", "at least one environment")
         self._lengths, self._broken = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
         self._returns = np.zeros(count)
         seeds = np.random.SeedSequence(seed).generate_state(count)

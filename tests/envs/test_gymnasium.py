@@ -234,6 +234,25 @@ def test_environments_of_another_kind_are_one_line_for_learners_too(env, options
         learn(make_env(env, **options))
 
 
+class Pays(Own):
+    def __init__(self, reward):
+        super().__init__()
+        self.reward = reward
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, self.reward, *rest
+
+
+def test_a_reward_is_a_number_or_an_array_of_one() -> None:
+    wait = ScriptedPolicy(lambda obs: np.zeros(2, np.float32))
+    for reward in (1, np.float32(1), np.array([1.0]), np.array([[1]])):
+        assert rollouts([make_env(Pays(reward))], wait, [0])[0].rewards.tolist() == [1, 1, 1]
+    for reward in (None, np.ones(2), "much", np.nan):
+        with pytest.raises(InputError, match=r"reward is .*, expected a finite number"):
+            rollouts([make_env(Pays(reward))], wait, [0])
+
+
 def test_one_that_cannot_begin_again_at_once_keeps_the_episode_before() -> None:
     envs = VecEnv([make_env(Own(broken=True))], lambda obs: (obs["state"],), 0)
     for _ in range(3):

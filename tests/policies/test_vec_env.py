@@ -129,6 +129,8 @@ def test_environments_of_the_old_kind_are_refused_in_one_line() -> None:
         step(vec_env(Old()))
     with pytest.raises(InputError, match="what reset returned is 'dict', expected 2 of them"):
         vec_env(Older())
+    with pytest.raises(InputError, match="envs is 'none', expected at least one"):
+        vec_env()
 
 
 class Unseen(Counting):

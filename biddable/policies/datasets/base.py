@@ -247,6 +247,8 @@ def assembled(episode: Episode, instruction: str | None, parts: Parts) -> Trajec
     if not steps:
         raise episode.error("it has no steps")
     rewards = np.zeros(steps) if episode.rewards is None else np.asarray(episode.rewards, np.float64)
+    if rewards.size == len(rewards):  # some store each as a vector of one
+        rewards = rewards.reshape(-1)
     for name, values, count in (
         *((f"observation {name!r}", values, steps + 1) for name, values in columns.items()),
         ("rewards", rewards, steps),

@@ -151,6 +151,26 @@ def test_actions_in_parts_and_a_text_of_numbers(tmp_path) -> None:
     assert episode.observations["state"].tolist() == [[0, 1], [2, 3], [4, 5], [4, 5]]
 
 
+def test_rewards_that_are_vectors_of_one(tmp_path) -> None:
+    steps = {
+        "observation": {"xy": tensor("float32", 2)},
+        "action": tensor("float32", 1),
+        "reward": tensor("float32", 1),
+        "is_terminal": tensor("bool", 1),
+        "language_instruction": {"text": {}},
+    }
+    record = {
+        "steps/observation/xy": [float(n) for n in range(6)],
+        "steps/action": [1.0, 2.0, 3.0],
+        "steps/reward": [0.0, 0.0, 1.0],
+        "steps/is_terminal": [0, 0, 1],
+        "steps/language_instruction": [b"go"] * 3,
+    }
+    (episode,) = read_trajectories(written(tmp_path / "own", steps, [record]))
+    assert episode.rewards.tolist() == [0, 0, 1]
+    assert (episode.success, episode.terminated, episode.actions.shape) == (True, True, (3, 1))
+
+
 def test_several_wordings_and_one_that_changes(tmp_path) -> None:
     folder = written(
         tmp_path / "own",
