@@ -126,8 +126,7 @@ class DQN:
             np.divide(self._rng.exponential(size=weights.shape), weights, out=waits, where=weights > 0)
             actions[random_rows] = waits.argmin(1)
         rewards, terminated, _ = self.envs.step(actions)
-        # An episode that was only cut off has a next observation, whose value counts; one that terminated
-        # none.
+        # What was only cut off has a next observation, whose value counts; what terminated has none.
         self.replay.add(obs, actions, rewards, self.envs.next_obs, terminated)
         self.frames += len(actions)
 

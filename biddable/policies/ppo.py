@@ -125,8 +125,7 @@ class PPO:
             self._logprobs[t] = self.head.log_prob(outputs, self._tensor(actions)).cpu()
             rewards, terminated, truncated = self.envs.step(self.head.to_env(actions))
             if truncated.any():
-                # What would have followed is worth what the last observation is: the episode was only cut
-                # off.
+                # Only cut off: what would have followed is worth what the last observation is.
                 final = self.network(*(self._tensor(part[truncated]) for part in self.envs.next_obs))[1]
                 rewards[truncated] += self.config.gamma * final.cpu().numpy()
             self._rewards[t], self._done[t] = rewards, terminated | truncated
