@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ class RandomPolicy:
 
     def __init__(self, space: Any, seed: int):
         self._space = space
-        self._space.seed(seed)
-        self._rng = np.random.default_rng(seed)
+        # Not the seed itself: an environment with the same one would draw the same numbers.
+        self._space.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0]))
+        self._rng = np.random.default_rng([seed, 1])
 
     def act(self, observations: Sequence[dict[str, Any]]) -> list[Any]:
         """See ``Policy.act``."""
@@ -174,7 +176,10 @@ def _write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int) -> Non
     from PIL import Image
 
     pictures = [Image.fromarray(frame).quantize(128) for frame in frames]
-    pictures[0].save(path, "GIF", save_all=True, append_images=pictures[1:], duration=1000 // fps, loop=0)
+    # The format has hundredths of a second: they differ by one, so that the whole lasts as long as it should.
+    ends = [round(100 * end / fps) for end in range(len(frames) + 1)]
+    lasts = [10 * (end - start) for start, end in pairwise(ends)]
+    pictures[0].save(path, "GIF", save_all=True, append_images=pictures[1:], duration=lasts, loop=0)
 
 
 def _take_pictures(env: Any, name: str, frames: list[NDArray[np.uint8]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
@@ -13,6 +14,7 @@ from biddable import load_policy, make_env
 from biddable.errors import FileError
 from biddable.policies.base import rollouts
 from biddable.policies.heads import head_for
+from biddable.policies.playing import RandomPolicy, write_film
 from biddable.policies.saved import policy_env, save_policy
 from biddable.policies.state import ActorCritic, StatePolicy
 
@@ -79,6 +81,28 @@ def test_random_actions_on_a_page_are_among_those_it_has(biddable: Command, env)
     told = json.loads(biddable("act", "random", "--env", env, "--episodes", "8", "--json").stdout)
     assert told["episodes"] == 8
     assert told["mean_length"] > 1
+
+
+@pytest.mark.parametrize("fps", [15, 24, 50])
+def test_a_film_lasts_as_long_as_it_should(fps, tmp_path) -> None:
+    from PIL import Image
+
+    pictures = [np.full((16, 16, 3), 4 * shade, np.uint8) for shade in (*range(59), 58)]
+    write_film(tmp_path / "film.gif", pictures, fps)
+    with Image.open(tmp_path / "film.gif") as film:
+        lasts = 0
+        for frame in range(film.n_frames):
+            film.seek(frame)
+            lasts += film.info["duration"]
+    assert lasts == pytest.approx(60 / fps * 1000, abs=10)
+
+
+def test_random_actions_and_an_environment_of_the_same_seed_draw_other_numbers() -> None:
+    env = make_env("gym:Pendulum-v1")
+    env.reset(seed=7)
+    RandomPolicy(env.action_space, 7).act([{}])
+    streams = [each.np_random.bit_generator.state["state"]["inc"] for each in (env, env.action_space)]
+    assert streams[0] != streams[1]
 
 
 def test_a_browser_is_filmed(biddable: Command, tmp_path) -> None:
