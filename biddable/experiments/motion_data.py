@@ -6,20 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import BiddableError, InputError, said
 from biddable.policies.datasets import Trajectories, read_trajectories
+from biddable.policies.datasets.recorded import recorded
 from biddable.policies.motions import MotionVocabulary, Steps
 from biddable.runs.files import write_atomic
 from biddable.tasks.steps import Drop, Funnel
 from biddable.types import Trajectory
-
-if TYPE_CHECKING:
-    from biddable.policies.hierarchy import ActionHierarchy
 
 FLAT, WORDS, ONEHOT, CLUSTER = "flat", "words", "onehot", "clusters"
 """A policy for each of the ``Variant``."""
@@ -92,14 +90,14 @@ def positions_of(trajectory: Trajectory, axes: Sequence[Axis]) -> Numbers:
 
 def read_demonstrations(
     path: Path, axes: Sequence[Axis], parts: Sequence[str], instruction: str, horizon: int
-) -> tuple[Funnel[Any], int, Limits | None]:
-    """Demonstrations of the user's that can be learned from, and what their actions are.
+) -> tuple[Funnel[Any], int]:
+    """Demonstrations of the user's that can be learned from.
 
     An episode that cannot be read, is no longer than the horizon, or has other numbers than the first is
     dropped and counted. Actions outside the limits that the data set states are cut off.
 
     Returns:
-        the episodes, how many actions were cut off, and the limits of actions where the data set states them.
+        the episodes, and how many actions were cut off.
 
     Raises:
         FileError, InputError, MissingDependency: as ``read_trajectories``; no episode can be learned from.
@@ -113,7 +111,7 @@ def read_demonstrations(
     for episode in funnel.rows:
         result = _checked(episode, axes, parts, horizon, shapes)
         if isinstance(result, Trajectory):
-            shapes = shapes or (_state(result, parts).shape[1], result.actions.shape[1])
+            shapes = shapes or (state_of(result, parts).shape[1], result.actions.shape[1])
         checked.append(result)
     funnel.apply("checking", checked)
     if not funnel.kept:
@@ -124,11 +122,11 @@ def read_demonstrations(
     spec = found.spec.action
     low, high = (np.array(bound, dtype=np.float64) for bound in (spec.low, spec.high))
     if low.shape != actions.shape[1:] or not (np.isfinite(low).all() and np.isfinite(high).all()):
-        return funnel, 0, None
+        return funnel, 0
     outside = int(((actions < low - 1e-6) | (actions > high + 1e-6)).any(1).sum())
     for name, episode in funnel.kept.items():
         funnel.kept[name] = replace(episode, actions=np.clip(episode.actions, low, high))
-    return funnel, outside, (low.tolist(), high.tolist())
+    return funnel, outside
 
 
 def by_source(
@@ -176,7 +174,7 @@ class Labelled:
         lengths = [len(each) for each in episodes]
         phrases = [phrase for each in episodes for phrase in vocabulary.label(positions_of(each, axes))]
         instructions = [each.instruction for each in episodes for _ in range(len(each))]
-        states = np.concatenate([_state(each, parts)[:-1] for each in episodes])
+        states = np.concatenate([state_of(each, parts)[:-1] for each in episodes])
         actions = np.concatenate([np.asarray(each.actions, dtype=np.float32) for each in episodes])
         steps = Steps(states, instructions, phrases, actions)
         sources = tuple(str(each.meta.get("source", name)) for name, each in trajectories.items())
@@ -211,31 +209,53 @@ def unseen(labelled: Labelled, held: Labelled) -> str:
     return f"{share:.1%} of the held-out steps have a phrase that no demonstration to learn from has."
 
 
-def fitting_corrections(typed: Funnel[Any], policy: ActionHierarchy) -> Steps:
-    """What a file of corrections says; rows that do not fit the policy are dropped.
+def fitting_corrections(typed: Funnel[Any], vocabulary: MotionVocabulary, size: int) -> Steps:
+    """What a file of corrections says; rows that do not fit phrases, or states of that size, are dropped.
 
     Raises:
-        InputError: none fits, or a policy of several parts.
+        InputError: none fits.
     """
-    part, *others = policy.parts
-    if others:
-        raise InputError("parts", list(policy.parts), "one, for corrections have one state")
-    from biddable.policies.hierarchy_fit import CorrectionBuffer
-
-    buffer, results = CorrectionBuffer(policy), list[Any]()
+    results: list[Any] = []
     for row in typed.rows:
         try:
-            buffer.add({part: row["state"], "instruction": row["instruction"]}, row["phrase"])
-            results.append(row)
+            if len(row["state"]) != size:
+                raise InputError("state", f"{len(row['state'])} numbers", f"{size}, as in the demonstrations")
+            results.append({**row, "phrase": vocabulary.normal(row["phrase"])})
         except InputError as error:
             results.append(Drop("it does not fit the policy", str(error)))
     typed.apply("checking", results)
-    return buffer.steps()
+    if not typed.rows:
+        first = typed.dropped[0]
+        why = f"{first.id}: {first.why.reason}. {first.why.detail}"
+        raise InputError("corrections", f"{len(typed.dropped)} that do not fit", f"one that does; {why}")
+    states, texts, phrases = zip(
+        *((row["state"], row["instruction"], row["phrase"]) for row in typed.rows), strict=True
+    )
+    return Steps(np.array(states, dtype=np.float32), texts, phrases)
+
+
+def told(
+    axes: Sequence[Axis], episodes: Funnel[Any], corrections: Funnel[Any] | None, outside: int
+) -> list[str]:
+    """What was read of a user's data, and left out or changed; ``outside``: how many actions were cut off."""
+    read = ", ".join(f"{axis.name}={axis.part}.{axis.place}" for axis in axes)
+    notes = [
+        "No trials: success is not known of data alone; actions are held against demonstrations.",
+        f"Motions were read off {read} (--axes says which numbers are which).",
+    ]
+    for what, funnel in (("episodes", episodes), ("corrections", corrections)):
+        if funnel is not None and funnel.dropped:
+            first = funnel.dropped[0]
+            why = f"{first.id}: {first.why.reason}. {first.why.detail}".strip()
+            notes.append(f"{len(funnel.dropped)} {what} were left out (artifacts/dropped); the first: {why}")
+    if outside:
+        notes.append(f"{outside} actions lay outside the data set's own limits and were cut off.")
+    return notes
 
 
 def _read(found: Trajectories, index: int) -> Any:
     try:
-        return found[index]
+        return recorded(found[index])
     except BiddableError as error:
         return Drop("it cannot be read", said(error))
 
@@ -255,7 +275,7 @@ def _checked(
     if len(actions) <= horizon:
         return Drop("no longer than the horizon", f"{len(actions)} steps, horizon {horizon}")
     try:
-        state, positions = _state(episode, parts), positions_of(episode, axes)
+        state, positions = state_of(episode, parts), positions_of(episode, axes)
     except InputError as error:
         return Drop("a part or a number is missing", str(error))
     if not (np.isfinite(state).all() and np.isfinite(positions).all() and np.isfinite(actions).all()):
@@ -274,7 +294,7 @@ def limits_of(actions: NDArray[np.float32]) -> Limits:
     return np.where(flat, low - 0.5, low).tolist(), np.where(flat, high + 0.5, high).tolist()
 
 
-def _state(trajectory: Trajectory, parts: Sequence[str]) -> NDArray[np.float32]:
+def state_of(trajectory: Trajectory, parts: Sequence[str]) -> NDArray[np.float32]:
     """[T + 1, S] parts side by side. Raises InputError: one that is not there or holds no numbers."""
     columns = []
     for name in parts:

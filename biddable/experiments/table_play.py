@@ -11,6 +11,7 @@ import numpy as np
 
 from biddable.envs.tabletop import TASKS, TabletopEnv
 from biddable.envs.tabletop_expert import expert, motion
+from biddable.errors import InputError
 from biddable.policies.base import Policy, ScriptedPolicy, rollouts
 from biddable.policies.hierarchy import ActionHierarchy
 from biddable.policies.hierarchy_fit import CorrectionBuffer
@@ -70,6 +71,9 @@ class Table:
             return action.clip(-1, 1).astype(np.float32)
 
         played = self._played(ScriptedPolicy(act), first, episodes, only_successes=True)
+        if not played:
+            expected = f"less: in none of {episodes * len(self.tasks)} episodes the expert succeeded"
+            raise InputError("noise", noise, expected)
         return {name: replace(each, actions=_meant(each)) for name, each in played.items()}
 
     def trials(

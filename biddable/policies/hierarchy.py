@@ -315,8 +315,11 @@ def _projected(encode: Callable[[Sequence[str]], Array]) -> Callable[[Sequence[s
 def _spread(vectors: Array) -> Array:
     """[V, K] from vectors of instructions [n, V] to numbers that differ as much in every direction.
 
-    Instructions share most words, and what tells "red" from "blue" is a small part of a vector.
+    Instructions share most words, and what tells "red" from "blue" is a small part of a vector. Of one
+    instruction nothing is told apart: whatever another wording of it is, it counts as the same.
     """
+    if len(vectors) < 2:
+        return np.zeros((vectors.shape[1], 1), np.float32)
     _, sizes, directions = np.linalg.svd(vectors, full_matrices=False)
     kept = max(1, int((sizes > 0.05 * sizes[0]).sum()))
     return (directions[:kept].T / np.maximum(sizes[:kept], 1e-6) * len(vectors) ** 0.5).astype(np.float32)

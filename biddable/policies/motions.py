@@ -72,6 +72,10 @@ class MotionVocabulary:
                 raise InputError("words", word, "words in lower case, none of which is 'and'")
             if spoken.count(word) > 1 or word == STILL:
                 raise InputError("words", word, f"each once, and not {STILL!r}")
+            begins, _, last = word.rpartition(" ")
+            if begins and last in spoken:
+                expected = f"not it alone beside {word!r}, of which 'and {last}' is short for"
+                raise InputError("words", last, expected)
         if not (np.isfinite(self.scale).all() and min(self.scale) >= 0):
             raise InputError("scale", list(self.scale), "numbers of at least 0")
         if not 0 < self.threshold < np.inf:

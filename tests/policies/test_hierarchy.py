@@ -69,6 +69,15 @@ def test_it_says_what_it_does_and_does_what_it_says(words) -> None:
     assert np.round(words.act(seen)).tolist() == [[0, 1], [1, 0], [-1, 0]]
 
 
+def test_of_one_instruction_another_wording_is_the_same() -> None:
+    """There is nothing that tells instructions apart: a new one must not be a huge number instead."""
+    one = replace(steps(), instructions=["go to the red one"] * 600)
+    policy, _ = fit_hierarchy(one, "words", HEAD, CONFIG, vocabulary=VOCABULARY)
+    seen = [obs(0.5, -0.5), obs(0.5, -0.5, "move over to what is red")]
+    first, second = policy.act(seen)
+    np.testing.assert_allclose(first, second)
+
+
 def test_a_correction_stands_in_the_place_of_what_it_would_say(words) -> None:
     seen = [obs(0.5, -0.5), obs(0.5, -0.5)]
     corrected = np.round(words.act(seen, correction=["Move forward.", None]))

@@ -164,8 +164,8 @@ class RtH(Method):
             raise InputError("parts", [], "at least one part of the observations")
         if not config.tasks or len({*config.tasks}) < len(config.tasks):
             raise InputError("tasks", list(config.tasks), "at least one, each once")
-        if config.network.head == "binned" and config.network.bins < 2:
-            raise InputError("network.bins", config.network.bins, "an integer of at least 2")
+        if config.network.head == "binned" and (bins := config.network.bins) < 2:
+            raise InputError("network.bins", bins, "an integer of at least 2")
         encoder(config.network.vectors)
         self.axes = data.axes_of(config.axes, config.parts[0])
         self.words = data.words_of(config.words)
@@ -174,16 +174,24 @@ class RtH(Method):
             raise InputError("words", unused[0], f"words for an axis that is read: {', '.join(names)}")
         MotionVocabulary.of(names, [np.zeros((2, len(names)))], words=self.words)
         if config.data is None:
-            for name in ("axes", "parts", "instruction", "corrections"):
+            for name in ("axes", "parts", "instruction", "corrections", "held_out"):
                 if getattr(config, name) != getattr(RtHConfig(), name):
                     raise InputError(name, getattr(config, name), "data with it: the table has its own")
             return
         if not 0 < config.held_out < 1:
             raise InputError("held_out", config.held_out, "a share above 0 and below 1")
         how = (config.parts, config.instruction, config.horizon)
-        self.funnel, self.outside, self.limits = data.read_demonstrations(config.data, self.axes, *how)
+        self.funnel, self.outside = data.read_demonstrations(config.data, self.axes, *how)
         self.split = data.by_source(self.funnel.kept, config.held_out, np.random.default_rng(0))
+        learn, test = self.split
+        if config.seeds == len(test) == 1:
+            raise InputError("seeds", 1, "at least 2: one episode is held out, and it has no interval")
         self.typed = read_corrections(config.corrections) if config.corrections else None
+        if self.typed is not None:
+            if len(config.parts) > 1:
+                raise InputError("parts", list(config.parts), "one, for corrections have one state")
+            size = data.state_of(next(iter(learn.values())), config.parts).shape[1]
+            self.corrections = data.fitting_corrections(self.typed, self._vocabulary(learn), size)
 
     def _vocabulary(self, learn: Mapping[str, Trajectory]) -> MotionVocabulary:
         """The vocabulary whose scale is that of the demonstrations to learn from."""
@@ -351,7 +359,7 @@ class RtH(Method):
         vocabulary = self._vocabulary(learn)
         labelled, held = self._labelled(learn, vocabulary), self._labelled(test, vocabulary)
         assert labelled.steps.actions is not None
-        low, high = self.limits or data.limits_of(labelled.steps.actions)
+        low, high = data.limits_of(labelled.steps.actions)
         said: list[str] = []
         first: dict[str, ActionHierarchy] = {}
         for seed in range(config.seeds):
@@ -366,8 +374,7 @@ class RtH(Method):
                 scores.cluster(metric, held.sources)
         policy = first[WORDS]
         if self.typed is not None:
-            steps = data.fitting_corrections(self.typed, policy)
-            policy = tuned_arm(run, "corrected", policy, base, lambda: steps)
+            policy = tuned_arm(run, "corrected", policy, base, lambda: self.corrections)
             self.typed.write_dropped(run.artifact("dropped", "corrections.jsonl"))
         save_policy(run.artifact("policy"), policy, title=TITLE, method="rt-h")
         self._labelled({**learn, **test}, vocabulary).write(run.artifact("labels.jsonl"))
@@ -383,22 +390,9 @@ class RtH(Method):
             "weights": {arm: each.weights for arm, each in first.items()},
             "scores": scores.metrics(),
         }
-        notes = [*self._told(), data.unseen(labelled, held)]
-        comparisons = scores.compare(self._claims(scores))
-        steps_next = ("biddable act {run} --env ID",)
-        return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=steps_next)
-
-    def _told(self) -> list[str]:
-        """What was left out, or changed, of the user's."""
-        notes = ["No trials: success is not known of data alone; actions are held against demonstrations."]
-        for what, funnel in (("episodes", self.funnel), ("corrections", self.typed)):
-            if funnel is not None and funnel.dropped:
-                first = funnel.dropped[0]
-                told = f"{len(funnel.dropped)} {what} were left out (artifacts/dropped); the first"
-                notes.append(f"{told}: {first.id}: {first.why.reason}. {first.why.detail}".strip())
-        if self.outside:
-            notes.append(f"{self.outside} actions lay outside the data set's own limits and were cut off.")
-        return notes
+        notes = [*data.told(self.axes, self.funnel, self.typed, self.outside), data.unseen(labelled, held)]
+        play, comparisons = "biddable act {run} --env ID", scores.compare(self._claims(scores))
+        return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=(play,))
 
 
 def _key(arm: str) -> str:

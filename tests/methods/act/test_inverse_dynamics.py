@@ -254,12 +254,12 @@ def test_data_that_cannot_be_used_are_one_line(tmp_path) -> None:
     folder = data(tmp_path)
     for options, message in (
         ({"part": "camera"}, "part is 'camera', expected one of image"),
-        ({"task": "fly"}, "fly"),
+        ({"task": "fly"}, "task is 'fly', expected an instruction of the data"),
         ({"pixels": 8}, "pixels is 8, expected more"),
         ({"crop": 30}, "crop is 30, expected less than"),
-        ({"few": 15}, "few"),
-        ({"nstep": 5}, "."),
-        ({"env": "mujoco:Reach2D"}, "."),
+        ({"few": 15}, "few is 15, expected fewer"),
+        ({"nstep": 5}, "steps is 4, expected at least 5"),
+        ({"env": "mujoco:Reach2D"}, "expected the environment's: 2 numbers"),
         ({"env": "gym:Columns-v0"}, r"shows what the data do: image is 'uint8 \[20, 13, 3\]', expected"),
         ({"target": folder}, "expected other demonstrations than the data's"),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,16 @@ import pytest
 pytest.importorskip("mujoco", reason='mujoco is not installed: pip install "biddable[envs]"')
 pytest.importorskip("minari", reason='minari is not installed: pip install "biddable[envs]"')
 
+from gymnasium import spaces
+
 import biddable
 from biddable.errors import InputError
-from biddable.experiments import motion_fits
+from biddable.experiments import motion_data, motion_fits
+from biddable.experiments.table_play import Table
 from biddable.methods.act.rt_h import RtHConfig
+from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.write_minari import write_minari
+from biddable.policies.motions import STILL, MotionVocabulary
 from biddable.policies.saved import load_policy
 from biddable.types import Trajectory
 
@@ -82,6 +88,7 @@ def test_your_data_get_phrases_a_policy_and_errors(tmp_path) -> None:
     labels = [json.loads(line) for line in (tmp_path / "run" / "artifacts" / "labels.jsonl").open()]
     assert {str(row) for row in labels if "move left" in str(row) and "go left" in str(row)}
     assert any("1 corrections were left out" in note for note in results.notes)
+    assert any("read off x=state.0, y=state.1" in note for note in results.notes)
     states = [{"state": np.zeros(2, np.float32), "instruction": "go right"}]
     assert load_policy(tmp_path / "run").act(states)[0].shape == (2,)
 
@@ -94,6 +101,7 @@ def test_your_data_get_phrases_a_policy_and_errors(tmp_path) -> None:
         ({"tasks": ()}, "tasks is"),
         ({"network.head": "binned", "network.bins": 1}, "bins is 1"),
         ({"axes": ("x",)}, "axes is .*the table has its own"),
+        ({"held_out": 0.5}, "held_out is .*the table has its own"),
         ({"corrections": "c.jsonl"}, "corrections is .*the table has its own"),
         ({"words": ("lid=up/down",)}, "words is 'lid', expected words for an axis that is read"),
     ],
@@ -112,9 +120,70 @@ def test_data_that_cannot_be_used_are_one_line(tmp_path) -> None:
         ({"axes": ("x", "y"), "horizon": 9}, "horizon"),
         ({"axes": ("x", "y"), "held_out": 1.0}, "held_out is 1"),
         ({"axes": ("wrist",)}, "wrist"),
+        ({"axes": ("x", "y"), "held_out": 0.01, "seeds": 1}, "seeds is 1, expected at least 2"),
+        (
+            {"axes": ("x", "y"), "words": ("y=left/right", "x=go left/go right")},
+            "words is 'left', expected not",
+        ),
+        ({"axes": ("x", "y"), "corrections": typed(tmp_path, "fly", 2)}, "line 1: .* phrase is 'fly'"),
+        ({"axes": ("x", "y"), "corrections": typed(tmp_path, "move left", 3)}, "3 numbers', expected 2"),
+        (
+            {"axes": ("x", "y"), "corrections": typed(tmp_path, "move left", 2), "parts": ("state",) * 2},
+            "parts is .*, expected one, for corrections have one state",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             biddable.run("rt-h", out=tmp_path / "run", preset="smoke", data=folder, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def typed(folder, phrase: str, size: int) -> str:
+    path = folder / f"{phrase}-{size}.jsonl"
+    path.write_text(json.dumps({"instruction": "go left", "phrase": phrase, "state": [0.0] * size}) + "\n")
+    return str(path)
+
+
+def test_bins_are_of_what_was_done_and_not_of_wide_limits(tmp_path) -> None:
+    """A data set whose limits are a hundred times as wide does not leave one bin for all that was done."""
+    space = Named(spaces.Box(-1, 1, (2,), np.float32), spaces.Box(np.float32([-50, 0]), np.float32([50, 0])))
+    episodes = list(read_trajectories(walks(tmp_path, 12)))
+    still = [replace(each, actions=each.actions * np.float32([1, 0])) for each in episodes]
+    folder = write_minari(still, tmp_path / "wide-v0", env=space)
+    options = {
+        "network.fit.steps": 20,
+        "network.hidden": (8,),
+        "network.vectors": "words",
+        "axes": ("x", "y"),
+    }
+    biddable.run("rt-h", out=tmp_path / "run", preset="smoke", data=str(folder), **options)
+    head = load_policy(tmp_path / "run").head.settings()
+    assert (head["low"], head["high"]) == ([-0.5, -0.5], [0.5, 0.5])
+
+
+class Named:
+    """Spaces of an environment that a data set names."""
+
+    spec = None
+
+    def __init__(self, state, action):
+        self.observation_space, self.action_space = spaces.Dict({"state": state}), action
+
+
+def test_an_expert_that_never_succeeds_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"noise is 50\.0, expected less: in none of 1 episodes"):
+        Table(("stack",), 1).demonstrations(0, 1, 50.0)
+
+
+def test_the_last_step_of_a_lerobot_episode_is_no_motion(tmp_path) -> None:
+    """Its next observation was not recorded: the copy that stands there would be called 'stay still'."""
+    whole = read_trajectories(walks(tmp_path, 1))[0]
+    copied = {"state": np.vstack([whole.observations["state"][:-1], whole.observations["state"][-2:-1]])}
+    lerobot = replace(whole, observations=copied, meta={"last_observation": "repeated"})
+    axes = motion_data.axes_of(("x", "y"), "state")
+    words = MotionVocabulary.of(("x", "y"), [motion_data.positions_of(whole, axes)])
+    kept = motion_data._read([lerobot], 0)
+    assert words.label(motion_data.positions_of(lerobot, axes))[-1] == STILL
+    assert words.label(motion_data.positions_of(kept, axes)) == ["move left"] * 7
 
 
 def test_the_default_is_the_papers_comparison() -> None:
