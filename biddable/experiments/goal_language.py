@@ -70,6 +70,7 @@ def check_env(env: str, data: GoalData) -> None:
         InputError: no such environment, or other observations or actions than the data's.
     """
     from biddable.envs.base import make_env
+    from biddable.policies.datasets.spaces import action_of_space, check_units
 
     with closing(make_env(env)) as made:
         obs, _ = made.reset(seed=TEST_SEED)
@@ -83,6 +84,7 @@ def check_env(env: str, data: GoalData) -> None:
             raise InputError("env", env, f"one whose actions are the data's, not {space}")
         if hasattr(space, "n") and int(space.n) < int(data.head["n"]):
             raise InputError("env", env, f"one with at least {data.head['n']} actions, as in the data")
+        check_units(actions, action_of_space(space))
 
 
 def played(

@@ -152,12 +152,15 @@ def action_of(trajectories: Sequence[Trajectory]) -> ActionSpec:
 def check_actions(trajectories: Sequence[Trajectory], env: Any) -> None:
     """Check that the actions of a data set are those of an environment.
 
+    Where the data set does not say between which limits its numbers lie, those of the first episode count.
+
     Args:
         trajectories: the data set.
         env: the environment, a vector environment, or its space of actions.
 
     Raises:
-        InputError: they are not, of another size or with other limits; it says what both have.
+        InputError: they are not, of another size, with other limits or in other units; it says what both
+            have.
     """
     theirs = action_of(trajectories)
     space = getattr(env, "single_action_space", None) or getattr(env, "action_space", env)
@@ -170,6 +173,28 @@ def check_actions(trajectories: Sequence[Trajectory], env: Any) -> None:
     ):
         if one and other:
             same = same and np.allclose(one, other)
+    place = str(trajectories.path) if isinstance(trajectories, Trajectories) else None
     if not same:
-        place = str(trajectories.path) if isinstance(trajectories, Trajectories) else None
         raise InputError("the data set's action", str(theirs), f"the environment's: {ours}", where=place)
+    if not theirs.low:
+        check_units(trajectories[0].actions, ours, place)
+
+
+def check_units(actions: Any, env: ActionSpec, where: str | None = None) -> None:
+    """Check that actions [N, ...] lie where those of an environment do: degrees are no radians.
+
+    Single ones may lie outside, where an environment cuts them off itself; one without limits takes all.
+
+    Raises:
+        InputError: more than half of what stands at one place in an action lies outside.
+    """
+    if not env.low:
+        return
+    flat = np.asarray(actions, np.float64).reshape(len(actions), -1)
+    low, high = np.array(env.low), np.array(env.high)
+    slack = 1e-3 * (high - low)
+    outside = ((flat < low - slack) | (flat > high + slack)).mean(0) > 0.5
+    for place in np.flatnonzero(outside)[:1]:
+        actual = f"from {flat[:, place].min():g} to {flat[:, place].max():g}"
+        expected = f"in the environment's units, from {low[place]:g} to {high[place]:g}"
+        raise InputError(f"number {place} of the data set's actions", actual, expected, where=where)

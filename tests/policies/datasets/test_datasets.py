@@ -162,6 +162,18 @@ def test_actions_of_another_space(tmp_path) -> None:
         check_actions(counted, spaces.Discrete(4))
 
 
+def test_actions_in_other_units(tmp_path) -> None:
+    box = spaces.Box(-1, 1, (2,), np.float32)
+    some = plain(0, actions=np.array([[0, 1.2], [0, 0.5], [0, -0.9]], np.float32))
+    check_actions([some], box)
+    degrees = plain(0, actions=np.array([[0, 90], [1, 45], [0.5, -30]], np.float32))
+    message = "number 1 of the data set's actions is 'from -30 to 90', expected in .* units, from -1 to 1"
+    with pytest.raises(InputError, match=message):
+        check_actions([degrees], box)
+    with pytest.raises(InputError, match=message):
+        check_actions(read_trajectories(write_lerobot([degrees], tmp_path / "degrees", 10)), box)
+
+
 class _Spaces:
     def __init__(self, action_space: Any):
         self.action_space = action_space
