@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from biddable.errors import InputError
+from biddable.errors import FileError, InputError, MissingDependency
 from biddable.policies.datasets.base import ActionSpec, Trajectories
 from biddable.types import Trajectory
 
 Path = tuple[str | int, ...]
+_TRIED = 10
+"""Episodes that are tried until one is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,8 @@ def action_of(trajectories: Sequence[Trajectory]) -> ActionSpec:
 def check_actions(trajectories: Sequence[Trajectory], env: Any) -> None:
     """Check that the actions of a data set are those of an environment.
 
-    Where the data set does not say between which limits its numbers lie, those of the first episode count.
+    Where the data set does not say between which limits its numbers lie, those of its first whole episode
+    count.
 
     Args:
         trajectories: the data set.
@@ -177,7 +181,10 @@ def check_actions(trajectories: Sequence[Trajectory], env: Any) -> None:
     if not same:
         raise InputError("the data set's action", str(theirs), f"the environment's: {ours}", where=place)
     if not theirs.low:
-        check_units(trajectories[0].actions, ours, place)
+        for i in range(min(len(trajectories), _TRIED)):
+            with contextlib.suppress(FileError, MissingDependency):  # of an episode that is not whole
+                check_units(trajectories[i].actions, ours, place)
+                break
 
 
 def check_units(actions: Any, env: ActionSpec, where: str | None = None) -> None:

@@ -162,7 +162,7 @@ def test_actions_of_another_space(tmp_path) -> None:
         check_actions(counted, spaces.Discrete(4))
 
 
-def test_actions_in_other_units(tmp_path) -> None:
+def test_actions_in_other_units(tmp_path, monkeypatch) -> None:
     box = spaces.Box(-1, 1, (2,), np.float32)
     some = plain(0, actions=np.array([[0, 1.2], [0, 0.5], [0, -0.9]], np.float32))
     check_actions([some], box)
@@ -172,6 +172,10 @@ def test_actions_in_other_units(tmp_path) -> None:
         check_actions([degrees], box)
     with pytest.raises(InputError, match=message):
         check_actions(read_trajectories(write_lerobot([degrees], tmp_path / "degrees", 10)), box)
+    monkeypatch.setattr("biddable.policies.datasets.write_minari.check_whole", lambda *_: None)
+    bad = plain(1, actions=np.full((3, 2), np.nan, np.float32))
+    with pytest.raises(InputError, match=message):
+        check_actions(read_trajectories(write_minari([bad, degrees], tmp_path / "bad-v0")), box)
 
 
 class _Spaces:
