@@ -44,6 +44,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "rt-h": "biddable.methods.act.rt_h:RtH",
         "self-evolution": "biddable.methods.improve.self_evolution:SelfEvolution",
         "self-rewarding": "biddable.methods.improve.self_rewarding:SelfRewarding",
+        "soar": "biddable.methods.act.soar:Soar",
         "spar": "biddable.methods.improve.spar:Spar",
         "spar-controlled": "biddable.methods.improve.spar_controlled:SparControlled",
         "tage": "biddable.methods.act.tage:TagE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import operator
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any, SupportsFloat
@@ -75,9 +76,14 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         except TypeError as error:
             if not numbers:
                 raise
-            given = "&".join(f"{option}={value}" for option, value in numbers.items())
-            raise InputError("env", f"minigrid:{name}?{given}", f"options it has: {said(error)}") from None
+            unknown = re.search(r"argument '(\w+)'", str(error))
+            wrong = next((each for each in numbers if unknown and each == unknown[1]), next(iter(numbers)))
+            expected = "options that the level has: integers such as num_dists=4, walls=3, or view=full"
+            raise InputError("env", f"minigrid:{name}?{wrong}={numbers[wrong]}", expected) from None
         assert isinstance(level, MiniGridEnv)
+        if numbers.get("num_dists", 0) > level.width * level.height // 3:  # it would look for places for ever
+            expected = f"at most {level.width * level.height // 3} of num_dists: more do not fit in the level"
+            raise InputError("env", f"minigrid:{name}?num_dists={numbers['num_dists']}", expected)
         self.level, self.name = level, name
         if walls:
             with_walls(level, walls)

@@ -83,13 +83,14 @@ def bot_episodes(level: str, seeds: Sequence[int]) -> list[BotEpisode]:
 
     with closing(make_env(f"minigrid:{level}{VIEW}")) as env:
         assert isinstance(env, GridEnv)
-        return [_episode(env, seed) for seed in seeds]
+        return [bot_episode(env, seed) for seed in seeds]
 
 
-def _episode(env: GridEnv, seed: int) -> BotEpisode:
+def bot_episode(env: GridEnv, seed: int, instruction: str = "") -> BotEpisode:
+    """What the bot does from a seed; of a commanded instruction, where one is given."""
     from biddable.envs.minigrid import Bot
 
-    obs, info = env.reset(seed=seed)
+    obs, info = env.reset(seed=seed, options={"instruction": instruction} if instruction else None)
     text, grids, actions, done = str(obs["instruction"]), [obs["grid"]], [], False
     try:
         bot = Bot(env)

@@ -44,6 +44,10 @@ class TextVectors:
             self._known.update(zip(new, vectors, strict=True))
         return np.stack([self._known[text] for text in texts])
 
+    def add(self, texts: Sequence[str], vectors: Array) -> None:
+        """Take vectors [texts, width] that were computed before."""
+        self._known.update(zip(texts, vectors, strict=True))
+
     def vector(self, text: str) -> Array:
         """[width] of a text; the array is shared between calls, so it must not be changed."""
         if text not in self._known:

@@ -77,19 +77,24 @@ class Demonstrations:
                 if array.shape[1:] != arrays[0].shape[1:]:
                     expected = f"{list(arrays[0].shape[1:])}, as in the first"
                     raise InputError(f"demonstrations[{i}].{name}", list(array.shape[1:]), expected)
+        observations = {name: np.concatenate(columns[name]) for name in parts}
+        return cls.laid(instructions, observations, np.concatenate(columns["action"]), lengths, sources)
+
+    @classmethod
+    def laid(
+        cls,
+        instructions: Sequence[str],
+        observations: Mapping[str, Array],
+        actions: Array,
+        lengths: NDArray[np.int64],
+        sources: Sequence[str] = (),
+    ) -> Demonstrations:
+        """Of arrays in which episodes of these lengths already lie one after the other."""
         first = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]])
         episode = np.repeat(np.arange(len(lengths)), lengths)
         t = np.arange(len(episode)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return cls(
-            tuple(instructions),
-            {name: np.concatenate(columns[name]) for name in parts},
-            np.concatenate(columns["action"]),
-            first,
-            lengths,
-            episode,
-            first[episode] + t,
-            tuple(sources),
-        )
+        row = first[episode] + t
+        return cls(tuple(instructions), observations, actions, first, lengths, episode, row, tuple(sources))
 
     def __len__(self) -> int:
         """N, the number of actions."""
@@ -108,19 +113,12 @@ class Demonstrations:
         starts = np.cumsum(self.lengths) - self.lengths
         rows = np.concatenate([np.arange(self.first[e], self.last[e] + 1) for e in chosen])
         actions = np.concatenate([np.arange(starts[e], starts[e] + self.lengths[e]) for e in chosen])
-        lengths = self.lengths[chosen]
-        first = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]])
-        episode = np.repeat(np.arange(len(chosen)), lengths)
-        t = np.arange(len(episode)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return Demonstrations(
-            tuple(self.instructions[e] for e in chosen),
+        return Demonstrations.laid(
+            [self.instructions[e] for e in chosen],
             {name: part[rows] for name, part in self.observations.items()},
             self.actions[actions],
-            first,
-            lengths,
-            episode,
-            first[episode] + t,
-            tuple(self.sources[e] for e in chosen),
+            self.lengths[chosen],
+            [self.sources[e] for e in chosen],
         )
 
     def split(self, held_out: float, rng: np.random.Generator) -> tuple[Demonstrations, Demonstrations]:

@@ -11,14 +11,28 @@ or not they can be done now, and a task without an attempt has the rate 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from biddable.config import NonNegative, Share, settings
 from biddable.errors import InputError
 
-ZONE = 0.3
+
+@settings
+class ProposalConfig:
+    """How tasks are chosen."""
+
+    zone_center: Share = 0.3
+    """The rate of success at which practice pays most."""
+    ucb_weight: NonNegative = 100.0
+    """w; 100 is in most of SOAR's settings, which makes it nearly the least tried."""
+    p_random: Share = 0.2
+    """How often any task that can be done is drawn."""
+
+
+_DEFAULT = ProposalConfig()
 
 
 @dataclass(slots=True)
@@ -77,20 +91,17 @@ class TaskStatistics:
             raise InputError("task", task, f"one of the {len(self.tasks)} tasks that are counted")
 
 
-def value_of(stats: TaskStatistics, task: str, zone_center: float = ZONE, ucb_weight: float = 100.0) -> float:
+def value_of(stats: TaskStatistics, task: str, config: ProposalConfig) -> float:
     """What a task is chosen by: see the module. Raises InputError: a task that is not counted."""
-    zone = 1 - abs(stats.rate(task) - zone_center)
-    return zone + ucb_weight * math.sqrt(math.log(stats.total + 1) / (stats.attempts.get(task, 0) + 1))
+    zone = 1 - abs(stats.rate(task) - config.zone_center)
+    return zone + config.ucb_weight * math.sqrt(math.log(stats.total + 1) / (stats.attempts.get(task, 0) + 1))
 
 
 def propose_task(
     stats: TaskStatistics,
     viable: Sequence[str],
     rng: np.random.Generator,
-    *,
-    zone_center: float = ZONE,
-    ucb_weight: float = 100.0,
-    p_random: float = 0.2,
+    config: ProposalConfig = _DEFAULT,
 ) -> str:
     """The task to try next.
 
@@ -98,20 +109,15 @@ def propose_task(
         stats: what was tried.
         viable: tasks that can be done now; where there are none, any is drawn.
         rng: of the draws, also among tasks of the same value.
-        zone_center: the rate at which practice pays most.
-        ucb_weight: w; 100 is in most of SOAR's settings, which makes it nearly the least tried.
-        p_random: how often any viable task is drawn.
+        config: how it is chosen.
 
     Raises:
-        InputError: a task that is not counted, or a number out of its range.
+        InputError: a task that is not counted.
     """
-    if not (0 <= zone_center <= 1 and 0 <= p_random <= 1 and ucb_weight >= 0):
-        given = (zone_center, p_random, ucb_weight)
-        raise InputError("zone_center, p_random, ucb_weight", given, "two shares and a number of at least 0")
-    values: Mapping[str, float] = {task: value_of(stats, task, zone_center, ucb_weight) for task in viable}
+    values = {task: value_of(stats, task, config) for task in viable}
     if not values:
         return str(rng.choice(stats.tasks))
-    if rng.random() < p_random:
+    if rng.random() < config.p_random:
         return str(rng.choice(list(values)))
     best = max(values.values())
     return str(rng.choice([task for task, value in values.items() if value == best]))

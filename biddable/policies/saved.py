@@ -27,6 +27,7 @@ KINDS = {
     "goal-language": "biddable.policies.goal_language:GoalLanguagePolicy",
     "pixels": "biddable.policies.pixels:PixelPolicy",
     "state": "biddable.policies.state:StatePolicy",
+    "subgoals": "biddable.policies.subgoals:SubgoalPolicy",
 }
 """Kind of policy -> where its class is; a file names a kind, and never what is imported."""
 
