@@ -63,8 +63,8 @@ def policy_of(data: GoalData, weights: Path) -> GoalLanguagePolicy:
     return GoalLanguagePolicy(network, head)
 
 
-def check_env(env: str, data: GoalData) -> None:
-    """Look whether a policy of these data can act in an environment.
+def check_env(env: str, data: GoalData) -> str:
+    """Look whether a policy of these data can act in an environment; what that asks for in its first episode.
 
     Raises:
         InputError: no such environment, or other observations or actions than the data's.
@@ -85,6 +85,7 @@ def check_env(env: str, data: GoalData) -> None:
         if hasattr(space, "n") and int(space.n) < int(data.head["n"]):
             raise InputError("env", env, f"one with at least {data.head['n']} actions, as in the data")
         check_units(actions, action_of_space(space))
+        return str(obs.get("instruction", ""))
 
 
 def played(

@@ -188,7 +188,7 @@ class Grif(Method):
         if config.seeds == len(self.sides[1]) == 1:
             raise InputError("seeds", 1, "at least 2: one demonstration is held out, and it has no interval")
         if config.env:
-            learned.check_env(config.env, self.data)
+            self.asked = learned.check_env(config.env, self.data)
 
     def _require_level(self) -> None:
         from biddable.envs.base import make_env
@@ -264,6 +264,8 @@ class Grif(Method):
         notes.append(retrieval_note(outcomes[0]))
         if env and not outcomes[0].success:
             notes.append(f"{env} does not say whether an episode succeeded: no successes are counted.")
+        if config.env and self.asked not in data.texts:
+            notes.append(f"{env} asks for {self.asked!r} in its first episode, which no demonstration says.")
         play = "biddable act {run} --episodes 100" + ("" if env else " --env ID")
         comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=[play])

@@ -15,6 +15,7 @@ import gymnasium as gym
 from gymnasium import spaces
 
 import biddable
+from biddable.envs.base import instruction_space
 from biddable.errors import InputError
 from biddable.experiments import goal_language as learned
 from biddable.experiments.claims import Claim
@@ -131,10 +132,13 @@ def test_unseen_instructions_are_drawn_whole() -> None:
         assert [each.interval_kind for each in made] == [kind] * 2
 
 
+BOX = spaces.Box(-99, 99, (3,), np.float32)
+
+
 class Line(gym.Env):
     """A line on which a user's policy is tried."""
 
-    observation_space = spaces.Dict({"state": spaces.Box(-99, 99, (3,), np.float32)})
+    observation_space = spaces.Dict({"state": BOX, "instruction": instruction_space()})
     action_space = spaces.Discrete(2)
 
     def reset(self, *, seed=None, options=None):
@@ -150,7 +154,17 @@ class Line(gym.Env):
         return {"state": self._at, "instruction": (LEFT, RIGHT)[self._side]}
 
 
+class Silent(Line):
+    """Says nothing of what is to be done."""
+
+    observation_space = spaces.Dict({"state": BOX})
+
+    def _seen(self):
+        return {"state": self._at}
+
+
 gym.register("GrifLine-v0", lambda: Line())
+gym.register("GrifSilent-v0", lambda: Silent())
 
 
 def test_a_users_data_and_environment(tmp_path) -> None:
@@ -164,12 +178,21 @@ def test_a_users_data_and_environment(tmp_path) -> None:
     assert results.metrics["unlabelled"] == 20
     assert results.metrics["tests"] == {HELD_OUT: 4}
     assert any("unlabelled episode 0: state is [4]" in note for note in results.notes)
+    assert not any("no demonstration says" in note for note in results.notes)
     metrics = {each.metric for each in results.comparisons}
     assert {f"success, {HELD_OUT}", f"hit@5, {HELD_OUT}", f"action error, {HELD_OUT}"} == metrics
     dropped = (tmp_path / "run" / "artifacts" / "dropped" / "episodes.jsonl").read_text()
     assert json.loads(dropped)["id"] == "unlabelled episode 0"
     policy = load_policy(tmp_path / "run")
     assert policy.act([{"state": np.zeros(3, np.float32), "instruction": "to the left"}])[0] in (0, 1)
+
+
+def test_an_environment_that_asks_for_nothing_known_is_named(tmp_path) -> None:
+    """Gymnasium's environments without an instruction have the words of their name."""
+    mine = write_minari(walks(12, 0), tmp_path / "mine-v0")
+    options = {**TINY, "labels": 0, "data": mine, "env": "gym:GrifSilent-v0", "arms": ()}
+    results = biddable.run("grif", out=tmp_path / "run", preset="smoke", **options)
+    assert any("asks for 'grif silent' in its first episode" in note for note in results.notes)
 
 
 def test_on_babyai_and_after_a_kill(tmp_path, monkeypatch) -> None:
