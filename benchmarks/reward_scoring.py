@@ -3,9 +3,10 @@
     python -m benchmarks.reward_scoring [--json] [--pairs N] [--rows N]
 
 Each prompt has 20 pairs, as where the best of many answers is looked for; the two of a pair open alike, as an
-answer and its repair do. Ours is the judge that
-``load_judge`` gives: what rows open with is computed once. The peer's loop scores ``--rows`` rows, and its
-time is scaled up to all of them. Both in fp32, with two threads; rewards are compared first.
+answer and its repair do. Ours is the judge that ``load_judge`` gives: what rows open with is computed once.
+The peer's loop scores ``--rows`` rows, and its time is scaled up to all of them. Ours computes in what it
+would here; where that is bf16, the peer is timed in fp32, as it comes, and in bf16. With two threads; rewards
+are compared.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks._common import Row, parser, report
 from benchmarks.dpo_step import WORDS
 from biddable.judges.reward import RewardJudge
 from biddable.models.load import load_model
+from biddable.models.precision import computes_in_bf16
 from biddable.train.reward import reward_module
 from biddable.types import Response, Task, user
 
@@ -63,24 +66,32 @@ def main() -> None:
     made = rows(arguments.pairs)
     some = made[: arguments.rows]
 
-    def one_by_one() -> list[float]:
-        scores = []
+    def one_by_one(bf16: bool) -> tuple[list[float], float]:
+        """Rewards, and seconds a row."""
+        scores, started = [], time.perf_counter()
         for task, response in some:
             ids = torch.tensor([judge._tokens(task, response)])
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 scores.append(judge.model(input_ids=ids).logits.item())
-        return scores
+        return scores, (time.perf_counter() - started) / len(some)
 
     judge([task for task, _ in made[:8]], [response for _, response in made[:8]])
-    started = time.perf_counter()
-    peer = one_by_one()
-    per_row = (time.perf_counter() - started) / len(some)
+    bf16 = computes_in_bf16("auto", torch.device("cpu"))
+    peer, per_row = one_by_one(False)
+    seconds_a_row = {"fp32": per_row} | ({"bf16": one_by_one(True)[1]} if bf16 else {})
     started = time.perf_counter()
     ours = [verdict.score for verdict in judge([task for task, _ in made], [each for _, each in made])]
     seconds = time.perf_counter() - started
-    torch.testing.assert_close(torch.tensor(ours[: len(peer)]), torch.tensor(peer), rtol=1e-3, atol=1e-4)
+    tolerance = {"rtol": 0.05, "atol": 0.05 * float(np.std(peer))} if bf16 else {"rtol": 1e-3, "atol": 1e-4}
+    np.testing.assert_allclose(ours[: len(peer)], peer, **tolerance)
     name = f"rewards of {arguments.pairs} pairs (peer: {len(some)} rows, scaled)"
-    report([Row.of_times(name, seconds, per_row * len(made))], as_json=arguments.json)
+    report(
+        [
+            Row.of_times(f"{name}, peer in {kind}", seconds, per_row * len(made))
+            for kind, per_row in seconds_a_row.items()
+        ],
+        as_json=arguments.json,
+    )
 
 
 if __name__ == "__main__":

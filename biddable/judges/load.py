@@ -16,6 +16,7 @@ from pathlib import Path
 from biddable import registry
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import Judge
+from biddable.models.precision import Precision
 
 FORMS = (
     "rules, answer, reference:METRIC, code, lm:MODEL, rating:MODEL, hf:DIR, a run folder with a judge in it"
@@ -37,7 +38,8 @@ def load_judge(spec: str | Path) -> Judge:
             * ``lm:MODEL``: a language model by vote (``votes``, ``temperature``, ``max_tokens``);
             * ``rating:MODEL``: a language model's rating from 0 to 1 (``criteria``, ``scale``: the highest
               digit, ``threshold``, ``max_tokens``);
-            * ``hf:DIR``: a reward model, in a folder, a run or a hub (``threshold``, ``batch_size``);
+            * ``hf:DIR``: a reward model, in a folder, a run or a hub (``threshold``, ``batch_size``,
+              ``precision``);
             * a run folder, for its ``artifacts/judge`` or the reward model in ``artifacts/model`` (the same);
             * the name of a judge that another package brings.
 
@@ -118,20 +120,24 @@ def rating_judge(
     return RatingJudge(load_model(model), what, (1, scale), threshold, max_tokens)
 
 
-def reward_judge(folder: str, threshold: float | None = None, batch_size: int = 16) -> Judge:
+def reward_judge(
+    folder: str, threshold: float | None = None, batch_size: int = 16, precision: Precision = "auto"
+) -> Judge:
     """A reward model (see ``RewardJudge``): a folder, a run that left one, or a hub name."""
     from biddable.judges.reward import RewardJudge
     from biddable.models.load import locate
 
-    return RewardJudge(locate(folder)[0], threshold, batch_size)
+    return RewardJudge(locate(folder)[0], threshold, batch_size, precision=precision)
 
 
-def run_judge(folder: str, threshold: float | None = None, batch_size: int = 16) -> Judge:
+def run_judge(
+    folder: str, threshold: float | None = None, batch_size: int = 16, precision: Precision = "auto"
+) -> Judge:
     """The judge that a run left, in ``artifacts/judge`` or as a reward model in ``artifacts/model``."""
     from biddable.judges.reward import RewardJudge
 
     if left := _left_judge(folder):
-        return RewardJudge(left, threshold, batch_size)
+        return RewardJudge(left, threshold, batch_size, precision=precision)
     raise ModelError(
         f"{folder}: no judge in it (expected a sequence classifier of one label in artifacts/judge or "
         f"artifacts/model; a language model judges as lm:{folder}, a classifier's own folder as hf:{folder})"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
+from typing import get_args
 
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import require_equal_lengths
+from biddable.models.precision import Precision, computes_in_bf16
 from biddable.types import Response, Task, Verdict, exchange
 
 ROW = 64
@@ -25,10 +28,11 @@ class RewardJudge:
         threshold: a response passes whose reward is at least this; None decides nothing.
         batch_size: rows (of some ``ROW`` tokens) scored at once.
         device: a torch device; the first GPU, else the CPU, when None.
+        precision: what the body computes in: "auto" is bf16 where the processor multiplies in it.
 
     Raises:
         ModelError: the folder holds no such model.
-        InputError: a threshold that is not finite, or a batch size below 1.
+        InputError: a threshold that is not finite, a batch size below 1, or no such precision.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class RewardJudge:
         threshold: float | None = None,
         batch_size: int = 16,
         device: str | None = None,
+        precision: Precision = "auto",
     ):
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -48,6 +53,8 @@ class RewardJudge:
             raise InputError("threshold", threshold, "a finite number, or None")
         if batch_size < 1:
             raise InputError("batch_size", batch_size, "an integer of at least 1")
+        if precision not in get_args(Precision):
+            raise InputError("precision", precision, f"one of {', '.join(get_args(Precision))}")
         if not Path(folder).is_dir():
             raise ModelError(f"{folder}: no such folder")
         model = read_module(
@@ -62,10 +69,11 @@ class RewardJudge:
         model.config.pad_token_id = self.tokenizer.pad_token_id
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model, self.threshold, self.batch_size = model.to(device).eval(), threshold, batch_size
-        try:
-            self._packed: PackedClassifier | None = packed_classifier(self.model)
-        except ModelError:
-            self._packed = None
+        self._packed: PackedClassifier | None = None
+        for bf16 in (True, False) if computes_in_bf16(precision, self.model.device) else (False,):
+            if self._packed is None:
+                with suppress(ModelError):
+                    self._packed = packed_classifier(self.model, bf16)
 
     def __call__(
         self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None

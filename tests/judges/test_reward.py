@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from biddable.errors import InputError, ModelError
+from biddable.judges.load import load_judge
 from biddable.judges.reward import RewardJudge
 from biddable.types import Message, Response, Task, Verdict, user
 
@@ -67,7 +68,7 @@ def test_the_reward_is_the_classifiers_output_for_the_rendered_chat(folder):
     task = Task(
         "t", (Message("user", "name three"), Message("assistant", "the river"), Message("user", "ok"))
     )
-    reward = RewardJudge(folder)([task], [Response("cold")])[0].score
+    reward = RewardJudge(folder, precision="fp32")([task], [Response("cold")])[0].score
     text = "user : name three assistant : the river user : ok assistant : cold"
     tokens = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")["input_ids"]
     model = LlamaForSequenceClassification.from_pretrained(folder)
@@ -151,3 +152,19 @@ def test_a_head_that_is_missing_is_not_made_up(folder, tmp_path):
     save_file(weights, headless / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"1 missing \(score.weight\)"):
         RewardJudge(headless)
+
+
+def test_bf16_and_fp32_give_nearly_the_same_rewards(folder):
+    tasks, responses = pairs()
+    exact = scores(RewardJudge(folder, precision="fp32")(tasks, responses))
+    rounded = scores(RewardJudge(folder, precision="bf16")(tasks, responses))
+    assert rounded != exact
+    spread = max(exact) - min(exact)
+    assert rounded == pytest.approx(exact, abs=0.05 * spread)
+
+
+def test_another_precision_is_refused(folder):
+    with pytest.raises(InputError, match="precision"):
+        RewardJudge(folder, precision="fp8")
+    with pytest.raises(InputError, match="precision"):
+        load_judge(f"hf:{folder}?precision=fp8")

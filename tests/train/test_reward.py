@@ -65,7 +65,7 @@ def test_what_is_saved_opens_elsewhere_with_the_same_rewards(tmp_path: Path, ran
         ours = [model.module(input_ids=torch.tensor([row])).logits.item() for row in rows]
         batch = tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="pt")
         assert plain(**batch).logits[:, 0].tolist() == pytest.approx(ours, abs=1e-5)
-    judge = load_judge(f"hf:{folder}")
+    judge = load_judge(f"hf:{folder}?precision=fp32")
     verdicts = judge([Task("1", user("w1"))] * 2, [Response(answer) for answer in answers])
     assert [verdict.score for verdict in verdicts] == pytest.approx(ours, abs=1e-5)
 
