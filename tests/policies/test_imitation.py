@@ -87,6 +87,18 @@ def test_goals_come_later_in_the_same_episode() -> None:
     shares = np.bincount(hindsight_goals(demos, first, rng, "geometric", discount=0.5), minlength=4)[1:]
     assert shares / len(first) == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
     assert (hindsight_goals(demos, first, rng, p_last=1.0) == 3).all()
+    for strategy in ("uniform", "geometric"):  # as in SOAR's code: never the next one, but for the last
+        goals = hindsight_goals(demos, actions, rng, strategy, nearest=2, discount=0.5)
+        last = demos.last[demos.episode[actions]]
+        assert (goals >= np.minimum(demos.row[actions] + 2, last)).all()
+        assert (goals <= last).all()
+    goals = hindsight_goals(demos, first, rng, "delta", nearest=1, farthest=2)
+    assert np.bincount(goals)[1:] / len(first) == pytest.approx([0.5, 0.5], abs=0.02)
+    assert (hindsight_goals(demos, first, rng, "delta", nearest=9, farthest=9) == 3).all()
+    with pytest.raises(InputError, match=r"nearest, farthest is \(3, 2\)"):
+        hindsight_goals(demos, first, rng, nearest=3, farthest=2)
+    with pytest.raises(InputError, match="last, uniform, geometric or delta"):
+        hindsight_goals(demos, first, rng, "nearest")
 
 
 class Line(nn.Module):
