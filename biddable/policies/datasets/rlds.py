@@ -41,6 +41,7 @@ FEATURES, INFO = "features.json", "dataset_info.json"
 
 _STEPS, _OBSERVATION, _ACTION = "steps/", "steps/observation/", "steps/action"
 _WORDING = re.compile(r"language_instruction_\d+")
+_SUCCESS, _WHOLE = ("episode_metadata.success", "success"), (bool, int, np.bool_, np.integer)
 _log = logging.getLogger(__name__)
 
 
@@ -173,6 +174,7 @@ class RldsSource:
             columns,
             actions,
             rewards,
+            next((bool(meta[key]) for key in _SUCCESS if isinstance(meta.get(key), _WHOLE)), None),
             terminated=terminated,
             truncated="is_last" in scalars and bool(scalars["is_last"][-1]) and not terminated,
             wordings=wordings,

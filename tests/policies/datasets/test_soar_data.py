@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -133,8 +134,6 @@ def test_its_rlds_form_is_read(tmp_path) -> None:
     }
     folder = tmp_path / "soar_dataset" / "1.0.0"
     folder.mkdir(parents=True)
-    import json
-
     (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": inner}}))
     names = ("success", "failure")
     splits = [{"name": name, "shardLengths": ["1"]} for name in names]
@@ -164,4 +163,4 @@ def test_its_rlds_form_is_read(tmp_path) -> None:
         assert each.actions.shape == (2, 7)
         assert each.observations["state"].shape == (3, 7)
         assert each.observations["image_0"].shape == (3, 1, 2, 3)
-        assert bool(each.meta["episode_metadata.success"]) == (each.meta["split"] == "success")
+        assert each.success == (each.meta["split"] == "success")
