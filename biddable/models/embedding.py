@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from biddable.errors import MissingDependency
+from biddable.models.folders import without_bars
 
 Array = NDArray[np.float32]
 
@@ -91,7 +92,8 @@ def minilm() -> Callable[[Sequence[str]], Array]:
 
     folder = Path(spec.submodule_search_locations[0]) / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    with without_bars():
+        encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
 
     @torch.inference_mode()
     def encode(texts: Sequence[str]) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -102,15 +103,16 @@ def read_module(folder: Path, dtype: Any, *, auto: Any = None, what: str = "a la
         if held and described > SLACK * held:  # what is missing is made up in memory before it is refused
             problem = f"config.json describes a model of {described:,} numbers, its files hold {held:,}"
             raise ModelError(f"{folder}: {problem}")
-        module, info = loader.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # refused below, by name
-            output_loading_info=True,
-        )
+        with without_bars():
+            module, info = loader.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
+                output_loading_info=True,
+            )
     mismatched = [entry[0] if isinstance(entry, tuple) else str(entry) for entry in info["mismatched_keys"]]
     problems = [
         f"{len(names)} {what} ({listed(names)})"
@@ -235,6 +237,21 @@ def reading(place: Path, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # their parsing trips over whatever a folder holds
         raise ModelError(f"{place}: cannot be read as {what}: {_first_line(error)}") from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep the bars of ``transformers`` off the terminal; what a user has set of them stands."""
+    from transformers.utils import logging
+
+    if "HF_HUB_DISABLE_PROGRESS_BARS" in os.environ or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:

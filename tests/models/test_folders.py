@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 from biddable.errors import InputError, ModelError
 from biddable.models.base import Sampling
@@ -139,6 +140,19 @@ def test_a_generation_config_that_cannot_be_read_is_not_passed_over(folder, cont
     (folder / "generation_config.json").write_text(content)
     with pytest.raises(ModelError, match=problem):
         load_model(folder)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_reading_prints_no_bar_and_leaves_the_users_choice(folder, shown, capfd, monkeypatch) -> None:
+    monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS", raising=False)
+    before = logging.is_progress_bar_enabled()
+    try:
+        (logging.enable_progress_bar if shown else logging.disable_progress_bar)()
+        load_model(folder)
+        assert logging.is_progress_bar_enabled() == shown
+    finally:
+        (logging.enable_progress_bar if before else logging.disable_progress_bar)()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_fingerprint_is_of_content_not_of_place(folder, tmp_path) -> None:

