@@ -147,18 +147,28 @@ def beginning(observation: Mapping[str, Any], task: str) -> Trajectory:
     return Trajectory(task, seen, (), np.zeros(0), False)
 
 
-def commanded(env: str, task: str) -> bool:
-    """Whether an environment takes a task: ``reset(options={"instruction": task})`` then shows it."""
+def commanded(env: str, tasks: Sequence[str]) -> bool:
+    """Whether an environment takes tasks: ``reset(options={"instruction": task})`` then shows them.
+
+    Raises:
+        InputError: there is no such environment, or it says itself that it cannot take a task.
+    """
     from biddable.envs.base import make_env
 
     with closing(make_env(env)) as made:
         try:
-            obs, _ = made.reset(seed=TEST_SEED, options={"instruction": task})
+            for task in tasks:
+                shown = [
+                    str(made.reset(seed=seed, options={"instruction": task})[0].get("instruction"))
+                    for seed in (TEST_SEED, TEST_SEED + 1)
+                ]
+                if shown != [task] * 2:
+                    return False
         except InputError:
             raise
         except Exception:  # whatever a simulator says of options that it does not take
             return False
-        return str(obs.get("instruction")) == task
+    return True
 
 
 def offered(env: str, count: int) -> tuple[str, ...]:
@@ -204,7 +214,7 @@ def lab_of(envs: Sequence[str], tasks: Sequence[str], steps: int, model: str) ->
         parse_spec(model)
     elif model != "oracle":
         locate(model)
-    takes = commanded(envs[0], tasks[0])
+    takes = commanded(envs[0], tasks)
     if not takes:
         asked = offered(envs[0], 100)
         if not (known := [each for each in asked if each in tasks]):

@@ -222,6 +222,7 @@ class Soar(Method):
         jobs = [Job(arm, seed, drawn) for seed, drawn in seeds.items() for arm in (SOAR, LCBC)]
         outcomes = dict(zip(jobs, run.map("before", jobs, train, Outcome, 1, executor=on), strict=True))
         collections: dict[CollectJob, Collection] = {}
+        is_truth = config.detector == "oracle" and config.error == 0
         for number in range(1, config.rounds + 1):
             policies = {job.seed: outcomes[job].weights for job in jobs if job.arm == SOAR and job.error < 0}
             collects = [CollectJob(s, drawn, number, policies[s]) for s, drawn in seeds.items()]
@@ -231,10 +232,13 @@ class Soar(Method):
             collections |= dict(zip(collects, came, strict=True))
             is_told = all(each.success is not None for each in came)
             errors = config.errors if number == config.rounds and is_told else ()
-            each = [(s, drawn, error) for s, drawn in seeds.items() for error in (-1.0, *errors)]
+            labels = (-1.0, *(error for error in errors if error or not is_truth))
+            each = [(s, drawn, error) for s, drawn in seeds.items() for error in labels]
             jobs = [Job(arm, s, drawn, number, error) for s, drawn, error in each for arm in (SOAR, LCBC)]
             trained = run.map(f"after-{number}", jobs, train, Outcome, 1, executor=on)
             outcomes |= dict(zip(jobs, trained, strict=True))
+            if is_truth and 0 in errors:  # the same labels
+                outcomes |= {replace(job, error=0.0): outcomes[job] for job in jobs if job.error < 0}
         scores = came_of.scored(outcomes, config.rounds, collections)
         show(run, came_of.figures(scores, outcomes, config.errors))
         facts = {"demonstrations": len(self.data.labelled), "episodes of its own": config.episodes}
