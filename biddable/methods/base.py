@@ -155,13 +155,16 @@ def _by_content(value: Any) -> Any:
 def _weights(config: Any) -> dict[str, dict[str, str]]:
     """Digests of the local weights that settings name, so that a run does not go on with others.
 
-    A setting that names a model is called ``model``, ``base``, ``tuned``, ``generator``, ``teacher`` or
-    ``student``, or its name ends in ``_model``; so with ``judge``, and with ``models``, ``starts`` or
-    ``voters`` for several.
+    A setting that names a model is called ``model``, ``base``, ``tuned``, ``generator``, ``teacher``,
+    ``student`` or ``detector``, or its name ends in ``_model``; so with ``judge``, and with ``models``,
+    ``starts`` or ``voters`` for several.
     """
     digests = {name: (value, identity(value)) for name, value, identity in _weighty(config)}
     local = {name: digest for name, (value, digest) in digests.items() if digest != value}
     return {"weights": local} if local else {}
+
+
+_NAMES_A_MODEL = ("model", "base", "tuned", "generator", "teacher", "student", "detector")
 
 
 def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
@@ -171,7 +174,7 @@ def _weighty(config: Any) -> Iterator[tuple[str, str, Callable[[str], str]]]:
         if kind in ("models", "starts", "voters") and isinstance(value, tuple | list):
             names = [str(part).partition("?")[0] if kind == "voters" else str(part) for part in value]
             yield from ((f"{name}[{at}]", part, model_identity) for at, part in enumerate(names))
-        elif value and kind in ("model", "base", "tuned", "generator", "teacher", "student", "judge"):
+        elif value and kind in (*_NAMES_A_MODEL, "judge"):
             yield name, str(value), judge_identity if kind == "judge" else model_identity
 
 
