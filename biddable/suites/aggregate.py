@@ -34,9 +34,13 @@ class Average:
 
     @property
     def name(self) -> str:
-        """What it is the mean of, and what it lacks."""
-        lacking = f"; without {', '.join(self.missing)}" if self.missing else ""
-        return f"INSTRUCTEVAL average in %: {', '.join(self.parts)}{lacking}"
+        """What it is the mean of; where suites are missing, that it is of a subset, and which are."""
+        parts = ", ".join(self.parts)
+        if not self.missing:
+            return f"INSTRUCTEVAL average in %: {parts}"
+        n = len(PROBLEM_SOLVING)
+        subset = f"{n - len(self.missing)} of INSTRUCTEVAL's {n} suites"
+        return f"average in % over a subset, {subset}: {parts}; without {', '.join(self.missing)}"
 
 
 def averages(board: Leaderboard) -> list[Average]:
@@ -47,6 +51,13 @@ def averages(board: Leaderboard) -> list[Average]:
         if len(rows) > 1:
             found.append(_average(model, rows))
     return found
+
+
+def averaged_over(metrics: Sequence[str], suites: Sequence[str]) -> str:
+    """What a mean over ``metrics`` is of, and which of the five are not among its ``suites``, as a note."""
+    missing = [name for name in PROBLEM_SOLVING if name not in suites]
+    beside = f", without INSTRUCTEVAL's {', '.join(missing)}" if missing else ""
+    return f"The average in % is the mean of {'; '.join(metrics)}{beside}."
 
 
 def _counts(row: Row) -> bool:

@@ -216,7 +216,10 @@ def test_the_average_is_of_percentages_and_says_what_is_missing(tmp_path: Path, 
     assert average.value == pytest.approx((100 * right["mmlu"] + 50 + 100 * right["crass"]) / 3)
     assert right["bbh"] == pytest.approx(2 / 3), "by question it is another number"
     assert average.missing == ("drop", "humaneval")
+    assert average.name.startswith("average in % over a subset, 3 of INSTRUCTEVAL's 5 suites: mmlu (prefix_")
     assert "bbh (prefix_match, 3 shots) 50.00" in average.name
+    assert average.name.endswith("; without drop, humaneval")
+    assert replace(average, missing=()).name.startswith("INSTRUCTEVAL average in %: mmlu (prefix_match")
     assert average.interval is not None
     assert math.isclose(sum(average.interval) / 2, average.value)
     table = figures(board)[0]

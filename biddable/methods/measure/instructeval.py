@@ -59,6 +59,7 @@ from biddable.models.load import require_trainable
 from biddable.runs.figures import Figure, Table
 from biddable.runs.results import Results
 from biddable.runs.run import Run
+from biddable.suites.aggregate import averaged_over
 from biddable.suites.base import Suite
 from biddable.suites.cells import Cell, EvaluateSettings, as_asked, evaluate_cell
 from biddable.suites.figures import figures
@@ -288,11 +289,10 @@ class InstructEval(Method):
         publish_conversations(run, learned[CLEAN])
         notes += [*add_decided(scores, found), *unanswered(cells)]
         names = list(scores.metrics())
-        averages = {
-            arm: 100 * fmean(float(scores.values(arm, name).mean()) for name in names) for arm in self.arms
-        }
+        averages = {arm: 100 * fmean(scores.values(arm, name).mean() for name in names) for arm in self.arms}
         comparisons = scores.compare([claim for name in names for claim in _claims(name)])
-        show(run, self._figures(run, scores, cells, averages, shares))
+        notes.append(averaged_over(names, [suite.name for suite in self.suites]))
+        show(run, self._figures(run, scores, cells, averages, notes[-1], shares))
         metrics = {
             "scores": scores.metrics(),
             "average in %": averages,
@@ -360,16 +360,15 @@ class InstructEval(Method):
         scores: ArmScores,
         cells: Sequence[Cell],
         averages: Mapping[str, float],
+        averaged_over: str,
         shares: Mapping[str, Mapping[str, float]],
     ) -> list[Figure]:
         rows = tuple((name, of["rows"], of["lessons"], of["wrong"]) for name, of in shares.items())
         stages = {f"seed{run.root_seed}-{arm}": arm for arm in self.arms[1:]}
-        note = "Means over suites of their first metrics, in per cent."
+        names = list(scores.metrics())
         return [
-            scores.bars(
-                "Scores by data", list(scores.metrics()), arms=self.arms, group_by="metric", note="0 to 1."
-            ),
-            Table("Average", ("data", "average in %"), tuple(averages.items()), note=note),
+            scores.bars("Scores by data", names, arms=self.arms, group_by="metric", note="0 to 1."),
+            Table("Average", ("data", "average in %"), tuple(averages.items()), note=averaged_over),
             Table("What was learned", ("data", "rows", "lessons", "share with a wrong answer"), rows),
             *losses(run, stages),
             *figures(leaderboard(cells, UNTUNED)),

@@ -117,6 +117,8 @@ def test_better_data_make_a_better_model_and_suites_stand_beside(
     assert claims["shuffled", "clean"].verdict == "held"
     assert claims["shuffled", "noisy"].verdict == "not shown"
     assert any(note.startswith("crass: prefix_match, 3 shots: every arm is at 0") for note in results.notes)
+    missing = "without INSTRUCTEVAL's mmlu, bbh, drop, humaneval"
+    assert f"The average in % is the mean of {'; '.join(names)}, {missing}." in results.notes
     average = results.metrics["average in %"]
     assert average["clean"] > average["shuffled"]
     assert (tmp_path / "r" / "artifacts" / "model" / "weights").read_text().startswith("seed0-clean")
