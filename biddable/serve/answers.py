@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from biddable.serve.backends import Part, Token
-from biddable.serve.text import HALF
+from biddable.serve.text import HALF, offsets
 
 LEAST = -9999.0
 """What stands for a log-probability of minus infinity, which JSON cannot hold."""
@@ -44,7 +44,7 @@ class Form:
             tokens = [token for part in parts for token in part.tokens]
             text = parts[-1].whole
             said = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
-            end = {"logprobs": self._told(tokens, 0), "finish_reason": parts[-1].finish}
+            end = {"logprobs": self._told(tokens, text, 0), "finish_reason": parts[-1].finish}
             listed.append({"index": index, **said, **end})
         count = sum(part.count for parts in choices for part in parts)
         return {**self._head(whole=True), "choices": listed, "usage": self._usage(count)}
@@ -57,7 +57,7 @@ class Form:
     def event(self, part: Part, offset: int) -> dict[str, Any]:
         """The event of a part whose text begins at ``offset``."""
         said = {"delta": {"content": part.text} if part.text else {}} if self.chat else {"text": part.text}
-        end = {"logprobs": self._told(part.tokens, offset), "finish_reason": part.finish}
+        end = {"logprobs": self._told(part.tokens, part.text, offset), "finish_reason": part.finish}
         return self._event([{"index": part.choice, **said, **end}])
 
     def ending(self, count: int) -> dict[str, Any]:
@@ -79,19 +79,16 @@ class Form:
         asked = self.prompt_tokens
         return {"prompt_tokens": asked, "completion_tokens": count, "total_tokens": asked + count}
 
-    def _told(self, tokens: Sequence[Token], offset: int) -> dict[str, Any] | None:
+    def _told(self, tokens: Sequence[Token], text: str, offset: int) -> dict[str, Any] | None:
         if not self.logprobs:
             return None
         if self.chat:
             return {"content": [_told(token) for token in tokens]}
-        offsets = [offset]
-        for token in tokens:
-            offsets.append(offsets[-1] + len(token.text))
         return {
             "tokens": [token.text for token in tokens],
             "token_logprobs": [_number(token.logprob) for token in tokens],
             "top_logprobs": [{text: _number(value) for text, value in token.top} for token in tokens],
-            "text_offset": offsets[:-1],
+            "text_offset": [offset + place for place in offsets(text, [token.text for token in tokens])],
         }
 
 

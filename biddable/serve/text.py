@@ -64,3 +64,27 @@ class GrowingText:
         piece, self._held = self._held[:length], self._held[length:]
         self.given += piece
         return piece
+
+
+def offsets(text: str, tokens: Sequence[str]) -> list[int]:
+    """Where each token of a text begins in it; one that does not stand in it, where the next one may.
+
+    A tokenizer of words writes blanks between tokens that have none; one that tidies blanks takes them off.
+    Tokens side by side that hold parts of characters begin where the first of these does.
+    """
+    begins, at, halves = [], 0, False
+    for token in tokens:
+        place, end = _found(text, token, at + halves, anywhere=halves)
+        begins.append(at if place < 0 else place)
+        at = at if place < 0 else end
+        halves = place < 0 and (halves or HALF in token)
+    return begins
+
+
+def _found(text: str, token: str, start: int, *, anywhere: bool) -> tuple[int, int]:
+    """Where a token stands next and ends, only blanks before it unless it may be anywhere; else -1, -1."""
+    for form in filter(None, (token, token.lstrip())):
+        place = text.find(form, start)
+        if place >= 0 and (anywhere or not text[start:place].strip()):
+            return place, place + len(form)
+    return -1, -1

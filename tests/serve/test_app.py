@@ -95,6 +95,9 @@ def test_raw_text_of_several_prompts(url, tiny_model) -> None:
     told = answer["choices"][0]["logprobs"]
     assert told["token_logprobs"] == pytest.approx(first[0].logprobs, abs=1e-5)
     assert len(told["top_logprobs"][0]) == 2
+    assert len(texts[0].split(" ")) > 1
+    for place, token in zip(told["text_offset"], told["tokens"], strict=True):
+        assert texts[0][place:].startswith(token) or place == len(texts[0])
 
 
 def test_one_prompt_of_raw_text_streams(url) -> None:

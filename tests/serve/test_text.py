@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biddable.serve.text import GrowingText
+from biddable.serve.text import GrowingText, offsets
 
 
 def of_bytes(ids) -> str:
@@ -63,3 +63,25 @@ def test_a_whole_text_that_its_pieces_do_not_make_loses_nothing_either(stop, res
     cuts = [place for each in stop if (place := whole.find(each)) >= 0]
     text = "".join([*pieces, growing.end(tokens[-1], whole[: min(cuts, default=len(whole))])])
     assert text == "do it " + rest
+
+
+@given(st.lists(st.text("ab é€", min_size=1, max_size=3), max_size=10))
+def test_offsets_of_pieces_are_their_places(pieces: list[str]) -> None:
+    assert offsets("".join(pieces), pieces) == [len("".join(pieces[:n])) for n in range(len(pieces))]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "expected"),
+    [
+        ("w1 w2 w1", ["w1", "w2", "w1", "<end>"], [0, 3, 6, 8]),
+        ("w1 w2", ["<turn>", "w1", "<turn>", "w2"], [0, 0, 2, 3]),
+        ("do itn. Go", ["do", " it", " n", ".", " Go"], [0, 2, 5, 6, 7]),
+        ("aé €b", ["a", "\ufffd", "\ufffd", " \ufffd", "\ufffd", "b"], [0, 1, 1, 1, 1, 4]),
+        ("éé", ["\ufffd", "\ufffd", "é"], [0, 0, 1]),
+        ("\ufffda", ["\ufffd", "a"], [0, 1]),
+        ("cut ", ["cut", " ", "off", " here"], [0, 3, 4, 4]),
+        ("", ["a"], [0]),
+    ],
+)
+def test_offsets_point_into_the_text_as_it_is(text: str, tokens: list[str], expected: list[int]) -> None:
+    assert offsets(text, tokens) == expected
