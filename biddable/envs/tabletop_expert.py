@@ -35,6 +35,12 @@ ABOVE = 0.12
 NEAR = 0.008
 EMPTY, CLOSED_ON, HELD = 0.25, 0.48, 0.6
 """Openings of fingers that have closed on a block lie between the first and the last."""
+FOLLOWS, CLOSES = 0.83, 0.5
+"""The share of a move that the hand makes within its step, and how far the fingers go in one."""
+TOUCH = 0.03
+"""How far from the hand's middle a block is that it pushes."""
+_BLOCKS = tuple(4 + 4 * i for i in range(len(COLOURS)))
+"""Places of a state where the offset of a block from the hand begins."""
 _MEANINGS = {
     instruction_of(task, colour, side): (task, colour, side)
     for task in TASKS
@@ -74,15 +80,35 @@ def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
     return np.array([*move, grip], dtype=np.float32)
 
 
-def motion(state: NDArray[Any], action: NDArray[Any], steps: int) -> Numbers:
-    """[4] how far x, y, z and the opening go in so many steps, if the action is gone on with.
+def motion(observation: Mapping[str, Any], steps: int) -> Numbers:
+    """[4] how far x, y, z and the opening go in so many steps, if the expert takes them.
 
-    Fingers that close on a block stop there.
+    It is reckoned without the simulator: the hand follows, fingers stop at a block between them, and what is
+    held, pushed or hooked goes along.
     """
-    action = np.asarray(action, dtype=np.float64).clip(-1, 1)
-    between = any(np.abs(block_of(state, colour) - state[:3]).max() < HALF for colour in COLOURS)
-    target = max((1 - action[3]) / 2, CLOSED_ON if between else 0.0)
-    return np.array([*(steps * MOVE * action[:3]), np.clip(target - state[3], -0.5 * steps, 0.5 * steps)])
+    state = np.array(observation["state"], dtype=np.float64)
+    start = state[:4].copy()
+    for _ in range(steps):
+        action = np.asarray(expert({**observation, "state": state}), dtype=np.float64)
+        between = [np.abs(state[place : place + 3]).max() < HALF for place in _BLOCKS]
+        held = [is_between and EMPTY < state[3] < HELD for is_between in between]
+        move = (state[:3] + FOLLOWS * MOVE * action[:3]).clip(LOW, HIGH) - state[:3]
+        state[:3] += move
+        for place, is_held in zip(_BLOCKS, held, strict=True):
+            offset = state[place : place + 3]  # of the block from the hand
+            was = offset[1]
+            offset -= 0.0 if is_held else move
+            if (
+                not any(between)
+                and np.abs(offset[[0, 2]]).max() < HALF
+                and abs(offset[1]) < TOUCH < abs(was) + HALF
+            ):
+                offset[1] = np.copysign(TOUCH, was)
+        if _is_hooked(state[:3] - move, HANDLE_X - state[12]) and move[0] < 0:
+            state[12] -= move[0]
+        target = max((1 - action[3]) / 2, CLOSED_ON if any(between) else 0.0)
+        state[3] += np.clip(target - state[3], -CLOSES, CLOSES)
+    return state[:4] - start
 
 
 def _over(hand: Numbers, target: Numbers) -> Numbers:
@@ -136,7 +162,11 @@ def _pull(hand: Numbers, out: float) -> tuple[Numbers, float]:
     """Go down behind the handle, then back."""
     handle = HANDLE_X - out
     target = np.array([handle + 0.019, DRAWER_Y, 0.045])
-    hooked = abs(hand[1] - DRAWER_Y) < 0.02 and hand[2] < 0.055 and handle < hand[0] < handle + 0.035
-    if hooked:
+    if _is_hooked(hand, handle):
         return np.array([hand[0] - 1, DRAWER_Y, target[2]]), 1.0
     return _over(hand, target), 1.0
+
+
+def _is_hooked(hand: Numbers, handle: float) -> bool:
+    """Whether the hand is behind the handle of the drawer, at x = ``handle``."""
+    return bool(abs(hand[1] - DRAWER_Y) < 0.02 and hand[2] < 0.055 and handle < hand[0] < handle + 0.035)

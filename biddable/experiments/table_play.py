@@ -165,5 +165,4 @@ class Corrected:
 
     def wanted(self, observation: Mapping[str, Any]) -> str:
         """The phrase of what the expert would do."""
-        state, action = observation["state"], expert(observation)
-        return self.vocabulary.describe(motion(state, action, self.vocabulary.horizon))
+        return self.vocabulary.describe(motion(observation, self.vocabulary.horizon))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, get_args
 
-from biddable.config import Count, Natural, NonNegative, Positive, settings
+from biddable.config import Count, Natural, NonNegative, Positive, Share, settings
 
 Vectors = Literal["minilm", "words"]
 """What texts become vectors by."""
@@ -57,9 +57,9 @@ class HierarchyConfig:
     """Bins of each number of an action."""
     jitter: NonNegative = 0.03
     """How far states are moved at random while fitting, in their deviations."""
-    fit: ImitationConfig = ImitationConfig(steps=2000, batch_size=128, lr=1e-3)
+    fit: ImitationConfig = ImitationConfig(steps=4000, batch_size=128, lr=1e-3)
     """How both networks are fitted."""
     tune: ImitationConfig = ImitationConfig(steps=600, batch_size=128, lr=3e-4, warmup=20)
     """How one of them learns from corrections."""
-    upweight: Positive = 50.0
-    """How many times as often as an old step a corrected one is drawn."""
+    new_share: Share = 0.2
+    """The share of a batch that corrections, or teleoperated steps, have while it learns from them."""

@@ -1,7 +1,7 @@
 """Fitting an action hierarchy to demonstrations with phrases, and teaching it by corrections.
 
 both networks   L = - log pi_h(z | o, g) - log pi_l(a | o, g, z)     z the label of the motion
-corrections     L = - log pi_h(z* | o, g) alone, on old steps and corrected ones that weigh more
+corrections     L = - log pi_h(z* | o, g) alone, on old steps and corrected ones, in fixed shares of a batch
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def tuned(
     *,
     checkpoint_dir: Path | None = None,
 ) -> ActionHierarchy:
-    """The policy after it learned from more steps, which weigh more than the old ones.
+    """The policy after it learned from more steps beside the old ones.
 
     Of a hierarchy the motion network alone learns; of a flat policy the action network.
 
@@ -111,7 +111,7 @@ def tuned(
         policy: is left as it is.
         old: what it was fitted to.
         new: corrections, or for a flat policy steps with actions; None: the old ones go on alone.
-        config: ``tune`` and ``upweight`` count.
+        config: ``tune`` and ``new_share`` count.
         checkpoint_dir: as for ``imitation.fit``.
 
     Raises:
@@ -143,7 +143,7 @@ def tuned(
             return -made.head.log_prob(made.outputs(seen, None), actions[rows]).mean()
         return F.cross_entropy(made.scores(seen), classes[rows])
 
-    draw = _drawing(len(old), config.tune.batch_size, 0 if new is None else len(new), config.upweight)
+    draw = _drawing(len(old), config.tune.batch_size, 0 if new is None else len(new), config.new_share)
     fit(network, draw, loss, config.tune, checkpoint_dir=checkpoint_dir)
     return made
 
@@ -269,10 +269,10 @@ def _classes(policy: ActionHierarchy, phrases: Sequence[str]) -> Tensor:
 
 
 def _drawing(
-    old: int, size: int, new: int = 0, upweight: float = 1.0
+    old: int, size: int, new: int = 0, new_share: float = 0.0
 ) -> Callable[[np.random.Generator], Tensor]:
-    """Draws rows: the ``old`` first ones, and the ``new`` ones after them, which come more often."""
-    share = upweight * new / (upweight * new + old)
+    """Draws rows: of the ``old`` first ones and, with the share ``new_share``, of the ``new`` after them."""
+    share = new_share if new else 0.0
 
     def draw(rng: np.random.Generator) -> Tensor:
         is_new = rng.random(size) < share

@@ -119,7 +119,7 @@ class InverseDynamicsConfig:
     """How encoders are pre-trained."""
     policy: ImitationConfig = ImitationConfig(steps=400, warmup=40)
     """How policies are fitted."""
-    seeds: Annotated[int, Field(ge=2)] = 5
+    seeds: Annotated[int, Field(ge=2)] = 10
     """Policies of every arm, each from demonstrations of its own; without data each of a goal of its own."""
     encoders: Count = 1
     """Encoders of every objective, which the seeds take in turn."""

@@ -21,7 +21,7 @@ The steps:
    off when the true motion is given;
 5. trials on the table: success, and with live corrections, where somebody says the expert's motion whenever
    the policy's first word is another;
-6. learning: the motion network alone learns from corrected steps, which are drawn more often than old ones;
+6. learning: the motion network alone learns from corrected steps, a fifth of each batch beside old ones;
    the policy without learns as long from as many teleoperated episodes from the same starts;
 7. the policy is left, which takes phrases: ``policy.act(observations, correction="move left")``.
 
@@ -110,7 +110,7 @@ class RtHConfig:
     """The share of ``data`` that is held out, by source."""
     tasks: tuple[Task, ...] = ("reach", "push", "lift", "bin", "stack", "drawer")
     """Tasks of the table."""
-    demonstrations: Count = 20
+    demonstrations: Count = 100
     """Of each task, to learn from."""
     noise: NonNegative = 0.2
     """How much the expert's hand trembles, as a share of the longest move."""
@@ -145,8 +145,8 @@ class RtH(Method):
             **{"seeds": 2, "network.hidden": (32, 32), "network.vectors": "words"},
             **{"network.fit.steps": 60, "network.tune.steps": 20},
         },
-        "full": {"demonstrations": 50, "trials": 25, "network.fit.steps": 6000, "network.hidden": (256, 256)},
-        "gpu": {"seeds": 10, "demonstrations": 100, "trials": 50, "network.fit.steps": 20000,
+        "full": {"demonstrations": 300, "trials": 25, "network.fit.steps": 12000},
+        "gpu": {"seeds": 10, "demonstrations": 1000, "trials": 50, "network.fit.steps": 20000,
                 "network.hidden": (512, 512)},
     }  # fmt: skip
     packages = ("mujoco",)

@@ -188,4 +188,4 @@ def test_the_last_step_of_a_lerobot_episode_is_no_motion(tmp_path) -> None:
 
 def test_the_default_is_the_papers_comparison() -> None:
     config = RtHConfig()
-    assert (config.seeds, config.demonstrations, len(config.tasks)) == (5, 20, 6)
+    assert (config.seeds, config.demonstrations, len(config.tasks)) == (5, 100, 6)
