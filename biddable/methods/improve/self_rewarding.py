@@ -117,7 +117,7 @@ class SelfRewarding(InstructionMethod):
             "instructions better with every iteration."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "10 (1 core)", "full": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks), any judge (--judge)",
         leaves="the trained model (artifacts/model), the pairs it learned from (artifacts/data)",
     )
