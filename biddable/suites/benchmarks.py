@@ -158,7 +158,8 @@ def hhh_prompt(task: Task, *, swapped: bool = False) -> str:
 def crass(path: str, style: Style = "lm-eval") -> Suite:
     """CRASS (Frohberg and Binder 2022, arXiv 2112.11941): what would have happened if; three solved examples.
 
-    The likeliest letter counts, or, in INSTRUCTEVAL's style, the one that is written.
+    They are about premises that are not asked of. The likeliest letter counts, or, in INSTRUCTEVAL's style,
+    the one that is written.
     """
     from biddable.tasks.crass import read_crass
 

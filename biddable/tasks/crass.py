@@ -26,11 +26,12 @@ _LEAST = 4
 
 
 def read_crass(path: str | Path, *, held_out: int = HELD_OUT) -> tuple[list[Task], dict[str, Shots]]:
-    """Questions with lettered answers, and the first of the file as solved examples.
+    """Questions with lettered answers, and some as solved examples, about premises that are not asked of.
 
     Args:
         path: the published file. Its first line is a header; names of the item may stand before the premise.
-        held_out: how many questions are solved examples, and not asked.
+        held_out: how many questions are solved examples, and not asked: the first ones whose premises have
+            no other question; where there are too few, those with the fewest, which are left out.
 
     Raises:
         FileError: the file cannot be read, a row (named) has no premise, question, or two answers that
@@ -42,8 +43,20 @@ def read_crass(path: str | Path, *, held_out: int = HELD_OUT) -> tuple[list[Task
     tasks = [_task(number, row, start, order) for number, row in enumerate(rows)]
     if not 0 <= held_out < len(tasks):
         raise FileError(path, f"{len(tasks)} questions, expected more than the {held_out} shown solved")
-    solved = tuple(f"{task.prompt} {task.references[0]}" for task in tasks[:held_out])
-    return tasks[held_out:], {GROUP: Shots(examples=solved)}
+    of_premise: dict[str, list[Task]] = {}
+    for task in tasks:
+        of_premise.setdefault(_premise(task), []).append(task)
+    shown_of = {*sorted(of_premise, key=lambda premise: len(of_premise[premise]))[:held_out]}
+    asked = [task for task in tasks if _premise(task) not in shown_of]
+    if not asked:
+        raise FileError(path, f"{len(of_premise)} premises, expected more than the {held_out} shown solved")
+    shown_ones = [questions[0] for premise, questions in of_premise.items() if premise in shown_of]
+    solved = tuple(f"{task.prompt} {task.references[0]}" for task in shown_ones)
+    return asked, {GROUP: Shots(examples=solved)}
+
+
+def _premise(task: Task) -> str:
+    return " ".join(str(task.meta["source"]).casefold().split())
 
 
 def _first_column(header: Row) -> int:

@@ -35,6 +35,20 @@ def test_a_question_with_three_solved(tmp_path):
     assert {each.references[0] for each in all_asked} > {"A"}
 
 
+def test_solved_examples_share_no_premise_with_what_is_asked(tmp_path):
+    premises = ["It rains.", "it  rains.", "Snow.", "Sun.", "Wind.", "Fog.", "Fog.", "Sun."]
+    rows = "".join(f"{premise};What if not {n}?;Yes;No\n" for n, premise in enumerate(premises))
+    path = save(tmp_path / "crass.csv", "Premise;Question;Right;Wrong\n" + rows)
+    tasks, shots = read_crass(path, held_out=2)
+    assert [each.split(" What")[0] for each in shots["crass"].examples] == ["Snow.", "Wind."]
+    assert [task.id for task in tasks] == [f"crass/{n}" for n in (0, 1, 3, 5, 6, 7)]
+    tasks, shots = read_crass(path)
+    assert [each.split(" What")[0] for each in shots["crass"].examples] == ["It rains.", "Snow.", "Wind."]
+    assert {task.meta["source"] for task in tasks} == {"Sun.", "Fog."}, "one too few with a single question"
+    with pytest.raises(FileError, match="5 premises, expected more than the 5 shown solved"):
+        read_crass(path, held_out=5)
+
+
 def test_a_table_without_names_of_items(tmp_path):
     path = save(tmp_path / "crass.csv", "Premise;Question;Right;Wrong\nIt rains.;And if not?;Dry;Wet\n")
     [task], _ = read_crass(path, held_out=0)
