@@ -54,6 +54,7 @@ class InductionTask:
         metric: how written outputs are scored (``judges.reference.METRICS``).
         humans: instructions that people wrote for it.
         left_out: examples of the files without an output.
+        shared: examples to find one with that were dropped, since their inputs are held out, too.
     """
 
     name: str
@@ -62,6 +63,13 @@ class InductionTask:
     metric: str = EXACT
     humans: tuple[str, ...] = ()
     left_out: int = 0
+    shared: int = 0
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was left out of its files, a sentence each."""
+        of = {"without an output": self.left_out, "to learn from that are held out, too": self.shared}
+        return [f"{self.name}: examples {which}, left out: {n}." for which, n in of.items() if n]
 
     @property
     def chosen(self) -> bool:
@@ -109,9 +117,7 @@ def _read(
     if name and len(read) > 1:
         raise InputError("name", name, f"one task; {path} has {len(read)}")
     named = [replace(each, name=name or each.name, metric=metric or each.metric) for each in read]
-    for each in named:
-        _require_distinct(path, each)
-    return [with_labels(each) for each in named]
+    return [with_labels(_without_held_out(path, each)) for each in named]
 
 
 def composed_induction(seed: int = 0) -> list[InductionTask]:
@@ -167,13 +173,14 @@ def _divided(
     return InductionTask(name, tuple(induce), tuple(execute), metric, tuple(humans), left_out)
 
 
-def _require_distinct(path: str, task: InductionTask) -> None:
-    """Refuse a held-out input among those to learn from."""
-    known = {str(row.prompt) for row in task.induce}
-    shared = sum(str(row.prompt) in known for row in task.execute)
-    if shared == len(task.execute):
+def _without_held_out(path: str, task: InductionTask) -> InductionTask:
+    """The same without examples to learn from whose inputs are held out; refused where none is left."""
+    held_out = {str(row.prompt) for row in task.execute}
+    induce = tuple(row for row in task.induce if str(row.prompt) not in held_out)
+    if not induce:
         where = f"data, task {task.name} of {path}"
-        raise InputError(where, f"{shared} held-out inputs", "ones that are not learned from")
+        raise InputError(where, f"{len(task.induce)} inputs to learn from", "some that are not held out")
+    return replace(task, induce=induce, shared=len(task.induce) - len(induce))
 
 
 def _rows(path: Path) -> list[Task]:

@@ -84,7 +84,19 @@ def test_examples_without_an_output_are_left_out_and_counted(tmp_path: Path) -> 
     row = {"input": "dog", "output": "x", "possible_translations": ["Hund"]}
     more = {**row, "input": "hound"}
     task = only(induction(tmp_path, "translation_en-de", [row, {**row, "possible_translations": []}], [more]))
-    assert (len(task.induce), task.left_out) == (1, 1)
+    assert (len(task.induce), task.left_out, task.shared) == (1, 1, 0)
+    assert task.remarks == ["translation_en-de: examples without an output, left out: 1."]
+
+
+def test_what_is_held_out_is_not_learned_from(tmp_path: Path) -> None:
+    rows = [{"input": word, "output": word[::-1]} for word in ("ab", "cd", "ef", "ab")]
+    task = only(induction(tmp_path, "diff", rows, [rows[0], {"input": "gh", "output": "hg"}]))
+    assert [row.prompt for row in task.induce] == ["cd", "ef"]
+    assert [row.prompt for row in task.execute] == ["ab", "gh"]
+    assert task.remarks == ["diff: examples to learn from that are held out, too, left out: 2."]
+    induction(tmp_path, "diff", rows, rows)
+    with pytest.raises(InputError, match="is '4 inputs to learn from', expected some that are not held out"):
+        read_induction(str(tmp_path))
 
 
 def test_big_bench(tmp_path: Path) -> None:
@@ -173,6 +185,7 @@ def test_the_published_files() -> None:
     tasks = {task.name: task for task in read_induction(str(DATA / "instruction_induction"))}
     assert len(tasks) == 24
     assert (len(tasks["cause_and_effect"].execute), len(tasks["antonyms"].induce)) == (25, 2592)
+    assert {name: task.shared for name, task in tasks.items() if task.shared} == {"sentence_similarity": 1}
     assert all(task.humans for task in tasks.values())
     assert tasks["sentiment"].chosen
     assert len(read_induction(str(DATA / "bbii"))) == 22

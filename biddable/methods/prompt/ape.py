@@ -323,8 +323,7 @@ class Ape(PromptMethod):
         if silent := [name for name, each in rankings.items() if not each.greedy]:
             notes.append(f"Without search the model proposes nothing for {', '.join(silent)}.")
         for task in self.tasks:
-            if task.left_out:
-                notes.append(f"{task.name}: {task.left_out} examples without an output were left out.")
+            notes += task.remarks
             if len(task.execute) < self.config.test:
                 notes.append(
                     f"{task.name}: {len(task.execute)} examples are held out, all of which were scored."

@@ -173,7 +173,7 @@ class TeachOrShow(PromptMethod):
         rows: list[Tested] = []
         cells: list[Cell] = []
         best: dict[str, PromptTemplate] = {}
-        notes: list[str] = []
+        notes = [remark for task in self.tasks for remark in task.remarks]
         for seed in range(run.root_seed, run.root_seed + config.seeds):
             values: dict[str, list[NDArray[np.float64]]] = {}
             for task in self.tasks:
