@@ -17,7 +17,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from minigrid.utils.baby_ai_bot import BabyAIBot
 
 from biddable.envs.base import instruction_space
-from biddable.envs.minigrid_tasks import command, with_walls
+from biddable.envs.minigrid_tasks import command, is_babyai, with_walls
 from biddable.envs.minigrid_view import WIDEST, FullView, View
 from biddable.errors import BiddableError, InputError, said
 from biddable.registry import split_spec
@@ -103,6 +103,11 @@ class GridEnv(gym.Env[dict[str, Any], int]):
         self.observation_space = spaces.Dict(
             {**seen, "direction": parts["direction"], "instruction": instruction_space()}
         )
+
+    @property
+    def commands(self) -> bool:
+        """Whether instructions can be commanded: in levels of BabyAI, not in MiniGrid's own."""
+        return is_babyai(self.level)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -70,7 +70,7 @@ def command(level: Any, text: str) -> None:
     Raises:
         InputError: a level of MiniGrid's own, or see ``instruction_of``.
     """
-    if not _is_babyai(level):
+    if not is_babyai(level):
         raise InputError("instruction", text, f"none: {type(level).__name__} is no level of BabyAI")
     made = instruction_of(text)
     made.reset_verifier(level)
@@ -90,7 +90,7 @@ def with_walls(level: Any, layout: int) -> None:
     Raises:
         InputError: no level of BabyAI with one room.
     """
-    if not _is_babyai(level) or level.num_rows * level.num_cols != 1:
+    if not is_babyai(level) or level.num_rows * level.num_cols != 1:
         raise InputError("walls", layout, f"none: {type(level).__name__} is no level of BabyAI with one room")
     places, drawn = wall_cells(level.room_size, layout), level.gen_mission
 
@@ -126,7 +126,8 @@ def wall_cells(size: int, layout: int) -> list[tuple[int, int]]:
             return sorted(walls)
 
 
-def _is_babyai(level: Any) -> bool:
+def is_babyai(level: Any) -> bool:
+    """Whether a level is one of BabyAI's, whose instruction can be another."""
     return isinstance(level, RoomGridLevel)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from itertools import count as numbers
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,10 @@ class Lab:
         return made
 
     def start(
-        self, env: Any, seeds: Iterator[int], proposed: Callable[[Mapping[str, Any], Sequence[str]], str]
+        self,
+        env: Any,
+        seeds: Iterator[int],
+        proposed: Callable[[Sequence[tuple[Mapping[str, Any], Sequence[str]]]], str],
     ) -> Case:
         """Where an episode begins: with the next seed and a proposed task.
 
@@ -108,7 +112,7 @@ class Lab:
         Args:
             env: one of ``envs``.
             seeds: of resets.
-            proposed: what is seen and tasks to choose among -> the task.
+            proposed: what is seen in each start, with the tasks to choose among there -> the task.
 
         Raises:
             InputError: it asks for none of the tasks.
@@ -116,16 +120,21 @@ class Lab:
         if self.commands:
             seed = next(seeds)
             obs, _ = env.reset(seed=seed)
-            return Case("", seed, proposed(obs, self.tasks), True)
+            return Case("", seed, proposed([(obs, self.tasks)]), True)
         for _ in range(OFFERS):
             looked: dict[str, tuple[int, Any]] = {}
             for seed in islice(seeds, OFFERS):
                 obs, _ = env.reset(seed=seed)
                 looked.setdefault(str(obs["instruction"]), (seed, obs))
             if offers := [task for task in self.tasks if task in looked]:
-                task = proposed(looked[offers[0]][1], offers)
+                task = proposed([(looked[each][1], [each]) for each in offers])
                 return Case("", looked[task][0], task, False)
-        raise InputError("tasks", f"{len(self.tasks)} of them", "some that the environment asks for often")
+        raise self.seldom_asked
+
+    @property
+    def seldom_asked(self) -> InputError:
+        """That an environment, which takes no task, was reset in vain."""
+        return InputError("tasks", f"{len(self.tasks)} of them", "some that the environment asks for often")
 
     def judges(self, error: float, rng: np.random.Generator) -> tuple[FeasibilityChecker, SuccessDetector]:
         """Who says what can be done, and what was done."""
@@ -147,6 +156,29 @@ def beginning(observation: Mapping[str, Any], task: str) -> Trajectory:
     return Trajectory(task, seen, (), np.zeros(0), False)
 
 
+def check_judged(lab: Lab) -> None:
+    """Look whether episodes can be judged: a model is told what is seen, an oracle is the environment's word.
+
+    For the oracle an episode is played with random actions.
+
+    Raises:
+        InputError: an observation that cannot be said in words, or an environment that does not say.
+    """
+    from biddable.policies.base import ScriptedPolicy, rollouts
+    from biddable.policies.detectors import described
+
+    with ExitStack() as stack:
+        [env] = lab.make(lab.envs[:1], stack)
+        if lab.model:
+            described(env.reset(seed=TEST_SEED - 1)[0])
+            return
+        env.action_space.seed(0)
+        [episode] = rollouts([env], ScriptedPolicy(lambda _: env.action_space.sample()), [TEST_SEED - 1])
+    if episode.success is None:
+        expected = f"a model: {lab.envs[0]} does not say in info['success'] whether a task was done"
+        raise InputError("detector", "oracle", expected)
+
+
 def commanded(env: str, tasks: Sequence[str]) -> bool:
     """Whether an environment takes tasks: ``reset(options={"instruction": task})`` then shows them.
 
@@ -156,6 +188,8 @@ def commanded(env: str, tasks: Sequence[str]) -> bool:
     from biddable.envs.base import make_env
 
     with closing(make_env(env)) as made:
+        if not getattr(made, "commands", True):  # a level of MiniGrid's own
+            return False
         try:
             for task in tasks:
                 shown = [
@@ -171,12 +205,19 @@ def commanded(env: str, tasks: Sequence[str]) -> bool:
     return True
 
 
-def offered(env: str, count: int) -> tuple[str, ...]:
-    """What an environment asks for by itself in so many resets."""
+def offered(env: str, resets: int) -> tuple[str, ...]:
+    """What an environment asks for by itself in so many resets.
+
+    Raises:
+        InputError: with the same seed it asks for something else.
+    """
     from biddable.envs.base import make_env
 
+    seeds = range(TEST_SEED - 1, TEST_SEED - 1 - resets, -1)
     with closing(make_env(env)) as made:
-        texts = [str(made.reset(seed=TEST_SEED - 1 - i)[0]["instruction"]) for i in range(count)]
+        texts = [str(made.reset(seed=seed)[0]["instruction"]) for seed in (*seeds, *seeds[:3])]
+    if texts[resets:] != texts[:3]:
+        raise InputError("env", env, "one that takes commanded instructions, or asks by its seed alone")
     return tuple(dict.fromkeys(texts))
 
 
@@ -226,14 +267,26 @@ def lab_of(envs: Sequence[str], tasks: Sequence[str], steps: int, model: str) ->
 
 
 def drawn_cases(lab: Lab, seeds: Sequence[int]) -> list[Case]:
-    """A case for each seed, in turn in each environment: a task that can be done there, drawn by the seed."""
+    """A case for each seed, in turn in each environment: a task that can be done there, drawn by the seed.
+
+    Where none is commanded, a seed whose instruction is no task gives way to one after the last.
+
+    Raises:
+        InputError: the environment asks for none of the tasks.
+    """
     checker = replace(lab, model="").judges(0.0, np.random.default_rng(0))[0]
     cases: list[Case] = []
+    later = numbers(max(seeds, default=0) + 1)
     with ExitStack() as stack:
         envs = lab.make(lab.envs, stack)
         for i, seed in enumerate(seeds):
             obs, _ = envs[i % len(envs)].reset(seed=seed)
-            task = str(obs["instruction"])
+            resets = 1
+            while not lab.commands and (task := str(obs["instruction"])) not in lab.tasks:
+                if resets == OFFERS**2:
+                    raise lab.seldom_asked
+                obs, _ = envs[i % len(envs)].reset(seed=(seed := next(later)))
+                resets += 1
             if lab.commands:
                 can = checker.viable(obs, lab.tasks)
                 choices = [each for each, ok in zip(lab.tasks, can, strict=True) if ok] or lab.tasks
@@ -265,7 +318,11 @@ def room(level: str, objects: int, walls: int = 0) -> str:
 
 
 def improved_in(config: RoomsConfig) -> list[str]:
-    """The environments that a policy gets better in."""
+    """The environments that a policy gets better in. Raises InputError: more layouts than are kept for it."""
+    if config.layouts >= OTHER_WALLS:
+        raise InputError(
+            "rooms.layouts", config.layouts, f"at most {OTHER_WALLS - 1}: others are the videos'"
+        )
     return [room(config.level, config.objects, walls) for walls in range(1, config.layouts + 1)]
 
 

@@ -222,13 +222,16 @@ def summary(collections: Mapping[CollectJob, Collection]) -> dict[str, float | N
     }
 
 
-def notes_on(lab: Lab, collections: Mapping[CollectJob, Collection]) -> list[str]:
-    """What a reader must know of the episodes."""
+def notes_on(lab: Lab, collections: Mapping[CollectJob, Collection], wanted: Sequence[str]) -> list[str]:
+    """What a reader must know of the episodes, and of tasks that were ``wanted``."""
     notes = []
     if not lab.commands:
         notes.append(f"{lab.envs[0]} takes no commanded instruction: it was reset until it asked for a task.")
+    if out := [task for task in wanted if task not in lab.tasks]:
+        notes.append(f"{len(out)} tasks are left out: it did not ask for them in 100 resets ({out[0]!r}, …).")
     if any(each.success is None for each in collections.values()):
-        notes.append("The environment does not say what succeeded: successes are those the detector saw.")
+        said = "The environment does not say what succeeded: successes are those the detector saw"
+        notes.append(f"{said}, in the test, too, and there is no curve over its errors.")
     if unreadable := np.mean([each.unreadable for each in collections.values()]):
         notes.append(f"{unreadable:.0%} of the detector's answers could not be read; they count as no.")
     return notes

@@ -245,16 +245,20 @@ def tested(policy: Any, lab: Lab, error: float, seed: int) -> list[float]:
 def left(
     name: str,
     lab: Lab,
-    part: str,
+    data: GoalData,
     episodes: Sequence[Trajectory],
     judged: Sequence[bool],
     stats: TaskStatistics,
     detector: Any,
 ) -> Collection:
-    """Leave collected episodes in a file, and say what came of them."""
+    """Leave collected episodes in a file, seen as the data are (pictures scaled down); what came of them."""
+    seen, rows = seen_of(data), []
+    for each in episodes:
+        values = np.stack([seen.array(value) for value in each.observations[data.part]])
+        rows.append(replace(each, observations={data.part: values}))
     truth = np.array([-1 if each.success is None else int(each.success) for each in episodes], np.int8)
     verdicts = np.array(judged, dtype=bool)
-    Autonomous(Demonstrations.of(episodes, (part,)), verdicts, truth).save(lab.weights / name)
+    Autonomous(Demonstrations.of(rows, (data.part,)), verdicts, truth).save(lab.weights / name)
     is_told = bool((truth >= 0).all())
     return Collection(
         name,

