@@ -34,7 +34,12 @@ _ROWS = "generate's output, AlpacaEval's outputs, or lines with a prompt or id a
 _criteria = click.option(
     "--criteria", metavar="TEXT", help="What counts, in words, for a language model that judges."
 )
-_out = click.option("--out", metavar="FILE", help="Write a line for each verdict to this file.")
+_out = click.option(
+    "--out",
+    metavar="FILE",
+    help="Write a line for each verdict to this file, at the end; until then FILE.part keeps what is "
+    "finished, and the same command goes on from there.",
+)
 
 
 @click.command(cls=Command)
@@ -91,11 +96,12 @@ def pairwise(
             if value is None:
                 raise InputError(option, None, "a value; or --annotations FILE instead of all three")
         judged = _with_criteria(str(spec), criteria)
-        paired, verdicts = _compared(str(responses), str(baseline), judged, strip_thinking)
+        paired, verdicts = _compared(str(responses), str(baseline), judged, strip_thinking, target)
     tasks, first, second = _columns(paired)
     names = _names(paired, responses, baseline)
     if target is not None:
-        _write(target, [_pair_row(*each, names, judged) for each in zip(paired.pairs, verdicts, strict=True)])
+        lines = [_pair_row(*each, names, judged) for each in zip(paired.pairs, verdicts, strict=True)]
+        _write(target, lines, judged=annotations is None)
     summary = summarize_pairs(verdicts, first, second, paired.clusters)
     notes = pair_notes(summary, first, second)
     if summary.win_rate.controlled is None:
@@ -138,15 +144,16 @@ def _annotated(path: str, strip_thinking: bool) -> tuple[Paired, list[PairVerdic
 
 
 def _compared(
-    responses: str, baseline: str, spec: str, strip_thinking: bool
+    responses: str, baseline: str, spec: str, strip_thinking: bool, target: Path | None
 ) -> tuple[Paired, list[PairVerdict]]:
-    from biddable.judges.pairwise import judge_pairs, load_pair_judge
+    from biddable.judges.pairwise import load_pair_judge
+    from biddable.suites.judging import compared
     from biddable.tasks.pairs import join_answers, read_answers
 
     paired = join_answers(read_answers(responses), read_answers(baseline), (responses, baseline))
     if strip_thinking:
         paired = _stripped(paired)
-    return paired, judge_pairs(load_pair_judge(spec), *_columns(paired))
+    return paired, compared(spec, load_pair_judge(spec), *_columns(paired), target)
 
 
 def _stripped(paired: Paired) -> Paired:
@@ -186,7 +193,8 @@ def rate(
       biddable judge rate --responses answers.jsonl --judge rating:smollm2 --criteria "how polite it is"
     """
     from biddable.judges.load import load_judge
-    from biddable.judges.summary import judge_responses, summarize_verdicts
+    from biddable.judges.summary import summarize_verdicts
+    from biddable.suites.judging import rated
     from biddable.tasks.pairs import read_answers
 
     target = None if out is None else _target(out, responses)
@@ -198,7 +206,7 @@ def rate(
             raise InputError("prompt", None, "a prompt (or messages, instruction …)", where=answer.where)
         tasks.append(answer.task)
         texts.append(_thoughtless(answer.response) if strip_thinking else answer.response)
-    verdicts = judge_responses(load_judge(judged), tasks, texts)
+    verdicts = rated(judged, load_judge(judged), tasks, texts, target)
     summary = summarize_verdicts(verdicts, [task.prompt for task in tasks])
     missing = [(task.id, each.error) for task, each in zip(tasks, texts, strict=True) if each.error]
     notes = [f"{len(missing)} of {summary.n} responses could not be had and do not pass."] if missing else []
@@ -214,8 +222,11 @@ def rate(
     warn("prompt", missing, notes)
     rows = [{"task": task.id, **asdict(verdict)} for task, verdict in zip(tasks, verdicts, strict=True)]
     if target is not None:
-        lines = zip(tasks, texts, rows, strict=True)
-        _write(target, [{**_prompt(task), "response": each.text, **row} for task, each, row in lines])
+        lines = [
+            {**_prompt(task), "response": each.text, **row}
+            for task, each, row in zip(tasks, texts, rows, strict=True)
+        ]
+        _write(target, lines, judged=True)
     if as_json:
         print_json({"judge": judged, **asdict(summary), "missing": len(missing), "verdicts": rows})
     else:
@@ -282,10 +293,13 @@ def _prompt(task: Task) -> dict[str, Any]:
     return {"messages": [{"role": turn.role, "content": turn.content} for turn in task.prompt]}
 
 
-def _write(target: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _write(target: Path, rows: Sequence[dict[str, Any]], *, judged: bool) -> None:
     from biddable.runs.files import write_atomic
+    from biddable.suites.judging import written
 
     write_atomic(target, "".join(ascii_json(row) + "\n" for row in rows))
+    if judged:
+        written(target)
 
 
 def _tested(rate: WinRate) -> list[str]:

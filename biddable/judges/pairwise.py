@@ -85,9 +85,14 @@ class PairJudge(Protocol):
     """Says of many pairs at once which response is better."""
 
     def __call__(
-        self, tasks: Sequence[Task], first: Sequence[Response], second: Sequence[Response]
+        self,
+        tasks: Sequence[Task],
+        first: Sequence[Response],
+        second: Sequence[Response],
+        *,
+        seeds: Sequence[int] | None = None,
     ) -> list[PairVerdict]:
-        """One verdict for each pair, in order."""
+        """One verdict for each pair, in order; ``seeds``, one for each pair, are for judges that sample."""
 
 
 class PairwiseJudge:
@@ -113,9 +118,14 @@ class PairwiseJudge:
         self.model, self.criteria, self.max_tokens = model, criteria.strip().removesuffix("."), max_tokens
 
     def __call__(
-        self, tasks: Sequence[Task], first: Sequence[Response], second: Sequence[Response]
+        self,
+        tasks: Sequence[Task],
+        first: Sequence[Response],
+        second: Sequence[Response],
+        *,
+        seeds: Sequence[int] | None = None,
     ) -> list[PairVerdict]:
-        """One verdict for each pair, in order.
+        """One verdict for each pair, in order; ``seeds`` change nothing.
 
         Raises:
             EndpointError: a served model answers nothing.
@@ -170,10 +180,16 @@ class ComparingJudge:
     judge: Judge
 
     def __call__(
-        self, tasks: Sequence[Task], first: Sequence[Response], second: Sequence[Response]
+        self,
+        tasks: Sequence[Task],
+        first: Sequence[Response],
+        second: Sequence[Response],
+        *,
+        seeds: Sequence[int] | None = None,
     ) -> list[PairVerdict]:
         """One verdict for each pair, in order. Raises what the judge raises."""
-        verdicts = self.judge([*tasks, *tasks], [*first, *second])
+        drawn = None if seeds is None else [*(2 * seed for seed in seeds), *(2 * seed + 1 for seed in seeds)]
+        verdicts = self.judge([*tasks, *tasks], [*first, *second], seeds=drawn)
         return [_compared(*both) for both in zip(verdicts[: len(tasks)], verdicts[len(tasks) :], strict=True)]
 
 
@@ -222,12 +238,17 @@ def _pairwise_judge(model: str, criteria: str = CRITERIA, max_tokens: int = ANSW
 
 
 def judge_pairs(
-    judge: PairJudge, tasks: Sequence[Task], first: Sequence[Response], second: Sequence[Response]
+    judge: PairJudge,
+    tasks: Sequence[Task],
+    first: Sequence[Response],
+    second: Sequence[Response],
+    *,
+    seeds: Sequence[int] | None = None,
 ) -> list[PairVerdict]:
     """Judge each pair. What needs no judge is not asked: texts that are the same are a tie.
 
     A response that could not be had (``error``) loses against one that could; where neither could, nothing is
-    decided.
+    decided. ``seeds``, one for each pair, are for judges that sample.
 
     Raises:
         InputError: not two responses for each task.
@@ -239,7 +260,10 @@ def judge_pairs(
     rows = [place for place in range(len(tasks)) if place not in verdicts]
     if rows:
         judged = judge(
-            [tasks[row] for row in rows], [first[row] for row in rows], [second[row] for row in rows]
+            [tasks[row] for row in rows],
+            [first[row] for row in rows],
+            [second[row] for row in rows],
+            **({} if seeds is None else {"seeds": [seeds[row] for row in rows]}),
         )
         verdicts |= zip(rows, judged, strict=True)
     return [verdicts[place] for place in range(len(tasks))]

@@ -47,15 +47,24 @@ class VerdictSummary:
     checks: dict[str, Mean]
 
 
-def judge_responses(judge: Judge, tasks: Sequence[Task], responses: Sequence[Response]) -> list[Verdict]:
+def judge_responses(
+    judge: Judge,
+    tasks: Sequence[Task],
+    responses: Sequence[Response],
+    *,
+    seeds: Sequence[int] | None = None,
+) -> list[Verdict]:
     """Judge each response to its task; one that could not be had (``error``) fails without being judged.
+
+    ``seeds``, one for each response, are for judges that sample.
 
     Raises:
         InputError: not one response for each task.
     """
-    require_equal_lengths(tasks, responses)
+    require_equal_lengths(tasks, responses, seeds)
     rows = [i for i, response in enumerate(responses) if not response.error]
-    verdicts = judge([tasks[i] for i in rows], [responses[i] for i in rows]) if rows else []
+    drawn = {} if seeds is None else {"seeds": [seeds[i] for i in rows]}
+    verdicts = judge([tasks[i] for i in rows], [responses[i] for i in rows], **drawn) if rows else []
     judged = dict(zip(rows, verdicts, strict=True))
     return [
         judged[i] if i in judged else Verdict(None, False, f"no answer: {response.error}")

@@ -19,8 +19,7 @@ from biddable.models.load import model_identity
 from biddable.runs.codec import digest
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.files import write_atomic
-from biddable.runs.run import Run
-from biddable.suites.answers import BATCH, Ask, answers, not_plain
+from biddable.suites.answers import BATCH, Ask, answers, not_plain, part_of, unfinished
 from biddable.tasks import data
 from biddable.tasks.templates import read_prompt
 from biddable.types import Prompt, Response
@@ -111,7 +110,6 @@ def generate_file(
         EndpointError: no prompt could be answered.
     """
     how, target = sampling or Sampling(), Path(out)
-    part = target.with_name(target.name + ".part")
     config = {
         "model": str(model),
         "model_identity": model_identity(model),
@@ -121,23 +119,17 @@ def generate_file(
         **({"choices": rows[0].choices} if rows and rows[0].choices else {}),
     }
     ask = _ask(model, served, how, n, rows)
-    with Run.open(part, "generate", config, 0, executor=executor) as run:
-        try:
-            prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
-            responses = answers(run, "responses", ask, prompts, seeds)
-        except BaseException:
-            journal = run.folder / "stages" / "responses.jsonl"
-            if not journal.exists() or journal.read_bytes().count(b"\n") < 2:  # the header, and no batch
-                shutil.rmtree(part, ignore_errors=True)
-            raise
+    with unfinished(target, "generate", config, executor) as run:
+        prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
+        responses = answers(run, "responses", ask, prompts, seeds)
     try:
         result = summary(rows, responses, how, strip_thinking)
         lines = [line(row, each, strip_thinking) for row, each in zip(rows, responses, strict=True)]
     except EndpointError:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(part_of(target), ignore_errors=True)
         raise
     write_atomic(target, "".join(lines))
-    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(part_of(target), ignore_errors=True)
     return result
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from biddable.errors import InputError
 from biddable.models.base import GREEDY, Sampling
 from biddable.models.choices import choose
 from biddable.models.lazy import LazyModel
-from biddable.runs.executors import Batches
+from biddable.runs.executors import Batches, Executor, in_process
 from biddable.runs.run import Run
 from biddable.types import Prompt, Response
 
@@ -91,6 +94,30 @@ def map_again(
         for i, result in zip(again, anew, strict=True):
             results[i] = result
     return results
+
+
+def part_of(target: Path) -> Path:
+    """The folder that keeps what is finished of a file that is written whole, at the end."""
+    return target.with_name(target.name + ".part")
+
+
+@contextmanager
+def unfinished(
+    target: Path, method: str, config: dict[str, Any], executor: Executor = in_process
+) -> Iterator[Run]:
+    """A run in ``part_of(target)``; what fails before it has a finished batch leaves no folder.
+
+    Raises:
+        RunError: the folder holds other work, whose first difference is named.
+    """
+    with Run.open(part_of(target), method, config, 0, executor=executor) as run:
+        try:
+            yield run
+        except BaseException:
+            journals = (run.folder / "stages").glob("*.jsonl")
+            if all(path.read_bytes().count(b"\n") < 2 for path in journals):  # the header, and no batch
+                shutil.rmtree(run.folder, ignore_errors=True)
+            raise
 
 
 def not_plain(

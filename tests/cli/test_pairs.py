@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from biddable.models import load
+from biddable.suites import answers
 from tests.judges.test_labels import Scorer
 from tests.judges.test_pairwise import Taste, says
 
@@ -136,6 +137,50 @@ def test_where_neither_could_be_had_nobody_loses(biddable: Command, taste: Taste
     result = biddable(*PAIR, "pairwise:any")
     assert "and lose" not in result.stdout
     assert "1 of 4 pairs are undecided and left out (1: no answer: 400 refused)." in result.stdout
+
+
+@pytest.mark.parametrize("command", ["pairwise", "rate"])
+def test_what_was_killed_goes_on_and_other_work_is_refused(
+    biddable: Command, files: None, taste: Taste, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(answers, "BATCH", 2)
+    if command == "rate":
+        taste = Scorer(**{str(digit): 0.1 * digit for digit in range(1, 6)})
+        monkeypatch.setattr(load, "load_model", lambda name: taste)
+    line = {
+        "pairwise": (*PAIR, "pairwise:any"),
+        "rate": ("judge", "rate", "--responses", "a.jsonl", "--judge", "rating:any"),
+    }[command]
+    assert biddable(*line, "--out", "whole.jsonl").exit_code == 0
+    score, asked = taste.score, list[int]()
+
+    def killed(prompts: Any, continuations: Any, **how: Any) -> Any:
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        asked.append(len(prompts))
+        return score(prompts, continuations, **how)
+
+    monkeypatch.setattr(taste, "score", killed)
+    assert biddable(*line, "--out", "out.jsonl").exit_code == 130
+    assert (Path("out.jsonl").exists(), Path("out.jsonl.part").is_dir()) == (False, True)
+    kept = Path("out.jsonl.part/stages/verdicts.jsonl").read_bytes()
+    monkeypatch.setattr(taste, "score", lambda *given, **how: asked.append(0) or score(*given, **how))
+    for other, named in (
+        ((*line[:-1], f"{line[-1]}?max_tokens=9"), "judge was"),
+        ((*line, "--criteria", "x"), "judge was"),
+        ((*line, "--strip-thinking"), "responses was"),
+    ):
+        if "--strip-thinking" in other:
+            write_lines("a.jsonl", rows(["<think>x</think>y", *MINE[1:]]))
+        assert_one_line(biddable(*other, "--out", "out.jsonl"), "out.jsonl.part: ", named)
+    assert Path("out.jsonl.part/stages/verdicts.jsonl").read_bytes() == kept
+    write_lines("a.jsonl", [*rows(MINE), {"prompt": "Only here.", "response": "x"}])
+    asked.clear()
+    result = biddable(*line, "--out", "out.jsonl")
+    assert result.exit_code == 0, result.output
+    assert len(asked) == {"pairwise": 1, "rate": 2}[command], "the batches that were not finished"
+    assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
+    assert not Path("out.jsonl.part").exists()
 
 
 @pytest.mark.parametrize("out", ["a.jsonl", "./b.jsonl", "link"])
