@@ -175,7 +175,7 @@ class MetaRewarding(InstructionMethod):
             "Self-Rewarding 35.5 %), and judges better."
         ),
         needs="a chat model whose weights can be trained; one of 135M parameters is a poor judge",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "20 (1 core)", "full": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks)",
         leaves="the actor (artifacts/model), the judge as a language model (artifacts/judge), the pairs of "
         "answers and of judgements (artifacts/data)",
