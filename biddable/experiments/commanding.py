@@ -259,7 +259,8 @@ def lab_of(envs: Sequence[str], tasks: Sequence[str], steps: int, model: str) ->
     if not takes:
         asked = offered(envs[0], 100)
         if not (known := [each for each in asked if each in tasks]):
-            expected = f"some that {envs[0]} asks for ({asked[0]!r}, …): it takes no commanded instruction"
+            why = "it takes no commanded instruction, or shows none"
+            expected = f"some that {envs[0]} asks for ({asked[0]!r}, …): {why}"
             raise InputError("tasks", f"{tasks[0]}, …", expected)
         tasks = known
     named = "" if model == "oracle" else model

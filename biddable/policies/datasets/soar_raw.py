@@ -55,7 +55,7 @@ class SoarSource:
     """
 
     def __init__(self, folder: Path, instruction: str | None, parts: Sequence[str] | None):
-        self._instruction, self._folders = instruction, soar_folders(folder)
+        self._root, self._instruction, self._folders = folder, instruction, soar_folders(folder)
         if not self._folders:
             raise FileError(folder, f"holds no trajectory of SOAR's: a folder with {ACTIONS} and {TASK}")
         first = self._folders[0]
@@ -89,7 +89,8 @@ class SoarSource:
                 else all_frames(folder / video, name)
             )
         steps = len(next(iter(columns.values()))) if columns else len(actions) + 1
-        meta: dict[str, Any] = {"episode": index, "source": folder.name}
+        place = folder.relative_to(self._root).as_posix()  # folders in others have the same names
+        meta: dict[str, Any] = {"episode": index, "source": folder.name if place == "." else place}
         if steps == len(actions):
             columns = {part: np.concatenate([values, values[-1:]]) for part, values in columns.items()}
             meta |= REPEATED

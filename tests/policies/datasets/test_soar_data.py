@@ -45,6 +45,7 @@ def test_folders_of_trajectories_are_read(tmp_path) -> None:
     first, second = data
     assert (first.instruction, first.success) == ("put the mushroom in the bowl", True)
     assert first.meta["robot_id"] == "3"
+    assert [each.meta["source"] for each in data] == ["scene/traj1", "scene/traj2"]
     assert first.meta["object_list"] == "blue bowl mushroom"
     assert first.meta["last_observation"] == "repeated"
     assert first.actions.shape == (4, 7)
@@ -57,6 +58,7 @@ def test_folders_of_trajectories_are_read(tmp_path) -> None:
     assert "last_observation" not in second.meta
     (alone,) = read_trajectories(tmp_path / "scene" / "traj1", parts=["state"])
     assert alone.observations.keys() == {"state"}
+    assert alone.meta["source"] == "traj1"
 
 
 def _missing(folder: Path) -> None:
