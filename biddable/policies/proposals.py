@@ -11,6 +11,7 @@ or not they can be done now, and a task without an attempt has the rate 0.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -49,12 +50,14 @@ class TaskStatistics:
     tasks: tuple[str, ...]
     attempts: dict[str, int] = field(default_factory=dict)
     successes: dict[str, int] = field(default_factory=dict)
+    _names: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
 
     def __post_init__(self) -> None:
         self.tasks = tuple(self.tasks)
         if not self.tasks:
             raise InputError("tasks", "none", "at least one")
-        if wrong := [task for task in self.tasks if not task.strip() or self.tasks.count(task) > 1]:
+        self._names, counts = frozenset(self.tasks), Counter(self.tasks)
+        if wrong := [task for task in self.tasks if not task.strip() or counts[task] > 1]:
             raise InputError("tasks", wrong[0], "texts that say what to do, each once")
 
     def tried(self, task: str) -> None:
@@ -87,7 +90,7 @@ class TaskStatistics:
         return -sum(share * math.log(share) for share in shares) / math.log(len(self.tasks))
 
     def _known(self, task: str) -> None:
-        if task not in self.tasks:
+        if task not in self._names:
             raise InputError("task", task, f"one of the {len(self.tasks)} tasks that are counted")
 
 
