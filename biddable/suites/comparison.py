@@ -191,6 +191,9 @@ def _remarks(first: Log, second: Log, joined: Join) -> list[str]:
         notes.append(f"{second.name}: {shared}; {parts}: left out.")
     if joined.by == "position":
         notes.append(f"{second.name} is joined by place: a log does not say what was asked.")
+    if joined.repeated:
+        same = f"{counted(joined.repeated, 'item')} whose prompt stands several times in a log"
+        notes.append(f"{second.name}: {same}: joined in the order in which they stand.")
     if joined.reworded:
         words = f"{counted(joined.reworded, 'item')} joined by {joined.by}, whose prompt differs between"
         notes.append(f"{words} {first.name} and {second.name}.")

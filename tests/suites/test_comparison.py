@@ -170,6 +170,25 @@ def test_a_prompt_within_a_template_or_after_examples_is_the_same() -> None:
     assert join(first, log("b", items)).reworded == 0
 
 
+def test_prompts_within_a_template_find_what_stands_without_one() -> None:
+    texts = ["How many eggs are left?", "How far is it?", "How far is it?", "What does Ann pay?", "Who won?"]
+    ours = [
+        Logged(i, {"acc": 1.0}, id=f"gsm8k/{i}", document=f"d{i}", prompt=f"Question: {text}\nAnswer:")
+        for i, text in enumerate(texts)
+    ]
+    other = [3, 0, 1, 2, 4]
+    theirs = [Logged(i, {"acc": 0.0}, document=f"h{i}", prompt=texts[place]) for i, place in enumerate(other)]
+    found = join(log("a", ours), log("b", theirs))
+    assert (found.by, found.reworded, found.repeated) == ("prompt", 0, 2)
+    assert [pair[1].position for pair in found.pairs] == [1, 2, 3, 0, 4]
+    [part] = compare_logs([log("a", ours), log("b", theirs)])
+    told = "b: 2 items whose prompt stands several times in a log: joined in the order in which they stand."
+    assert told in part.notes
+    german = [replace(item, prompt=f"In German: {item.prompt} Now.") for item in theirs]
+    with pytest.raises(FileError, match="no item in common"):
+        join(log("a", ours), log("b", german))
+
+
 def test_settings_that_differ_are_told_and_other_task_files_first() -> None:
     first = replace(scored("a", FIRST), settings={"tasks": "1f", "shots": 0, "template": "chat"})
     second = replace(scored("b", SECOND), settings={"tasks": "2c", "shots": 5, "template": "chat"})
