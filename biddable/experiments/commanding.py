@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biddable.config import Count, settings
-from biddable.errors import FileError, InputError, said
+from biddable.errors import BiddableError, FileError, InputError, said
 from biddable.experiments.bot_episodes import COLOURS, KINDS, TEST_SEED, BotEpisode
 from biddable.experiments.goal_data import GoalData, assembled
 from biddable.policies.proposals import TaskStatistics
@@ -119,12 +119,12 @@ class Lab:
         """
         if self.commands:
             seed = next(seeds)
-            obs, _ = env.reset(seed=seed)
+            obs = reset_of(env, seed)
             return Case("", seed, proposed([(obs, self.tasks)]), True)
         for _ in range(OFFERS):
             looked: dict[str, tuple[int, Any]] = {}
             for seed in islice(seeds, OFFERS):
-                obs, _ = env.reset(seed=seed)
+                obs = reset_of(env, seed)
                 looked.setdefault(str(obs["instruction"]), (seed, obs))
             if offers := [task for task in self.tasks if task in looked]:
                 task = proposed([(looked[each][1], [each]) for each in offers])
@@ -150,6 +150,27 @@ class Lab:
         return checker, detectors.OracleDetector(error, rng)
 
 
+def reset_of(env: Any, seed: int) -> Mapping[str, Any]:
+    """The first observation after a reset; as in ``rollouts``, one that raises is reset again.
+
+    Raises:
+        BiddableError: it raised ``ATTEMPTS`` times.
+    """
+    from biddable.policies.vec_env import ATTEMPTS
+
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            obs: Mapping[str, Any] = env.reset(seed=seed)[0]
+            return obs
+        except BiddableError:
+            raise
+        except Exception as error:  # whatever a simulator raises
+            if attempt == ATTEMPTS:
+                problem = f"the environment broke {ATTEMPTS} times when it was reset, at last with"
+                raise BiddableError(f"{problem} {said(error)}") from error
+    raise AssertionError
+
+
 def beginning(observation: Mapping[str, Any], task: str) -> Trajectory:
     """What is seen before a task begins, as an episode without a step, for a detector."""
     seen = {name: [value] for name, value in observation.items() if name != "instruction"}
@@ -170,7 +191,7 @@ def check_judged(lab: Lab) -> None:
     with ExitStack() as stack:
         [env] = lab.make(lab.envs[:1], stack)
         if lab.model:
-            described(env.reset(seed=TEST_SEED - 1)[0])
+            described(reset_of(env, TEST_SEED - 1))
             return
         env.action_space.seed(0)
         [episode] = rollouts([env], ScriptedPolicy(lambda _: env.action_space.sample()), [TEST_SEED - 1])
@@ -215,7 +236,12 @@ def offered(env: str, resets: int) -> tuple[str, ...]:
 
     seeds = range(TEST_SEED - 1, TEST_SEED - 1 - resets, -1)
     with closing(make_env(env)) as made:
-        texts = [str(made.reset(seed=seed)[0]["instruction"]) for seed in (*seeds, *seeds[:3])]
+        try:
+            texts = [str(reset_of(made, seed)["instruction"]) for seed in (*seeds, *seeds[:3])]
+        except InputError:
+            raise
+        except BiddableError as error:
+            raise InputError("env", env, f"one that can be reset: {error}") from error
     if texts[resets:] != texts[:3]:
         raise InputError("env", env, "one that takes commanded instructions, or asks by its seed alone")
     return tuple(dict.fromkeys(texts))
@@ -281,13 +307,11 @@ def drawn_cases(lab: Lab, seeds: Sequence[int]) -> list[Case]:
     with ExitStack() as stack:
         envs = lab.make(lab.envs, stack)
         for i, seed in enumerate(seeds):
-            obs, _ = envs[i % len(envs)].reset(seed=seed)
-            resets = 1
+            obs, resets = reset_of(envs[i % len(envs)], seed), 1
             while not lab.commands and (task := str(obs["instruction"])) not in lab.tasks:
                 if resets == OFFERS**2:
                     raise lab.seldom_asked
-                obs, _ = envs[i % len(envs)].reset(seed=(seed := next(later)))
-                resets += 1
+                obs, resets = reset_of(envs[i % len(envs)], seed := next(later)), resets + 1
             if lab.commands:
                 can = checker.viable(obs, lab.tasks)
                 choices = [each for each, ok in zip(lab.tasks, can, strict=True) if ok] or lab.tasks

@@ -29,17 +29,21 @@ class Asks(gym.Env):
     )
     action_space = spaces.Discrete(2)
 
-    def __init__(self, whims: bool = False):
-        self._whims, self._resets = whims, 0
+    def __init__(self, whims: bool = False, breaks: int = 0):
+        self._whims, self._breaks, self._resets = whims, breaks, 0
 
     def reset(self, *, seed=None, options=None):
         self._resets += 1
+        if self._breaks and self._resets % self._breaks:
+            raise RuntimeError("no display")
         text = f"{RIGHT} {self._resets}" if self._whims else TEXTS[seed % len(TEXTS)]
         return {"state": np.zeros(1, np.float32), "instruction": text}, {}
 
 
 gym.register("Asks-v0", lambda: Asks())
 gym.register("Whims-v0", lambda: Asks(whims=True))
+gym.register("Breaks-v0", lambda: Asks(breaks=2))
+gym.register("Broken-v0", lambda: Asks(breaks=10**6))
 
 
 def test_an_environment_is_tested_at_the_tasks_alone_and_what_it_never_asks_for_is_said() -> None:
@@ -82,3 +86,14 @@ def test_levels_of_minigrids_own_are_reset_until_they_ask() -> None:
 def test_one_that_asks_for_something_else_with_the_same_seed_is_refused() -> None:
     with pytest.raises(InputError, match="or asks by its seed alone"):
         commanding.lab_of(["gym:Whims-v0"], (RIGHT,), 6, "oracle")
+
+
+def test_an_environment_that_breaks_now_and_then_is_reset_again_and_one_that_always_does_is_one_line() -> (
+    None
+):
+    lab = commanding.lab_of(["gym:Breaks-v0"], (RIGHT, LEFT), 6, "oracle")
+    assert len(commanding.drawn_cases(lab, range(4))) == 4
+    with pytest.raises(InputError) as caught:
+        commanding.lab_of(["gym:Broken-v0"], (RIGHT,), 6, "oracle")
+    assert "one that can be reset: the environment broke 3 times" in str(caught.value)
+    assert "RuntimeError: no display" in str(caught.value)
