@@ -18,6 +18,9 @@ from biddable.runs.files import LineFile, read_bytes
 
 Item = TypeVar("Item")
 
+_OTHER = "; it may be of another version: use another run folder, or delete the file to compute it again"
+"""What to do about a stage that is whole and cannot be read."""
+
 
 def split_batches(
     items: Sequence[Item], batch_size: int, key: Callable[[Item], Any]
@@ -89,7 +92,7 @@ def read_batches(path: Path, header: dict[str, Any], type: Any) -> dict[int, lis
         try:
             index, results = decode(payload, tuple[int, list[type]])
         except ValidationError as error:
-            raise FileError(path, describe(error), line=number) from error
+            raise FileError(path, f"{describe(error)}{_OTHER}", line=number) from error
         finished[index] = results
     return finished
 
@@ -102,7 +105,7 @@ def read_stage(path: Path, type: Any) -> Any:
     try:
         return decode(payload, type)
     except ValidationError as error:
-        raise FileError(path, describe(error)) from error
+        raise FileError(path, f"{describe(error)}{_OTHER}") from error
 
 
 def _check_header(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:

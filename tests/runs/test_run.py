@@ -186,6 +186,19 @@ def test_a_stage_read_as_another_type_is_named(tmp_path: Path) -> None:
         run.stage("numbers", lambda: [1, 2], list[Task])
 
 
+def test_what_another_version_kept_says_what_to_do(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        run.stage("numbers", lambda: [1, 2], list[int])
+        run.map("words", range(2), Calls(), str, 1)
+    told = (
+        r"(numbers.json|words.jsonl:2): .*; it may be of another version: use another run folder"
+    )
+    with open_run(tmp_path) as run, pytest.raises(FileError, match=told):
+        run.stage("numbers", lambda: [1, 2], list[Task])
+    with open_run(tmp_path) as run, pytest.raises(FileError, match=told):
+        run.map("words", range(2), Calls(), Task, 1)
+
+
 def test_one_name_for_two_stages_is_refused(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         run.stage("x", lambda: 1, int)
