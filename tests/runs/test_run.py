@@ -190,9 +190,7 @@ def test_what_another_version_kept_says_what_to_do(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         run.stage("numbers", lambda: [1, 2], list[int])
         run.map("words", range(2), Calls(), str, 1)
-    told = (
-        r"(numbers.json|words.jsonl:2): .*; it may be of another version: use another run folder"
-    )
+    told = r"(numbers.json|words.jsonl:2): .*; it may be of another version: use another run folder"
     with open_run(tmp_path) as run, pytest.raises(FileError, match=told):
         run.stage("numbers", lambda: [1, 2], list[Task])
     with open_run(tmp_path) as run, pytest.raises(FileError, match=told):
