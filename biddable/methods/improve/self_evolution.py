@@ -128,7 +128,7 @@ class SelfEvolution(InstructionMethod):
             "filtered answers, more with every iteration (Vicuna-7B, GSM8K: 6.8 points)."
         ),
         needs="a chat model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "2 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "2 (2 cores)", "default": "12 (1 core)", "full": "not measured"},
         takes="a chat model (--model), prompts with their checks (--tasks)",
         leaves="the trained model (artifacts/model), the refiner (artifacts/refiner), the conversations it "
         "learned from (artifacts/data)",
