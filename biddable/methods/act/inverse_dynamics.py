@@ -139,7 +139,7 @@ class InverseDynamics(Method):
             "behaviour cloning 0.46, from scratch 0.45, static contrast 0.25."
         ),
         needs="nothing with --data; without, mujoco and minari",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "8 (2 cores)", "full": "not measured"},
         takes="demonstrations with pictures (--data), a few of a new task (--target), an environment (--env)",
         leaves="the frozen encoder (artifacts/encoder), a policy of the new task (artifacts/policy), what "
         "was dropped (artifacts/dropped); without data the recorded ones (artifacts/demonstrations)",

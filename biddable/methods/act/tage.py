@@ -91,7 +91,7 @@ class TagEConfig:
     """Read each sentence twice and take the states of the second time, which have seen all of it."""
     network: ParserConfig = ParserConfig()
     """How the parsers are built and fitted."""
-    seeds: Count = 3
+    seeds: Count = 5
     """Repetitions of both parsers."""
     lora_seeds: Natural = 0
     """Repetitions of the language model with an adapter: none, 1, or as many as ``seeds``."""
@@ -122,7 +122,7 @@ class TagE(Method):
             "one flat string, and ground them in skills and objects."
         ),
         needs="a model whose weights are here, for its states",
-        minutes={"smoke": "1 (2 cores)", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "8 (1 core)", "full": "not measured"},
         takes="annotated instructions as CSV (--data), or with --parser RUN sentences to parse; a robot's "
         "functions (--skill-map) and objects (--scene)",
         leaves="a parser (artifacts/parser), frames of the held-out or the given sentences as JSON lines "
