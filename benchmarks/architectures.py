@@ -43,8 +43,8 @@ LIMIT_S = 900.0
 EXACT = 2e-3
 """The most that a log-probability (nats) may differ from the plain forward's in fp32."""
 
-IN_BF16 = 0.25
-"""The most (nats, root mean square) that it may in bf16, where weights are random and logits unlike."""
+IN_BF16 = 0.35
+"""The most (nats, root mean square) that it may in bf16: weights are random, and routers change experts."""
 
 WIDTH = 160
 """Characters of a reason in the table."""

@@ -244,7 +244,8 @@ def without_bars() -> Iterator[None]:
     """Keep the bars of ``transformers`` off the terminal; what a user has set of them stands."""
     from transformers.utils import logging
 
-    if "HF_HUB_DISABLE_PROGRESS_BARS" in os.environ or not logging.is_progress_bar_enabled():
+    wanted = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "1").upper() not in ("1", "ON", "YES", "TRUE")
+    if wanted or not logging.is_progress_bar_enabled():
         yield
         return
     logging.disable_progress_bar()

@@ -221,7 +221,7 @@ def test_a_reward_model_opens_in_plain_transformers(model: str, tmp_path: Path) 
     ids = [tokenizer(text)["input_ids"] for text in rows]
     with torch.no_grad():
         expected = [plain(input_ids=torch.tensor([row])).logits.item() for row in ids]
-    judged = load_judge(f"hf:{folder}")(
+    judged = load_judge(f"hf:{folder}?precision=fp32")(
         [Task("1", user("w1"))] * 2, [Response("w11 w5"), Response("w11 w6 w9 w9")]
     )
     assert [verdict.score for verdict in judged] == pytest.approx(expected, abs=1e-5)

@@ -26,7 +26,7 @@ def gpt2() -> LocalModel:
     torch.manual_seed(0)
     sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": VOCABULARY, "n_positions": CONTEXT}
     module = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=1)).eval()
-    return LocalModel(module, word_tokenizer(), name="gpt2")
+    return LocalModel(module, word_tokenizer(), name="gpt2", precision="fp32")
 
 
 @pytest.mark.parametrize("model", [local(), gpt2()], ids=["llama", "gpt2"])

@@ -105,8 +105,8 @@ MODULES = {"llama": llama, "qwen": qwen}
 
 
 def local(module: Any = None) -> LocalModel:
-    """A trainable model."""
-    return LocalModel(llama() if module is None else module, word_tokenizer(), name="tiny")
+    """A trainable model, which computes in fp32 on every machine."""
+    return LocalModel(llama() if module is None else module, word_tokenizer(), name="tiny", precision="fp32")
 
 
 def random_examples(n: int, *, completions: int = 1, seed: int = 0) -> list[Example]:
