@@ -295,11 +295,11 @@ def _prompt(task: Task) -> dict[str, Any]:
 
 def _write(target: Path, rows: Sequence[dict[str, Any]], *, judged: bool) -> None:
     from biddable.runs.files import write_atomic
-    from biddable.suites.judging import written
+    from biddable.suites.answers import finished
 
     write_atomic(target, "".join(ascii_json(row) + "\n" for row in rows))
     if judged:
-        written(target)
+        finished(target)
 
 
 def _tested(rate: WinRate) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biddable.errors import BiddableError, InputError
+from biddable.policies.detectors import COLOURS
 from biddable.runs.executors import on_cores
 from biddable.runs.run import Run
 from biddable.types import Trajectory
@@ -23,7 +24,6 @@ from biddable.types import Trajectory
 if TYPE_CHECKING:
     from biddable.envs.minigrid import GridEnv
 
-COLOURS = ("red", "green", "blue", "purple", "yellow", "grey")
 KINDS = ("key", "ball", "box")
 VIEW = "?view=full"
 TEST_SEED = 1_000_000

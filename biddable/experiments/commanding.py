@@ -14,8 +14,9 @@ import numpy as np
 
 from biddable.config import Count, settings
 from biddable.errors import BiddableError, FileError, InputError, said
-from biddable.experiments.bot_episodes import COLOURS, KINDS, TEST_SEED, BotEpisode
+from biddable.experiments.bot_episodes import KINDS, TEST_SEED, BotEpisode
 from biddable.experiments.goal_data import GoalData, assembled
+from biddable.policies.detectors import COLOURS
 from biddable.policies.proposals import TaskStatistics
 from biddable.runs.executors import on_cores
 from biddable.runs.run import Run

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from math import isfinite
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from biddable.errors import InputError, ModelError
 from biddable.judges.base import require_equal_lengths
 from biddable.models.precision import Precision, computes_in_bf16
 from biddable.types import Response, Task, Verdict, exchange
+
+if TYPE_CHECKING:
+    from biddable.models.packed import PackedClassifier
 
 ROW = 64
 """Tokens of a row, as ``batch_size`` counts them."""
@@ -46,7 +48,6 @@ class RewardJudge:
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        from biddable.models.classifier import PackedClassifier, packed_classifier
         from biddable.models.folders import read_module, reading
 
         if threshold is not None and not isfinite(threshold):
@@ -69,11 +70,7 @@ class RewardJudge:
         model.config.pad_token_id = self.tokenizer.pad_token_id
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model, self.threshold, self.batch_size = model.to(device).eval(), threshold, batch_size
-        self._packed: PackedClassifier | None = None
-        for bf16 in (True, False) if computes_in_bf16(precision, self.model.device) else (False,):
-            if self._packed is None:
-                with suppress(ModelError):
-                    self._packed = packed_classifier(self.model, bf16)
+        self._packed = _packed(self.model, computes_in_bf16(precision, self.model.device))
 
     def __call__(
         self, tasks: Sequence[Task], responses: Sequence[Response], *, seeds: Sequence[int] | None = None
@@ -134,3 +131,15 @@ class RewardJudge:
             return Verdict(reward, None, f"reward {reward:.3g}")
         asked = f"reward {reward:.3g}, asked for is at least {self.threshold:g}"
         return Verdict(reward, reward >= self.threshold, asked)
+
+
+def _packed(model: Any, bf16: bool) -> PackedClassifier | None:
+    """The model on packed batches, in bf16 if that is wanted and agrees, else in fp32; None where neither."""
+    from biddable.models.classifier import packed_classifier
+
+    for in_bf16 in (True, False) if bf16 else (False,):
+        try:
+            return packed_classifier(model, in_bf16)
+        except ModelError:
+            continue
+    return None

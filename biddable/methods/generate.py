@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from biddable.models.load import model_identity
 from biddable.runs.codec import digest
 from biddable.runs.executors import Executor, in_process
 from biddable.runs.files import write_atomic
-from biddable.suites.answers import BATCH, Ask, answers, not_plain, part_of, unfinished
+from biddable.suites.answers import BATCH, Ask, answers, finished, not_plain, unfinished
 from biddable.tasks import data
 from biddable.tasks.templates import read_prompt
 from biddable.types import Prompt, Response
@@ -126,10 +125,10 @@ def generate_file(
         result = summary(rows, responses, how, strip_thinking)
         lines = [line(row, each, strip_thinking) for row, each in zip(rows, responses, strict=True)]
     except EndpointError:
-        shutil.rmtree(part_of(target), ignore_errors=True)
+        finished(target)
         raise
     write_atomic(target, "".join(lines))
-    shutil.rmtree(part_of(target), ignore_errors=True)
+    finished(target)
     return result
 
 

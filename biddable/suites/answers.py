@@ -101,6 +101,11 @@ def part_of(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
 
+def finished(target: Path) -> None:
+    """Remove what was kept of a file, which is written now, or of which nothing could be had."""
+    shutil.rmtree(part_of(target), ignore_errors=True)
+
+
 @contextmanager
 def unfinished(
     target: Path, method: str, config: dict[str, Any], executor: Executor = in_process

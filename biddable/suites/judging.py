@@ -1,12 +1,11 @@
 """Verdicts on responses that somebody has; what was killed goes on where it was.
 
 Responses are judged in batches. With a file to write, the folder ``FILE.part`` keeps what is finished, until
-``written``; the verdicts are the same in either case.
+``answers.finished``; the verdicts are the same in either case.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,11 +75,6 @@ def compared(
     return _kept(
         "pairwise", spec, config, items, verdicts, PairVerdict, target, lambda each: each.win is None
     )
-
-
-def written(target: Path) -> None:
-    """Remove what was kept of the verdicts that are in ``target`` now."""
-    shutil.rmtree(answers.part_of(target), ignore_errors=True)
 
 
 def _kept(

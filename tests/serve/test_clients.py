@@ -124,11 +124,12 @@ def test_generate_and_eval_ask_it(smollm2_server, tmp_path, monkeypatch) -> None
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BIDDABLE_CACHE", str(tmp_path / "cache"))
     name = f"openai:smollm2@{smollm2_server.url}"
-    Path("p.jsonl").write_text(json.dumps({"prompt": FRANCE}) + "\n")
+    asked_for = f"{FRANCE} Answer in one sentence."  # which it knows in bf16 as in fp32
+    Path("p.jsonl").write_text(json.dumps({"prompt": asked_for}) + "\n")
     options = ("--prompts", "p.jsonl", "--out", "a.jsonl", "--temperature", "0", "--max-tokens", "8")
     result = CliRunner().invoke(main, ["generate", name, *options])
     assert result.exit_code == 0, result.output
-    assert json.loads(Path("a.jsonl").read_text())["response"].strip()
+    assert "Paris" in json.loads(Path("a.jsonl").read_text())["response"]
     task = {"key": 1, "prompt": FRANCE, "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
     Path("t.jsonl").write_text(json.dumps(task) + "\n")
     result = CliRunner().invoke(main, ["eval", name, "--suite", "ifeval:t.jsonl", "--out", "e", "--json"])

@@ -27,6 +27,7 @@ from biddable.policies.datasets.base import (
     assembled,
     reading,
 )
+from biddable.policies.datasets.recorded import REPEATED
 from biddable.runs.files import read_json, read_jsonl
 from biddable.types import Trajectory
 
@@ -34,7 +35,6 @@ INFO = "meta/info.json"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 ACTION, TASK, EPISODE, FRAME, TIME = "action", "task_index", "episode_index", "frame_index", "timestamp"
 PREFIX = "observation."
-REPEATED = {"last_observation": "repeated"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from biddable.policies.datasets.base import (
     assembled,
     reading,
 )
-from biddable.policies.datasets.lerobot import REPEATED
+from biddable.policies.datasets.recorded import REPEATED
 from biddable.runs.files import read_json
 from biddable.types import Trajectory
 

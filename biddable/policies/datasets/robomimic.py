@@ -16,7 +16,7 @@ import numpy as np
 from biddable.errors import FileError
 from biddable.policies.datasets.base import ActionSpec, DatasetSpec, Episode, Parts, assembled, reading
 from biddable.policies.datasets.hdf5 import Hdf5File
-from biddable.policies.datasets.lerobot import REPEATED
+from biddable.policies.datasets.recorded import REPEATED
 from biddable.types import Trajectory
 
 SPLITS = ("train", "valid", "test")

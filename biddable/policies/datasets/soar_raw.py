@@ -28,7 +28,7 @@ from biddable.policies.datasets.base import (
     assembled,
     reading,
 )
-from biddable.policies.datasets.lerobot import REPEATED
+from biddable.policies.datasets.recorded import REPEATED
 from biddable.policies.datasets.video import INSTALL, all_frames, frame_shape
 from biddable.types import Trajectory
 
