@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from biddable.envs import hidden_goal, reach2d, tabletop
+from biddable.envs import hidden_goal, reach2d, tabletop, tabletop_blocks
 from biddable.errors import InputError
 
 _MAKERS: dict[str, Any] = {
     **dict.fromkeys(reach2d.NAMES, reach2d.Reach2DEnv),
     **dict.fromkeys(tabletop.NAMES, tabletop.TabletopEnv),
+    **dict.fromkeys(tabletop_blocks.NAMES, tabletop_blocks.TabletopBlocksEnv),
     **dict.fromkeys(hidden_goal.NAMES, hidden_goal.HiddenGoalEnv),
 }
 

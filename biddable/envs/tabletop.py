@@ -8,6 +8,7 @@ Forward is +x, left is +y, up is +z, as the hand sees it. ``biddable.envs.tablet
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,16 @@ import mujoco  # noqa: E402
 TASKS = ("reach", "push", "lift", "bin", "stack", "drawer")
 NAMES = {"Tabletop": TASKS, **{f"Tabletop{task.title()}": (task,) for task in TASKS}}
 """Name of an environment -> the tasks that its episodes are drawn from."""
-COLOURS = ("red", "blue")
+PAINTS = {
+    "red": ".85 .15 .1",
+    "blue": ".1 .25 .85",
+    "green": ".1 .65 .2",
+    "yellow": ".95 .8 .1",
+    "purple": ".6 .15 .7",
+    "cyan": ".1 .75 .85",
+}
+"""Colours of blocks, as red, green and blue from 0 to 1."""
+COLOURS = tuple(PAINTS)[:2]
 SIDES = {"left": 1.0, "right": -1.0}
 STATE = (
     *("hand x", "hand y", "hand z", "opening"),
@@ -67,11 +77,6 @@ _WALLS = "".join(
         (BIN[0], BIN[1] + BIN_HALF, BIN_HALF, 0.004),
     )
 )
-_BLOCKS = "".join(
-    f'<body name="{name}" pos="0 0 {HALF}"><freejoint name="{name}"/>'
-    f'<geom type="box" size="{HALF} {HALF} {HALF}" mass=".05" rgba="{rgba} 1"/></body>'
-    for name, rgba in zip(COLOURS, (".85 .15 .1", ".1 .25 .85"), strict=True)
-)
 _FINGERS = "".join(
     f'<body name="{name}" gravcomp="1"><joint name="{name}" type="slide" axis="0 {sign} 0" range="0 {OPEN}"/>'
     f'<geom type="box" pos="0 {sign * 0.005} .018" size=".009 .005 .03" mass=".05" friction="2 .01 .001" '
@@ -95,6 +100,7 @@ _XML = f"""
   </visual>
   <default><geom condim="4" friction="1 .01 .001"/></default>
   <worldbody>
+    <camera name="near" pos="-.62 0 .82" xyaxes="0 -1 0 .809 0 .588" fovy="30"/>
     <camera name="front" pos="-.42 0 .5" xyaxes="0 -1 0 .753 0 .657" fovy="52"/>
     <geom name="table" type="plane" size=".4 .4 .1" rgba=".9 .88 .84 1"/>
     {_LINES}{_WALLS}
@@ -116,9 +122,10 @@ _XML = f"""
       <joint name="y" type="slide" axis="0 1 0"/>
       <joint name="z" type="slide" axis="0 0 1"/>
       <geom type="box" pos="0 0 .056" size=".012 .05 .008" mass=".8" rgba=".5 .5 .55 1"/>
+      <site type="box" pos="0 0 -.115" size=".005 .005 .105" group="3" rgba=".9 .1 .6 1"/>
       {_FINGERS}
     </body>
-    {_BLOCKS}
+    BLOCKS
   </worldbody>
   <contact>
     <exclude body1="cabinet" body2="drawer"/>
@@ -129,12 +136,26 @@ _XML = f"""
 """
 
 
+@functools.cache
+def _model(colours: tuple[str, ...]) -> mujoco.MjModel:
+    """The scene with blocks of these colours; nothing changes it, so that environments share it."""
+    blocks = "".join(
+        f'<body name="{name}" pos="0 0 {HALF}"><freejoint name="{name}"/>'
+        f'<geom type="box" size="{HALF} {HALF} {HALF}" mass=".05" rgba="{PAINTS[name]} 1"/></body>'
+        for name in colours
+    )
+    return mujoco.MjModel.from_xml_string(_XML.replace("BLOCKS", blocks))
+
+
 class TabletopEnv(gym.Env[dict[str, Any], Any]):
     """The six tasks (see the module).
 
     Observation: ``instruction`` and ``state`` [13] (see ``STATE``). Action: four numbers in [-1, 1]: how far
     the hand goes along x, y and z, in ``MOVE``; and the gripper, from -1 (open) to 1 (closed). Reward 1 for
     success, which ends the episode; ``MAX_STEPS`` truncate it.
+
+    ``reset(options={"instruction": text})`` commands one of the six tasks in the place of the one that was
+    drawn.
 
     Success: reach: the open hand is just above the block. push: the block is at the side. lift: it is held
     ``LIFTED`` above the table. bin, stack: it lies in the bin, or on the other block, and was let go. drawer:
@@ -151,6 +172,8 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
     render_mode = "rgb_array"
+    colours = COLOURS
+    """Of the blocks."""
 
     def __init__(self, name: str = "Tabletop", *, tasks: Sequence[str] = (), size: int = 240):
         if name not in NAMES:
@@ -158,42 +181,49 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
         self.tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks or NAMES[name])
         if unknown := [task for task in self.tasks if task not in NAMES[name]]:
             raise InputError("tasks", unknown[0], f"some of {', '.join(NAMES[name])}")
-        self._model = mujoco.MjModel.from_xml_string(_XML)
+        self._model = _model(self.colours)
         self._data = mujoco.MjData(self._model)
         at = {joint: int(self._model.joint(joint).qposadr[0]) for joint in ("x", "left", "right", "drawer")}
-        self._blocks = {colour: int(self._model.joint(colour).qposadr[0]) for colour in COLOURS}
+        self._blocks = {colour: int(self._model.joint(colour).qposadr[0]) for colour in self.colours}
         self._hand, self._fingers = slice(at["x"], at["x"] + 3), [at["left"], at["right"]]
         self._drawer = at["drawer"]
-        self.task, self.colour, self.side, self.instruction = self.tasks[0], COLOURS[0], "left", ""
+        self.task, self.colour, self.side, self.instruction = self.tasks[0], self.colours[0], "left", ""
         self._steps = 0
         self._size = size
         self._renderer: Any = None
-        state = spaces.Box(-np.inf, np.inf, (len(STATE),))
+        state = spaces.Box(-np.inf, np.inf, (5 + 4 * len(self.colours),))
         self.observation_space = spaces.Dict({"instruction": instruction_space(), "state": state})
         self.action_space = spaces.Box(-1.0, 1.0, (4,))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Draw a task, where the hand is, and where the blocks are; the same seed gives the same."""
+        """Draw a task, where the hand is, and where the blocks are; the same seed gives the same.
+
+        Raises:
+            InputError: an instruction in ``options`` that is none of this table's.
+        """
         super().reset(seed=seed)
         rng, data = self.np_random, self._data
         self.task = self.tasks[rng.integers(len(self.tasks))]
-        self.colour = COLOURS[rng.integers(2)]
+        self.colour = self.colours[rng.integers(len(self.colours))]
         self.side = tuple(SIDES)[rng.integers(2)]
+        if options and "instruction" in options:
+            self.task, self.colour, self.side = self.meaning(str(options["instruction"]))
         self.instruction = instruction_of(self.task, self.colour, self.side)
         mujoco.mj_resetData(self._model, data)
-        data.qpos[self._hand] = rng.uniform([-0.2, -0.15, 0.1], [0.02, 0.15, 0.16])
-        data.qpos[self._fingers] = OPEN
-        places = rng.uniform([-0.18, -0.1], [0.02, 0.1], (2, 2))
-        while abs(places[0, 0] - places[1, 0]) < 0.075:  # so that the fingers find room, and a push a way
-            places = rng.uniform([-0.18, -0.1], [0.02, 0.1], (2, 2))
-        for start, place in zip(self._blocks.values(), places, strict=True):
-            data.qpos[start : start + 7] = [*place, HALF, 1, 0, 0, 0]
+        self._place(rng)
         data.ctrl[:3], data.ctrl[3:] = data.qpos[self._hand], OPEN
         mujoco.mj_forward(self._model, data)
         self._steps = 0
         return self._observation(), {"success": False, "task": self.task}
+
+    @classmethod
+    def meaning(cls, instruction: str) -> tuple[str, str, str]:
+        """Task, colour and side of an instruction. Raises InputError: it is none of this table's."""
+        if instruction not in MEANINGS:
+            raise InputError("instruction", instruction, "one of mujoco:Tabletop")
+        return MEANINGS[instruction]
 
     def step(self, action: NDArray[np.float64]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Move the hand and the fingers.
@@ -202,10 +232,7 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
             InputError: not four finite numbers; nothing was changed.
         """
         move = finite_numbers(action, 4, "four finite numbers, for x, y, z and the gripper").clip(-1, 1)
-        data = self._data
-        data.ctrl[:3] = (data.qpos[self._hand] + MOVE * move[:3]).clip(LOW, HIGH)
-        data.ctrl[3:] = OPEN * (1 - move[3]) / 2
-        mujoco.mj_step(self._model, data, nstep=SUBSTEPS)
+        self._move(move)
         self._steps += 1
         seen = self._observation()
         success = self._success(seen["state"])
@@ -231,6 +258,24 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
             self._renderer.close()
             self._renderer = None
 
+    def _move(self, move: NDArray[np.float64]) -> None:
+        """One step of an action within its bounds."""
+        data = self._data
+        data.ctrl[:3] = (data.qpos[self._hand] + MOVE * move[:3]).clip(LOW, HIGH)
+        data.ctrl[3:] = OPEN * (1 - move[3]) / 2
+        mujoco.mj_step(self._model, data, nstep=SUBSTEPS)
+
+    def _place(self, rng: np.random.Generator) -> None:
+        """Draw where the hand and the blocks are."""
+        data = self._data
+        data.qpos[self._hand] = rng.uniform([-0.2, -0.15, 0.1], [0.02, 0.15, 0.16])
+        data.qpos[self._fingers] = OPEN
+        places = rng.uniform([-0.18, -0.1], [0.02, 0.1], (2, 2))
+        while abs(places[0, 0] - places[1, 0]) < 0.075:  # so that the fingers find room, and a push a way
+            places = rng.uniform([-0.18, -0.1], [0.02, 0.1], (2, 2))
+        for start, place in zip(self._blocks.values(), places, strict=True):
+            data.qpos[start : start + 7] = [*place, HALF, 1, 0, 0, 0]
+
     def _observation(self) -> dict[str, Any]:
         qpos = self._data.qpos
         hand = qpos[self._hand]
@@ -243,8 +288,8 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
         return {"instruction": self.instruction, "state": np.array(state, dtype=np.float32)}
 
     def _success(self, state: NDArray[np.float32]) -> bool:
-        hand, opening, drawer = state[:3], state[3], state[12]
-        block, other = block_of(state, self.colour), block_of(state, _other(self.colour))
+        hand, opening, drawer = state[:3], state[3], state[-1]
+        block = block_of(state, self.colour)
         away = hand - block
         let_go = bool(opening > 0.65)
         match self.task:
@@ -259,7 +304,7 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
                 inside = np.abs(block[:2] - BIN).max() < BIN_HALF and block[2] < 0.04
                 return bool(inside and let_go)
             case "stack":
-                above = block - other
+                above = block - block_of(state, _other(self.colour))
                 on = np.linalg.norm(above[:2]) < HALF and abs(above[2] - 2 * HALF) < 0.005
                 return bool(on and let_go and away[2] > HALF)
             case _:
@@ -280,9 +325,18 @@ def instruction_of(task: str, colour: str, side: str) -> str:
 
 def block_of(state: NDArray[Any], colour: str) -> NDArray[Any]:
     """[3] where on the table a block is."""
-    start = 4 + 4 * COLOURS.index(colour)
+    start = 4 + 4 * tuple(PAINTS).index(colour)
     return state[:3] + state[start : start + 3]
 
 
 def _other(colour: str) -> str:
-    return COLOURS[1 - COLOURS.index(colour)]
+    return COLOURS[1] if colour == COLOURS[0] else COLOURS[0]
+
+
+MEANINGS = {
+    instruction_of(task, colour, side): (task, colour, side)
+    for task in TASKS
+    for colour in COLOURS
+    for side in SIDES
+}
+"""Instruction -> task, colour and side."""

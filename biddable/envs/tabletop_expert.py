@@ -22,11 +22,9 @@ from biddable.envs.tabletop import (
     LOW,
     MOVE,
     SIDES,
-    TASKS,
+    TabletopEnv,
     block_of,
-    instruction_of,
 )
-from biddable.errors import InputError
 
 Numbers = NDArray[np.float64]
 UP = np.array([0.0, 0.0, 1.0])
@@ -41,12 +39,6 @@ TOUCH = 0.03
 """How far from the hand's middle a block is that it pushes."""
 _BLOCKS = tuple(4 + 4 * i for i in range(len(COLOURS)))
 """Places of a state where the offset of a block from the hand begins."""
-_MEANINGS = {
-    instruction_of(task, colour, side): (task, colour, side)
-    for task in TASKS
-    for colour in COLOURS
-    for side in SIDES
-}
 
 
 def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -55,16 +47,24 @@ def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
     Raises:
         InputError: an instruction that is none of the table's.
     """
-    text = str(observation["instruction"])
-    if text not in _MEANINGS:
-        raise InputError("instruction", text, "one of mujoco:Tabletop")
-    task, colour, side = _MEANINGS[text]
     state = np.asarray(observation["state"], dtype=np.float64)
+    return action_for(TabletopEnv.meaning(str(observation["instruction"])), state)
+
+
+def action_for(meaning: tuple[str, str, str], state: Numbers, reach: float = MOVE) -> NDArray[np.float32]:
+    """[4] the action for a task, a colour and a side.
+
+    Args:
+        meaning: task, colour and side.
+        state: see ``tabletop.STATE``; there may be more blocks.
+        reach: metres that the hand is sent in an action, at most.
+    """
+    task, colour, side = meaning
     hand, opening = state[:3], state[3]
     block = np.asarray(block_of(state, colour), dtype=np.float64)
     match task:
         case "reach":
-            target, grip = _over(hand, block + 0.045 * UP), -1.0
+            target, grip = over(hand, block + 0.045 * UP), -1.0
         case "push":
             target, grip = _push(hand, block, SIDES[side])
         case "lift":
@@ -75,9 +75,13 @@ def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
             other = block_of(state, COLOURS[1 - COLOURS.index(colour)])
             target, grip = _put(hand, opening, block, other + (2 * HALF + 0.002) * UP, 0.009)
         case _:
-            target, grip = _pull(hand, state[12])
-    move = ((target.clip(LOW, HIGH) - hand) / MOVE).clip(-1, 1)
-    return np.array([*move, grip], dtype=np.float32)
+            target, grip = _pull(hand, state[-1])
+    return np.array([*towards(hand, target, reach), grip], dtype=np.float32)
+
+
+def towards(hand: Numbers, target: Numbers, reach: float = MOVE) -> Numbers:
+    """[3] the moves of an action that sends the hand to a place, or as far as it goes."""
+    return ((target.clip(LOW, HIGH) - hand) / reach).clip(-1, 1)
 
 
 def motion(observation: Mapping[str, Any], steps: int) -> Numbers:
@@ -111,7 +115,7 @@ def motion(observation: Mapping[str, Any], steps: int) -> Numbers:
     return state[:4] - start
 
 
-def _over(hand: Numbers, target: Numbers) -> Numbers:
+def over(hand: Numbers, target: Numbers) -> Numbers:
     """The way to a place: up, across, down; on the way down it may stray twice as far as before it."""
     near = NEAR if hand[2] > ABOVE - MOVE else 2 * NEAR
     if np.linalg.norm(hand[:2] - target[:2]) <= near:
@@ -129,7 +133,7 @@ def _grasp(hand: Numbers, opening: float, block: Numbers) -> tuple[Numbers, floa
         return None
     if away[:2].max() < 2 * NEAR and away[2] < NEAR:
         return hand, 1.0
-    return _over(hand, block), -1.0
+    return over(hand, block), -1.0
 
 
 def _lift(hand: Numbers, opening: float, block: Numbers) -> tuple[Numbers, float]:
@@ -146,7 +150,7 @@ def _put(
     grasp = _grasp(hand, opening, block)
     if grasp is not None:
         return grasp
-    return _over(hand, target + hand - block), 1.0
+    return over(hand, target + hand - block), 1.0
 
 
 def _push(hand: Numbers, block: Numbers, side: float) -> tuple[Numbers, float]:
@@ -155,7 +159,7 @@ def _push(hand: Numbers, block: Numbers, side: float) -> tuple[Numbers, float]:
     beside = side * (block[1] - hand[1]) > HALF and abs(hand[0] - block[0]) < 0.012
     if beside and hand[2] < block[2] + 0.012:
         return np.array([block[0], hand[1] + side, block[2]]), 1.0
-    return _over(hand, behind), 1.0
+    return over(hand, behind), 1.0
 
 
 def _pull(hand: Numbers, out: float) -> tuple[Numbers, float]:
@@ -164,7 +168,7 @@ def _pull(hand: Numbers, out: float) -> tuple[Numbers, float]:
     target = np.array([handle + 0.019, DRAWER_Y, 0.045])
     if _is_hooked(hand, handle):
         return np.array([hand[0] - 1, DRAWER_Y, target[2]]), 1.0
-    return _over(hand, target), 1.0
+    return over(hand, target), 1.0
 
 
 def _is_hooked(hand: Numbers, handle: float) -> bool:

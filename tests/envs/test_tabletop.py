@@ -64,6 +64,16 @@ def test_the_same_seed_is_the_same_episode_and_others_differ() -> None:
     assert len(STATE) == 13
 
 
+def test_a_task_can_be_commanded() -> None:
+    env = make_env("mujoco:TabletopPush")
+    drawn = env.reset(seed=3)[0]
+    obs, info = env.reset(seed=3, options={"instruction": "Put the blue block in the bin."})
+    assert (obs["instruction"], info["task"]) == ("Put the blue block in the bin.", "bin")
+    assert np.array_equal(obs["state"], drawn["state"])
+    with pytest.raises(InputError, match="expected one of mujoco:Tabletop"):
+        env.reset(options={"instruction": "Put the green block in the bin."})
+
+
 def test_the_hand_goes_where_it_is_sent_and_the_fingers_close() -> None:
     env = TabletopEnv()
     before = env.reset(seed=0)[0]["state"]
