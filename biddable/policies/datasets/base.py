@@ -263,8 +263,7 @@ def assembled(episode: Episode, instruction: str | None, parts: Parts) -> Trajec
         expected = "what was to be done, which this episode does not say"
         raise InputError("instruction", instruction, expected, where=f"{episode.path}: {episode.name}")
     success = episode.success
-    if success is None and episode.terminated and rewards[-1] > 0 and not rewards[:-1].any():
-        # One reward, for the step that ended the episode: so a sparse task says that it is done.
+    if success is None and episode.terminated and rewarded_at_last(rewards):
         success = True
     return Trajectory(
         wordings[0],
@@ -276,6 +275,11 @@ def assembled(episode: Episode, instruction: str | None, parts: Parts) -> Trajec
         episode.truncated,
         episode.meta | ({"wordings": tuple(wordings[1:])} if len(wordings) > 1 else {}),
     )
+
+
+def rewarded_at_last(rewards: Array) -> bool:
+    """Whether rewards [T] are one, for the last step: so a sparse task says that it is done."""
+    return bool(rewards[-1] > 0 and not rewards[:-1].any())
 
 
 def check_lengths(trajectory: Trajectory, where: str, parts: Sequence[str] | None = None) -> None:

@@ -26,6 +26,7 @@ from biddable.policies.datasets.base import (
     Parts,
     assembled,
     reading,
+    rewarded_at_last,
 )
 from biddable.policies.datasets.recorded import REPEATED
 from biddable.runs.files import read_json, read_jsonl
@@ -35,6 +36,8 @@ INFO = "meta/info.json"
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 ACTION, TASK, EPISODE, FRAME, TIME = "action", "task_index", "episode_index", "frame_index", "timestamp"
 PREFIX = "observation."
+ENDS = ("done", "terminated", "truncated", "success")
+"""What may say of a frame, after ``next.``, how the episode ended there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +131,39 @@ class LeRobotSource:
             if tasks:
                 columns["instruction"] = tasks
             varies = len(set(tasks)) > 1
-            # Of its last step; LeRobot calls one that was cut off done, too.
-            done, truncated, success = (
-                bool(_array(rows[f"next.{name}"], ())[-1]) if f"next.{name}" in self._columns else None
-                for name in ("done", "truncated", "success")
-            )
+            rewards = _array(rows["next.reward"], ()) if self.spec.rewards else None
+            success, terminated, truncated = self._end(rows, rewards)
             episode = Episode(
                 self._folder,
                 name,
                 {key: _repeated(values) for key, values in columns.items()},
                 _array(rows[ACTION], self._action_shape),
-                _array(rows["next.reward"], ()) if self.spec.rewards else None,
+                rewards,
                 success,
-                terminated=bool(done) and not truncated,
-                truncated=bool(truncated),
+                terminated=terminated,
+                truncated=truncated,
                 wordings=() if varies else place.tasks,
                 meta={"episode": index} | REPEATED,
             )
             return assembled(episode, self._instruction, self._parts)
+
+    def _end(self, rows: dict[str, Any], rewards: Array | None) -> tuple[bool | None, bool, bool]:
+        """How an episode ended: whether it succeeded (None: nobody says), terminated, was cut off.
+
+        ``next.done`` is true of the last frame of every episode, so it says that the episode ended, and not
+        that the task did: that say ``next.terminated``, or ``next.truncated``, or else a success, or a single
+        reward in the last step. What ended without such a word was cut off there.
+        """
+        done, terminated, truncated, success = (
+            bool(_array(rows[f"next.{name}"], ())[-1]) if f"next.{name}" in self._columns else None
+            for name in ENDS
+        )
+        if terminated is None and truncated is not None:
+            terminated = bool(done) and not truncated
+        elif terminated is None:
+            by_reward = success is None and rewards is not None and rewarded_at_last(rewards)
+            terminated = bool(done) and (bool(success) or by_reward)
+        return success, terminated, bool(done if truncated is None else truncated) and not terminated
 
     def _rows(self, place: _Place, index: int) -> dict[str, Any]:
         """The episode's columns, whole."""
@@ -171,7 +189,7 @@ class LeRobotSource:
                 raise FileError(file, "no such file")
             known = {each.key for each in self._wanted if each.dtype != "video"}
             known |= {ACTION, TASK, EPISODE, FRAME, TIME}
-            known |= {f"next.{name}" for name in ("reward", "done", "truncated", "success")}
+            known |= {f"next.{name}" for name in ("reward", *ENDS)}
             read = pq.ParquetFile(file)
             self._open = file, read.read(columns=[name for name in read.schema_arrow.names if name in known])
         return self._open[1]

@@ -93,14 +93,19 @@ class RobomimicSource:
             splits = [key for key in SPLITS if key in masks]
             others = tuple(key for key in masks if key not in SPLITS)
             success = demo.attrs.get("success")
+            rewards = demo["rewards"][()] if "rewards" in demo else None
+            # By how a file was made, done stands at states of success, at the end of an episode, or at both.
+            done = bool(demo["dones"][-1]) if "dones" in demo and len(demo["dones"]) else False
+            reached = bool(success) or (rewards is not None and len(rewards) > 0 and rewards[-1] > 0)
             episode = Episode(
                 self._path,
                 f"episode {index} ({name})",
                 columns,
                 actions,
-                demo["rewards"][()] if "rewards" in demo else None,
+                rewards,
                 None if success is None else bool(success),
-                terminated=bool(demo["dones"][-1]) if "dones" in demo and len(demo["dones"]) else False,
+                terminated=done and reached,
+                truncated=done and not reached,
                 wordings=_language(dict(demo.attrs)) or self._wordings,
                 meta={"episode": index, "demo": name}
                 | ({"split": splits[0]} if splits else {})

@@ -88,7 +88,9 @@ def test_what_lerobot_wrote() -> None:
         steps = np.arange(length)
         shown = 10 * number + np.append(steps, steps[-1])  # what was seen last is there twice
         assert episode.instruction == ("lift the cube" if number == 1 else "push the cube")
-        assert (episode.success, episode.terminated) == (number != 1, True)
+        assert (episode.success, episode.terminated, episode.truncated) == (
+            (True, True, False) if number != 1 else (False, False, True)
+        )
         assert episode.meta == {"episode": number, "last_observation": "repeated"}
         assert episode.actions.tolist() == [[t, -t] for t in range(length)]
         assert episode.rewards.tolist() == [0.0] * (length - 1) + [1.0]
@@ -123,6 +125,42 @@ def test_version_2(version, tmp_path) -> None:
     told = ("pick it up", "pick it up", "put it down", "put it down", "put it down")
     assert second.observations["instruction"] == told, "another task from the third frame on"
     assert second.observation(2)["instruction"] == "put it down"
+
+
+@pytest.mark.parametrize(
+    ("columns", "success", "terminated", "truncated"),
+    [
+        ({}, None, False, False),  # nobody says anything
+        ({"done": 0}, None, False, False),
+        ({"done": 1}, None, False, True),  # LeRobot's last frame is done, however it ended
+        ({"done": 1, "reward": 0}, None, False, True),
+        ({"done": 1, "reward": 1}, True, True, False),
+        ({"done": 1, "success": 1}, True, True, False),
+        ({"done": 1, "success": 0, "reward": 1}, False, False, True),
+        ({"done": 0, "success": 1}, True, False, False),
+        ({"done": 1, "truncated": 1, "success": 1}, True, False, True),
+        ({"done": 1, "truncated": 0}, None, True, False),
+        ({"done": 1, "terminated": 1}, None, True, False),
+        ({"done": 1, "terminated": 0, "success": 1}, True, False, True),
+        ({"terminated": 0, "truncated": 1}, None, False, True),
+        ({"done": 1, "terminated": 1, "truncated": 1}, None, True, False),
+    ],
+)
+def test_how_an_episode_ended(columns, success, terminated, truncated, tmp_path) -> None:
+    folder = version_2(tmp_path / "set")
+    info = json.loads((folder / "meta/info.json").read_text())
+    for name, last in columns.items():
+        dtype = "float32" if name == "reward" else "bool"
+        info["features"][f"next.{name}"] = {"dtype": dtype, "shape": [1], "names": None}
+
+        def told(table: pa.Table, name: str = name, last: int = last, dtype: str = dtype) -> pa.Table:
+            values = np.append(np.zeros(len(table) - 1), last).astype(dtype)
+            return table.append_column(f"next.{name}", pa.array(values))
+
+        rewrite(folder / "data/chunk-000/episode_000000.parquet", told)
+    (folder / "meta/info.json").write_text(json.dumps(info))
+    episode = read_trajectories(folder)[0]
+    assert (episode.success, episode.terminated, episode.truncated) == (success, terminated, truncated)
 
 
 def rewrite(path: Path, fn: Callable[[pa.Table], pa.Table]) -> None:

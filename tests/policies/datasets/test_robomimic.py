@@ -55,6 +55,24 @@ def test_where_others_say_what_was_to_be_done(attributes, instruction, wordings,
     assert data[1].instruction == "the drawer"
 
 
+@pytest.mark.parametrize(
+    ("rewards", "dones", "success", "terminated", "truncated"),
+    [
+        ([0, 0, 0, 0], [0, 0, 0, 1], None, False, True),  # done at the end of each episode
+        ([0, 0, 1, 1], [0, 0, 1, 1], None, True, False),  # and at states of success
+        ([0, 0, 0, 1], [0, 0, 0, 1], True, True, False),
+        ([0, 0, 0, 1], [0, 0, 0, 0], None, False, False),
+    ],
+)
+def test_how_a_demonstration_ended(rewards, dones, success, terminated, truncated, tmp_path) -> None:
+    path = Path(shutil.copy(WRITTEN, tmp_path / "demo.hdf5"))
+    with h5py.File(path, "r+") as file:
+        file["data/demo_0/rewards"][...] = rewards
+        file["data/demo_0/dones"][...] = dones
+    episode = read_trajectories(path)[0]
+    assert (episode.success, episode.terminated, episode.truncated) == (success, terminated, truncated)
+
+
 def without(*names: str) -> Any:
     def damage(file: Any) -> None:
         for name in names:
