@@ -17,7 +17,7 @@ def pictures(images: Tensor) -> Tensor:
     """Bytes [N, H, W, C] as numbers from -0.5 to 0.5, [N, C, H, W]. Raises InputError: they are none."""
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise InputError("images", f"{images.dtype} {list(images.shape)}", "bytes (uint8) [N, H, W, C]")
-    return images.permute(0, 3, 1, 2).float() / 255 - 0.5
+    return images.permute(0, 3, 1, 2).float().div_(255).sub_(0.5)
 
 
 class SpatialSoftmax(nn.Module):
@@ -30,10 +30,10 @@ class SpatialSoftmax(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        maps = self.maps(x)  # [N, K, H, W]
-        weights = maps.flatten(2).softmax(-1).view_as(maps)
-        ys, xs = (torch.linspace(-1, 1, size, device=x.device) for size in maps.shape[2:])
-        across, down = (weights.sum(2) * xs).sum(-1), (weights.sum(3) * ys).sum(-1)
+        maps = self.maps(x).movedim(1, -1)  # [N, H, W, K]: channels last, as convolutions of bytes leave them
+        weights = maps.flatten(1, 2).softmax(1).view_as(maps)
+        ys, xs = (torch.linspace(-1, 1, size, device=x.device)[:, None] for size in maps.shape[1:3])
+        across, down = (weights.sum(1) * xs).sum(1), (weights.sum(2) * ys).sum(1)
         return torch.cat([across, down], -1)
 
 
@@ -87,8 +87,9 @@ def random_crop(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
     down, across = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
     rows = (torch.arange(height) + down[:, None] - pad).clamp(0, height - 1)  # [N, H]
     columns = (torch.arange(width) + across[:, None] - pad).clamp(0, width - 1)  # [N, W]
-    moved = images.gather(1, rows[:, :, None, None].expand(-1, -1, width, channels))
-    return moved.gather(2, columns[:, None, :, None].expand(-1, height, -1, channels))
+    rows = rows + torch.arange(count)[:, None] * height  # of all pictures one below the other
+    pixels = (rows[:, :, None] * width + columns[:, None]).flatten()
+    return images.reshape(-1, channels).index_select(0, pixels).view_as(images)
 
 
 def stacked_input(weight: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from biddable.errors import BiddableError, FileError, RunError, said
+from biddable.models.memory import keep_freed_memory
 from biddable.policies.config import ImitationConfig
 from biddable.policies.heads import Categorical, Head
 from biddable.runs.files import replacing
@@ -65,7 +66,9 @@ def fit(
     """
     networks = nn.ModuleList([parameters] if isinstance(parameters, nn.Module) else list(parameters))
     trained = [parameter for parameter in networks.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    if all(parameter.device.type == "cpu" for parameter in trained):
+        keep_freed_memory()  # activations of pictures have the same sizes at every step
     every = max(1, config.steps // 20)
     state = _Progress([], [], 0, 0.0)
     path = None if checkpoint_dir is None else checkpoint_dir / _FILE
@@ -74,7 +77,7 @@ def fit(
     networks.train()
     with torch.random.fork_rng(devices=[]):
         while state.step < config.steps:
-            torch.manual_seed(config.seed * 1_000_003 + state.step)
+            _seed(config.seed * 1_000_003 + state.step)
             optimizer.param_groups[0]["lr"] = config.lr_at(state.step)
             value = loss(batch(np.random.default_rng([config.seed, state.step])))
             if not torch.isfinite(value):
@@ -91,6 +94,13 @@ def fit(
             on_step(state.step)
     networks.eval()
     return Fitted(tuple(state.steps), tuple(state.losses))
+
+
+def _seed(seed: int) -> None:
+    """``torch.manual_seed`` for the devices in use; for others it formats the stack at every call."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
 
 
 def action_error(head: Head, outputs: Tensor, actions: Tensor) -> NDArray[np.float64]:

@@ -142,6 +142,20 @@ def test_a_killed_training_ends_as_it_would_have(tmp_path) -> None:
         fitted(tmp_path, seed=1)
 
 
+def test_dropout_is_that_of_the_seed_and_the_callers_random_numbers_stay() -> None:
+    def after(seed: int, callers: int) -> torch.Tensor:
+        network, x = Line(), torch.ones(16, 2)
+        torch.manual_seed(callers)
+        state = torch.get_rng_state()
+        config = ImitationConfig(steps=5, warmup=1, lr=1e-2, seed=seed)
+        fit(network, lambda rng: x, lambda x: network(x).square().mean(), config)
+        assert torch.equal(torch.get_rng_state(), state)
+        return network.layers[0].weight.detach()
+
+    assert torch.equal(after(0, callers=1), after(0, callers=2))
+    assert not torch.equal(after(0, callers=1), after(1, callers=1))
+
+
 def test_a_loss_that_is_no_longer_finite_stops_it() -> None:
     network = Line()
     with pytest.raises(BiddableError, match="no longer finite after 0 steps; lower lr"):
@@ -204,6 +218,16 @@ def test_a_spatial_softmax_says_where() -> None:
     assert softmax(picture)[0].tolist() == pytest.approx([1.0, -0.5], abs=1e-4)
 
 
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+def test_a_spatial_softmax_is_the_mean_place_of_each_map(form) -> None:
+    torch.manual_seed(0)
+    softmax, features = SpatialSoftmax(4, 3), torch.randn(2, 4, 5, 7).to(memory_format=form)
+    weights = softmax.maps(features).flatten(2).softmax(-1).view(2, 3, 5, 7)
+    ys, xs = torch.meshgrid(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 7), indexing="ij")
+    expected = torch.cat([(weights * xs).sum((2, 3)), (weights * ys).sum((2, 3))], 1)
+    assert torch.allclose(softmax(features), expected, atol=1e-6)
+
+
 def test_a_picture_encoder_and_its_bad_input() -> None:
     encoder = ConvEncoder(latent=8)
     images = torch.randint(0, 256, (2, 40, 40, 3), dtype=torch.uint8)
@@ -223,6 +247,17 @@ def test_crops_move_pictures_and_differ() -> None:
     assert torch.equal(random_crop(images, 0, torch.Generator()), images)
     with pytest.raises(InputError, match="less than the pictures' 5 pixels"):
         random_crop(images, 5, torch.Generator())
+
+
+@pytest.mark.parametrize("channels", [3, 6])
+def test_a_crop_is_a_window_of_the_picture_with_its_edge_repeated(channels) -> None:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (8, 6, 9, channels), dtype=torch.uint8)
+    cropped = random_crop(images, 2, torch.Generator().manual_seed(3))
+    shifts = torch.randint(0, 5, (2, 8), generator=torch.Generator().manual_seed(3))
+    wide = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    for picture, crop, (down, across) in zip(wide, cropped, shifts.T.tolist(), strict=True):
+        assert np.array_equal(crop, picture[down : down + 6, across : across + 9])
 
 
 def test_a_stack_of_one_picture_twice_looks_as_the_picture_alone() -> None:
