@@ -26,12 +26,12 @@ from biddable.tasks.formats import (
     UnknownShapeError,
     conversation_of,
     example_of,
-    is_row,
     preference_of,
     prompt_of,
     task_of,
     turns_of,
 )
+from biddable.tasks.nested_rows import rows_in
 from biddable.tasks.row_forms import (
     alpaca_row,
     message_list,
@@ -56,8 +56,6 @@ _KINDS: dict[Kind, Callable[[Row], Any]] = {
     "preferences": preference_of,
 }
 _INDEX = re.compile(r"\[\d+\]")
-_LISTS = ("data", "rows", "examples", "instances", "Instances")
-"""Under what names a JSON object holds its rows."""
 
 
 def read_conversations(source: str | Path) -> list[Conversation]:
@@ -132,7 +130,7 @@ def kinds_of(source: str | Path) -> list[Kind]:
     """What the rows of a source can be read as, by the first of each file. Raises FileError."""
     kinds: dict[Kind, None] = {}
     for rows in _files(source, []):
-        if row := next((each for stored in rows for each in _rows_in(stored)), None):
+        if row := next((each for stored in rows for each in rows_in(stored)), None):
             fits = {kind: _fits(build, row) for kind, build in _KINDS.items()}
             kinds |= dict.fromkeys(kind for kind, fit in fits.items() if fit and fit == max(fits.values()))
     return list(kinds)
@@ -264,7 +262,7 @@ def _scan(
     """The same, each with its row; with a list for ``broken``, lines that are no rows come last."""
     unknown, read = None, 0
     for rows in _files(source, broken):
-        for index, row in enumerate(each for stored in rows for each in _rows_in(stored)):
+        for index, row in enumerate(each for stored in rows for each in rows_in(stored)):
             try:
                 yield row, build(row)
             except InputError as refusal:
@@ -307,41 +305,6 @@ def _distinct(source: str | Path, build: Callable[[Row], Task], kind: str) -> li
         return task
 
     return _read(source, build_named, kind)
-
-
-def _rows_in(row: Row) -> Iterator[Row]:
-    """The rows that one value of a file holds: itself, or those under it.
-
-    Read are an object that holds its rows under one of ``_LISTS``, or under numbers; and instances of one
-    instruction (Super-NaturalInstructions', Self-Instruct's and BIG-bench's, as ``task_prefix``).
-    """
-    value = row.value if isinstance(row.value, dict) else {}
-    names = [name for name in _LISTS if _objects(value.get(name))]
-    numbered = all(key.isdecimal() for key in value) and _objects(value)
-    above: dict[str, Any] = {}
-    if len(names) == 1:
-        keys = ("Definition", "task_prefix", *(["instruction"] if names[0].lower() == "instances" else []))
-        definition: Any = next((value[key] for key in keys if value.get(key)), None)
-        if definition is not None:
-            text = "\n".join(definition) if _texts(definition) else definition
-            above["instruction"] = text.strip() if isinstance(text, str) else text
-    # A row that says itself what is asked is no list of rows, whatever else it holds.
-    if not numbered and (len(names) != 1 or (is_row(value) and not above)):
-        yield row
-        return
-    name, inner = ("", value) if numbered else (names[0], value[names[0]])
-    for key, each in inner.items() if isinstance(inner, dict) else enumerate(inner, 1):
-        place = f"{name} {key}".strip()
-        yield Row({**each, **above}, f"{row.where}: {place}", f"{row.name} {place}")
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _objects(value: Any) -> bool:
-    inner = list(value.values()) if isinstance(value, dict) else value
-    return isinstance(inner, list) and bool(inner) and all(isinstance(each, dict) for each in inner)
 
 
 def _columns(value: Any) -> str:
