@@ -12,15 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from biddable.errors import InputError
-from biddable.experiments.cross_task import (
-    SplitTask,
-    alike,
-    is_instructed,
-    positional_split,
-    read_split_tasks,
-    split_task,
-)
+from biddable.experiments.cross_task import SplitTask, alike, positional_split, split_task
 from biddable.experiments.remarks import undefined
+from biddable.experiments.task_folders import is_instructed, read_split_tasks
 from biddable.judges.text_metrics import rouge_tokens, superni_normalized
 from biddable.tasks.bbh import read_bbh
 from biddable.tasks.superni import Instructed

@@ -17,12 +17,11 @@ from biddable.experiments.cross_task import (
     copied,
     encode,
     hold_out,
-    is_instructed,
     lessons,
     positional_split,
-    read_split_tasks,
     split_composed,
 )
+from biddable.experiments.task_folders import is_instructed, read_split_tasks
 from biddable.suites.load import load_suite
 from biddable.tasks.compose.instructed import composed_tasks
 from biddable.types import Task

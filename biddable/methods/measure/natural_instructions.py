@@ -43,7 +43,7 @@ import numpy as np
 
 from biddable.config import Count, settings
 from biddable.errors import InputError
-from biddable.experiments import cross_task
+from biddable.experiments import cross_task, task_folders
 from biddable.experiments.claims import Claim
 from biddable.experiments.cross_task import SplitTask, asked, copied, encode, hold_out, lessons, values
 from biddable.experiments.figures import losses
@@ -264,7 +264,7 @@ class NaturalInstructions(Method):
     def _tasks(self) -> tuple[list[SplitTask], list[str]]:
         if not self.config.data:
             return cross_task.split_composed(composed_tasks(COMPOSED_ROWS)), []
-        tasks, notes = cross_task.read_split_tasks(self.config.data, max_chars=self.config.max_chars)
+        tasks, notes = task_folders.read_split_tasks(self.config.data, max_chars=self.config.max_chars)
         if not any(each.task.definition for each in tasks):
             expected = "tasks that say what is asked: none of these has a definition"
             raise InputError("data", ", ".join(map(str, self.config.data)), expected)

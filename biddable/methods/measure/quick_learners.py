@@ -45,7 +45,7 @@ import numpy as np
 
 from biddable.config import Count, Natural, settings
 from biddable.errors import InputError
-from biddable.experiments import cross_task
+from biddable.experiments import cross_task, task_folders
 from biddable.experiments.claims import Claim
 from biddable.experiments.cross_task import SplitTask, asked, encode, lessons, values
 from biddable.experiments.labels import (
@@ -236,14 +236,14 @@ class QuickLearners(Method):
     def _read(self) -> None:
         """The user's labelled texts, all other tasks, and what of both is left out."""
         config = self.config
-        folders = [path for path in config.data if cross_task.is_instructed(path)]
+        folders = [path for path in config.data if task_folders.is_instructed(path)]
         files = [path for path in config.data if path not in folders]
         columns = {"text": config.text, "label": config.label, "labels": config.labels}
         how: dict[str, Any] = {**columns, "definition": config.definition, "encoding": config.encoding}
         self.own, self.notes = labelled_tasks(files, max_chars=config.max_chars, **how)
         self.pool: list[SplitTask] = []
         if folders:
-            read, notes = cross_task.read_split_tasks(folders, max_chars=config.max_chars)
+            read, notes = task_folders.read_split_tasks(folders, max_chars=config.max_chars)
             self.pool, said = scorable(read)
             self.notes += [*notes, *said]
         else:
