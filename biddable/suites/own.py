@@ -15,9 +15,7 @@ for all others) and nothing else. ``Description`` lists every key.
 from __future__ import annotations
 
 import difflib
-import re
-import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +27,7 @@ from biddable.judges.reference import METRICS, ReferenceJudge
 from biddable.models.base import Sampling
 from biddable.runs.files import read_toml
 from biddable.suites.base import ANSWER, Ask, Metric, Suite, check_suite
+from biddable.suites.columns import cell_of, no_column, place_of, text_of
 from biddable.suites.metrics import (
     ACC,
     ACC_NORM,
@@ -54,7 +53,6 @@ _COUNTED: dict[Ask, dict[str, Metric]] = {
     "generate": {name: score(name) if name in GRADED else met(name, f"reference:{name}") for name in METRICS},
 }
 _COMPARED = ("extract", "last", "ignore_case", "ignore_punctuation")
-_LABEL = re.compile(r"\W*([A-Za-z])\W*")
 
 Names = str | tuple[str, ...]
 
@@ -313,7 +311,7 @@ class _Reader:
             prompt = self._text(row, "columns.prompt", str(self.said.columns.prompt))
         else:
             for name in sorted(self.names - row.value.keys()):
-                raise _no_column(row, "template", name)
+                raise no_column(row, "template", name)
             try:
                 prompt = self.template.render({**row.value, "row": row.value})
             except Exception as error:  # whatever an expression of somebody's may do
@@ -329,20 +327,20 @@ class _Reader:
             return fixed if self.ask == "choose" or self.said.choices else ()
         if isinstance(columns, tuple):
             return tuple(self._text(row, "columns.choices", column) for column in columns)
-        listed = _value(row, "columns.choices", columns)
+        listed = cell_of(row, "columns.choices", columns)
         if not isinstance(listed, list) or not listed:
             raise FileError(row.where, f"{columns} is {shown(listed)}, expected a list of choices")
-        return tuple(_as_text(row, columns, each) for each in listed)
+        return tuple(text_of(row, columns, each) for each in listed)
 
     def _answers(self, row: Row, choices: tuple[str, ...]) -> tuple[str, ...]:
         column = self.said.columns.answer
         if column is None or self.ask == "perplexity":
             return ()
-        value = _value(row, "columns.answer", column)
+        value = cell_of(row, "columns.answer", column)
         values = value if isinstance(value, list) else [value]
         if not values:
             raise FileError(row.where, f"{column} is [], expected a right answer")
-        read = (self._answer(row, column, _as_text(row, column, each), choices) for each in values)
+        read = (self._answer(row, column, text_of(row, column, each), choices) for each in values)
         return tuple(dict.fromkeys(read))
 
     def _answer(self, row: Row, column: str, text: str, choices: tuple[str, ...]) -> str:
@@ -353,7 +351,7 @@ class _Reader:
                 raise FileError(row.where, f"{column} is {text!r}, expected a label: {', '.join(labels)}")
             text = labels[text]
         elif how != "text":
-            at = _place(text, how)
+            at = place_of(text, how)
             if at is None or at not in range(len(choices)):
                 expected = f"the {how} of one of {len(choices)} choices"
                 raise FileError(row.where, f"{column} is {text!r}, expected {expected}")
@@ -365,7 +363,7 @@ class _Reader:
         return text
 
     def _text(self, row: Row, field: str, column: str) -> str:
-        return _as_text(row, column, _value(row, field, column))
+        return text_of(row, column, cell_of(row, field, column))
 
 
 def _required(value: Any) -> Any:
@@ -389,48 +387,3 @@ def _template(path: Path, text: str) -> tuple[Template, frozenset[str]]:
     except TemplateSyntaxError as error:
         raise FileError(path, f"template, its line {error.lineno}: {error.message}") from None
     return compiled, frozenset(names - {"row", *environment.globals})
-
-
-def _value(row: Row, field: str, column: str) -> Any:
-    """What stands in a column, or at a path into one; along a list, of each of its entries."""
-    if column in row.value:
-        return row.value[column]
-    value: Any = row.value
-    for part in column.split("."):
-        if isinstance(value, list) and not part.isdigit():
-            if not all(isinstance(each, dict) and part in each for each in value):
-                raise _no_column(row, field, column)
-            value = [each[part] for each in value]
-        elif isinstance(value, list) and int(part) < len(value):
-            value = value[int(part)]
-        elif isinstance(value, Mapping) and part in value:
-            value = value[part]
-        else:
-            raise _no_column(row, field, column)
-    return value
-
-
-def _no_column(row: Row, field: str, column: str) -> FileError:
-    known = [str(name) for name in row.value]
-    near = difflib.get_close_matches(column, known, n=3, cutoff=0.6)
-    listed = " or ".join(map(shown, near)) if near else ", ".join(map(shown, known[:12]))
-    return FileError(row.where, f"{field}: there is no column {shown(column)}, expected {listed}")
-
-
-def _as_text(row: Row, column: str, value: Any) -> str:
-    """A cell as text; a whole number without its point, as tables with gaps have them."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool):
-        value = str(value).lower()
-    if not isinstance(value, str | int | float) or not str(value).strip():
-        raise FileError(row.where, f"{column} is {shown(value)}, expected a text or a number")
-    return str(value)
-
-
-def _place(text: str, how: str) -> int | None:
-    """The index that an answer names: an index, a number from 1, or a letter ("B", "(b)")."""
-    if how == "letter":
-        found = _LABEL.fullmatch(text.strip())
-        return string.ascii_uppercase.index(found[1].upper()) if found else None
-    return int(text) - (how == "number") if text.strip().isdecimal() else None
