@@ -40,16 +40,8 @@ from scipy.stats import trim_mean
 from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
-from biddable.experiments.prompts import (
-    Ranking,
-    accuracy_table,
-    demonstrations,
-    executed,
-    instructions,
-    likelihoods,
-    variations,
-    write_ranking,
-)
+from biddable.experiments.prompt_rankings import Ranking, accuracy_table, write_ranking
+from biddable.experiments.prompts import demonstrations, executed, instructions, likelihoods, variations
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, show
 from biddable.methods.prompting import PromptMethod, PromptSettings

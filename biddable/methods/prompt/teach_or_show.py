@@ -42,18 +42,8 @@ from numpy.typing import NDArray
 from biddable.config import Count, Natural, settings
 from biddable.errors import InputError
 from biddable.experiments.claims import Claim
-from biddable.experiments.prompts import (
-    Fitted,
-    Proposal,
-    Tested,
-    Validation,
-    accuracy_table,
-    arm_means,
-    demonstrations,
-    executed,
-    gap_table,
-    proposed,
-)
+from biddable.experiments.prompt_rankings import Tested, accuracy_table, arm_means, gap_table
+from biddable.experiments.prompts import Fitted, Proposal, Validation, demonstrations, executed, proposed
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, show
 from biddable.methods.prompting import PromptMethod, PromptSettings
