@@ -202,7 +202,7 @@ class InstructEval(Method):
             "rows beat many noisy ones, learned in equal steps (of one base, Flan 50.8, T0 21.5)."
         ),
         needs="a model whose weights can be trained; smollm2 runs on 2 CPU cores",
-        minutes={"smoke": "1 (2 cores)", "default": "6 (1 core)", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "6 (1 core)", "full": "44 (1 core)"},
         takes="a model (--model), folders of tasks (--data), suites to score (--suites)",
         leaves="the model tuned on clean data (artifacts/model), the data (artifacts/data), answers (cells/)",
     )
@@ -229,6 +229,7 @@ class InstructEval(Method):
             "seeds": 3,
         },
     }
+    only: ClassVar = {"suites": ("limit",), "data": ("max_chars",)}
     config: InstructEvalConfig
 
     @property
