@@ -33,7 +33,7 @@ class _Data(Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Arguments and options, those of the settings too."""
         from biddable.cli.options import config_options
-        from biddable.methods.curation import DataConfig
+        from biddable.methods.curation_config import DataConfig
 
         if not any(parameter.name == "near" for parameter in self.params):
             self.params += map(_whole, config_options(DataConfig))

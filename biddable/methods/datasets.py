@@ -12,7 +12,8 @@ from typing import Any
 from biddable.config import configure
 from biddable.errors import InputError
 from biddable.judges.load import judge_identity
-from biddable.methods.curation import SETTLED, Curation, DataConfig, drawn, loaded_judge
+from biddable.methods.curation import Curation, drawn, loaded_judge
+from biddable.methods.curation_config import SETTLED, DataConfig
 from biddable.runs.codec import digest as values_digest
 from biddable.runs.executors import Executor, in_process, named_executor
 from biddable.runs.folder import is_run

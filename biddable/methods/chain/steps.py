@@ -19,7 +19,7 @@ from biddable.methods import base
 from biddable.methods.chain.file import Node, Step, nearest, references, resolved
 from biddable.methods.chain.options import EvalSettings, GenerateSettings, ServedSettings, TrainSettings
 from biddable.methods.chain.select import SelectSettings, candidates, select
-from biddable.methods.curation import DataConfig
+from biddable.methods.curation_config import DataConfig
 from biddable.methods.datasets import curate, read_suite
 from biddable.methods.generate import generate_file, read_prompt_rows
 from biddable.methods.training import OBJECTIVES, fit, training_config
