@@ -91,15 +91,20 @@ def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, 
     chosen = shifted.gather(1, token[:, None])[:, 0]
     if weights is None or sampling.temperature != 1:
         weights = shifted.exp_()
-    return token, chosen - weights.sum(-1).log_()
+    return token, chosen - _blocks(weights).sum(-1).sum(-1).log_()
+
+
+def _blocks(weights: Tensor) -> Tensor:
+    """[rows, blocks, BLOCK], zeros at the end: torch adds up one long row otherwise than several."""
+    padding = -weights.shape[-1] % BLOCK
+    padded = torch.nn.functional.pad(weights, (0, padding)) if padding else weights
+    return padded.view(len(weights), -1, BLOCK)
 
 
 def _search(weights: Tensor, uniform: Tensor) -> Tensor:
     """The first token whose cumulative weight exceeds ``uniform`` of all: by blocks, then inside one."""
-    rows, vocabulary = weights.shape
-    padding = -vocabulary % BLOCK
-    blocks = torch.nn.functional.pad(weights, (0, padding)) if padding else weights
-    blocks = blocks.view(rows, -1, BLOCK)
+    rows = len(weights)
+    blocks = _blocks(weights)
     ends = blocks.sum(-1).double().cumsum(-1)
     goal = uniform[:, None] * ends[:, -1:]
     block = torch.searchsorted(ends, goal, right=True).clamp_(max=ends.shape[1] - 1)
@@ -117,7 +122,7 @@ def _draw_filtered(scaled: Tensor, uniform: Tensor, top_k: int, top_p: float) ->
     if top_k:
         values, tokens = scaled.topk(min(top_k, vocabulary))
         return _from_nucleus(values.double().softmax(-1), tokens, uniform, top_p)
-    total = scaled.exp().sum(-1, keepdim=True)
+    total = _blocks(scaled.exp()).sum(-1).sum(-1)[:, None]
     out = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
     open_rows = torch.arange(len(scaled), device=scaled.device)
     for length in SHORTLISTS:  # few rows have a nucleus wider than the first

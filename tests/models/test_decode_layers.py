@@ -58,6 +58,18 @@ def test_a_norm_keeps_its_type_beside_layers_that_are_not_known(tiny) -> None:
     assert fast.dtype == torch.float32
 
 
+@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=needs_bf16)])
+def test_a_row_of_a_product_does_not_depend_on_how_many_there_are(bf16) -> None:
+    torch.manual_seed(0)
+    for width in (576, 1536):
+        model, x = nn.Sequential(nn.Linear(width, 576)), torch.randn(1, 300, width)
+        with torch.inference_mode(), DecodeLayers(model, bf16=bf16):
+            whole = model(x)
+            for count in (1, 2, 3, 4, 5, 8, 17, 39, 64, 133):
+                parts = [model(x[:, start : start + count]) for start in range(0, 40, count)]
+                assert torch.equal(torch.cat(parts, 1), whole[:, : sum(part.shape[1] for part in parts)])
+
+
 @needs_bf16
 def test_an_adapter_is_computed_too(tiny) -> None:
     from peft import LoraConfig, get_peft_model

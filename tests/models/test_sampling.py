@@ -86,6 +86,23 @@ def test_logprobs_are_of_the_model_itself_whatever_the_filter() -> None:
         np.testing.assert_allclose(logprobs.numpy(), expected.gather(1, tokens[:, None])[:, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "how", [Sampling(), Sampling(temperature=0.3), Sampling(top_p=0.9), Sampling(top_k=9)]
+)
+def test_a_row_gives_the_same_bit_for_bit_alone(how) -> None:
+    logits = 4 * torch.randn(6, 50_000, generator=torch.Generator().manual_seed(3))
+    u = torch.from_numpy(uniforms(range(6), 1))[:, 0]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)  # by which torch shares out the sum of one row
+        together = draw(logits.clone(), u, how)
+        parts = [draw(logits[i : i + 1].clone(), u[i : i + 1], how) for i in range(6)]
+    finally:
+        torch.set_num_threads(threads)
+    for whole, rows in zip(together, zip(*parts, strict=True), strict=True):
+        assert torch.equal(torch.cat(rows), whole)
+
+
 @pytest.mark.parametrize("how", [Sampling(), Sampling(temperature=0.3), Sampling(temperature=0)])
 def test_bfloat16_logits_are_drawn_from_as_they_are(how) -> None:
     logits = (3 * torch.randn(500, 700, generator=torch.Generator().manual_seed(2))).bfloat16()
