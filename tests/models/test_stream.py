@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from biddable.models import stream as streams
 from biddable.models.base import Sampling
 from biddable.models.engine import Engine
+from biddable.models.kernels import decode_attention
 from biddable.models.stream import Job, Stream
+
+needs_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor cannot multiply bfloat16"
+)
 
 PROMPTS = [[3 + i, 7, 11 + i % 4] + [9] * (i % 6) for i in range(14)]
 KINDS = (
@@ -85,6 +92,19 @@ def test_a_long_prompt_is_computed_in_pieces_while_others_decode(tiny, monkeypat
     assert order.index(long) > 3, "the short one draws while the four pieces are computed"
     for job in (short, long):
         assert [tokens for tokens, _ in found[job]] == [each.token_ids for each in alone(engine, job)]
+
+
+@pytest.mark.skipif(decode_attention() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=needs_bf16)])
+def test_rows_that_join_draw_it_bit_for_bit(tiny_config, bf16, monkeypatch) -> None:
+    tiny_config.head_dim, tiny_config.intermediate_size = 32, 2048  # see test_engine
+    monkeypatch.setattr(streams, "PIECE", 16)
+    torch.manual_seed(0)
+    engine = Engine(AutoModelForCausalLM.from_config(tiny_config).eval(), [-1], str, bf16=bf16)
+    jobs = [*JOBS[:8], Job(tuple(range(3, 52)), (2, 3), Sampling(max_tokens=6))]  # 49: a last piece of one
+    found = run(Stream(engine, 5, 64), jobs)
+    for job in jobs:
+        assert found[job] == [(each.token_ids, each.logprobs) for each in alone(engine, job)]
 
 
 def test_samples_share_the_computation_of_their_prompt_even_where_rows_are_few(tiny, monkeypatch) -> None:
