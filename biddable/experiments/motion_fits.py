@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from biddable.experiments.motion_data import ERROR, FIRST, NAMED, ONEHOT, TRUE, WORDS, Labelled
 from biddable.experiments.scores import ArmScores
+from biddable.experiments.stages import with_seed
 from biddable.policies.config import HierarchyConfig
 from biddable.policies.heads import Binned, Gaussian, Head
 from biddable.policies.hierarchy import ActionHierarchy, Variant
@@ -53,8 +54,8 @@ class Learned:
         return Gaussian(self.low, self.high)
 
     def seeded(self) -> HierarchyConfig:
-        """The configuration with this seed."""
-        fit, tune = replace(self.config.fit, seed=self.seed), replace(self.config.tune, seed=self.seed)
+        """The configuration for this seed."""
+        fit, tune = with_seed(self.config.fit, self.seed), with_seed(self.config.tune, self.seed)
         return replace(self.config, fit=fit, tune=tune)
 
 

@@ -183,8 +183,8 @@ def publish_conversations(run: Run, chats: Sequence[Chat]) -> None:
 
 
 def with_seed(config: Any, seed: int) -> Any:
-    """The same settings with another seed."""
-    return replace(config, seed=seed)
+    """The same settings for a repetition: its seed is added to their own, so that both have a say."""
+    return replace(config, seed=config.seed + seed)
 
 
 def _on_data(train: Callable[..., Any], data: Any, model: Any, config: Any, **hooks: Any) -> Any:

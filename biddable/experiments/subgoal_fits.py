@@ -20,6 +20,7 @@ from biddable.experiments.goal_language import check_env as check_env
 from biddable.experiments.goal_language import device as device
 from biddable.experiments.goal_language import seen_of
 from biddable.experiments.improvement import SOAR, ZONE, Autonomous, Collection, CollectJob, Job
+from biddable.experiments.stages import with_seed
 from biddable.policies.batches import Demonstrations
 from biddable.policies.proposals import TaskStatistics
 from biddable.runs.run import Run
@@ -97,7 +98,7 @@ def fit_subgoals(lab: Lab, config: Any, seed: int, folder: Path, checkpoints: Pa
         later = hindsight_goals(demos, steps, rng, "delta", nearest=k, farthest=k)
         return s[demos.row[steps]], vectors[demos.episode[steps]], s[later]
 
-    how = replace(config.subgoal_fit, seed=seed)
+    how = with_seed(config.subgoal_fit, seed)
     fit(model, batch, lambda drawn: model.loss(*drawn), how, checkpoint_dir=checkpoints)
     leave(model, folder, G.removesuffix(".safetensors"))
 

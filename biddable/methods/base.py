@@ -8,8 +8,9 @@ class of ``biddable.config``, which may hold others), ``presets`` are settings f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -56,6 +57,10 @@ class Method(ABC):
     """Settings by preset, inner ones by dotted name; ``default`` is the configuration's own defaults."""
     packages: ClassVar[tuple[str, ...]] = ()
     """What of the extra ``envs`` must be installed."""
+    only: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Settings, or groups of them, that have an effect only beside others, by when they have it: ``data`` (it
+    is named), ``no data``, ``search=ucb`` (it is that, or has it), ``starts<2`` (fewer of them), ``data or
+    env``. Otherwise nobody may give them; what a preset sets may have no effect."""
 
     def __init__(self, config: Any):
         self.config = config
@@ -101,6 +106,54 @@ def configure(method: type[Method], preset: str = "default", options: Mapping[st
     return configs.configure(method.Config, configs.merged(method.Config, known[preset], options or {}))
 
 
+def prepare(
+    method: type[Method], preset: str = "default", options: Mapping[str, Any] | None = None
+) -> Method:
+    """A method with its configuration (see ``configure``), before anything that it names is looked at.
+
+    Raises:
+        InputError: as ``configure``, or an option that has no effect beside the other settings (``only``).
+        MissingDependency: a package that it needs.
+    """
+    made = method(configure(method, preset, options))
+    require_packages(method)
+    given = configs.flattened(options or {})
+    for when, names in method.only.items():
+        if any(_holds(made.config, each) for each in when.split(" or ")):
+            continue
+        for name, value in given.items():
+            if any(name == each or name.startswith(f"{each}.") for each in names):
+                how = " or ".join(_said(each) for each in when.split(" or "))
+                raise InputError(name, value, f"nothing: it has an effect only {how}")
+    return made
+
+
+def _holds(config: Any, condition: str) -> bool:
+    """Whether a condition of ``Method.only``, without ``or``, is met."""
+    name, sign, wanted = _taken_apart(condition)
+    value = reduce(getattr, name.removeprefix("no ").split("."), config)
+    if sign == "<":
+        return len(value) < int(wanted)
+    if sign == "=":
+        return wanted in map(str, value if isinstance(value, tuple) else (value,))
+    return not value if name.startswith("no ") else bool(value)
+
+
+def _said(condition: str) -> str:
+    """The same in words: ``with --data``."""
+    name, sign, wanted = _taken_apart(condition)
+    flag = f"--{name.removeprefix('no ').replace('_', '-')}"
+    if sign == "<":
+        return f"with fewer than {wanted} {flag}"
+    return f"{'without' if name.startswith('no ') else 'with'} {flag} {wanted}".rstrip()
+
+
+def _taken_apart(condition: str) -> tuple[str, str, str]:
+    """A setting's name, perhaps after ``no``, what stands between it and a value, and the value."""
+    name, sign, value = condition.partition("<" if "<" in condition else "=")
+    return name, sign, value
+
+
 def run(
     name: str,
     *,
@@ -125,12 +178,9 @@ def run(
     Returns:
         what is also in ``results.json``; ``biddable report FOLDER`` makes a page of it.
     """
-    method = registry.find("methods", name)
-    config = configure(method, preset, options)
-    require_packages(method)
-    made = method(config)
+    made = prepare(registry.find("methods", name), preset, options)
     made.check()
-    settings = {"preset": preset, **_by_content(asdict(config)), **_weights(config)}
+    settings = {"preset": preset, **_by_content(asdict(made.config)), **_weights(made.config)}
     where = named_executor(executor) if isinstance(executor, str) else executor
     with Run.open(out or Path("runs") / name, name, settings, seed, executor=where) as opened:
         return made.run(opened)

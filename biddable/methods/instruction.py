@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from biddable.experiments.claims import Claim
 from biddable.experiments.instructions import BASE, Instructions, InstructionSettings
@@ -28,6 +28,11 @@ class InstructionMethod(Method):
     """
 
     config: Any
+    only: ClassVar[Mapping[str, Sequence[str]]] = {
+        "no tasks": ("compose", "test.tasks", "test.held_out"),
+        "tasks": ("test.share",),
+        "test.ifeval": ("test.ifeval_tokens", "test.ifeval_arms"),
+    }
 
     def __init__(self, config: InstructionSettings):
         super().__init__(config)

@@ -169,6 +169,7 @@ class AntGpt(Method):
         "gpu": {"train_windows": 4000, "validation_windows": 100, "test_windows": 400, "goals": 800,
                 "sequences": 4, "seeds": 5, "temperatures": (0.3, 0.6, 1.0)},
     }  # fmt: skip
+    only: ClassVar = {"no data": ("goals", "sequences")}
     config: AntGptConfig
 
     # -- 1. sequences --------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ from biddable.experiments.goal_arms import (
 from biddable.experiments.goal_data import GoalData, assembled, check_labels, held_out, read_own
 from biddable.experiments.pixel_demos import head_settings
 from biddable.experiments.scores import ArmScores
+from biddable.experiments.stages import with_seed
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import ImitationConfig
 from biddable.runs.executors import on_cores
@@ -158,6 +159,8 @@ class Grif(Method):
                 "hidden": 256, "labels": 1000, "free": 20_000, "fit.steps": 20_000, "fit.batch_size": 256,
                 "workers": 16},
     }  # fmt: skip
+    only: ClassVar = {"no data": ("level", "free"), "no data or env": ("cases",), "joint": ("align",),
+                      "data": ("unlabelled", "part", "pixels", "env", "hold_out", "test_share")}  # fmt: skip
     config: GrifConfig
 
     # -- 1. demonstrations ---------------------------------------------------------------------------------
@@ -171,9 +174,6 @@ class Grif(Method):
             raise InputError("arms", list(config.arms), "each once")
         if config.data is None:
             check_labels(config.labels or LABELS, config.fewer_labels)
-            for name in ("unlabelled", "part", "env"):
-                if getattr(config, name):
-                    raise InputError(name, getattr(config, name), "data that it goes with (--data)")
             self._require_level()
             return
         if not 0 < config.test_share < 1:
@@ -392,7 +392,7 @@ def _fit(
             total = total + config.align * alignment(pairs, pair_words)
         return total
 
-    how = replace(config.fit, seed=seed)
+    how = with_seed(config.fit, seed)
     if frozen:
         fit(network, batch, lambda drawn: alignment(*drawn[4:]), how, checkpoint_dir=checkpoints / "align")
     came = fit(network, batch, loss, how, checkpoint_dir=checkpoints)

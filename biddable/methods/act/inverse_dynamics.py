@@ -73,6 +73,7 @@ from biddable.experiments.pixel_policies import (
     successes_in,
 )
 from biddable.experiments.scores import ArmScores
+from biddable.experiments.stages import with_seed
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import OBJECTIVES, ImitationConfig, Objective
 from biddable.runs.executors import on_cores
@@ -153,6 +154,11 @@ class InverseDynamics(Method):
         "gpu": {"demos": 1000, "tests": 20, "cases": 100, "encoders": 5, "fit.steps": 10_000,
                 "fit.batch_size": 256, "policy.steps": 10_000, "workers": 8},
     }  # fmt: skip
+    only: ClassVar = {
+        "data": ("target", "task", "env"),
+        "no data": ("demos", "tests"),
+        "no data or env": ("cases",),
+    }
     config: InverseDynamicsConfig
 
     # -- 1. demonstrations ---------------------------------------------------------------------------------
@@ -168,9 +174,6 @@ class InverseDynamics(Method):
             raise InputError("fit.batch_size", config.fit.batch_size, expected)
         self.notes: list[str] = []
         if config.data is None:
-            for name in ("target", "task", "env"):
-                if getattr(config, name):
-                    raise InputError(name, getattr(config, name), "data that it goes with (--data)")
             self._require_recording()
             return
         if config.target is not None and config.task:
@@ -335,7 +338,7 @@ def _learn_encoder(job: Job, data: PixelDemos, weights: Path, config: InverseDyn
     demos, checkpoints = data.demos.taken(data.pretrain), weights / "checkpoints" / job.name
     shutil.rmtree(weights / job.name, ignore_errors=True)  # of a run that was killed here
     how: Any = {"nstep": config.nstep, "crop": config.crop, "checkpoint_dir": checkpoints}
-    fit, head = replace(config.fit, seed=job.rng_seed), cast(Any, head_of(data.head))
+    fit, head = with_seed(config.fit, job.rng_seed), cast(Any, head_of(data.head))
     encoder, came = pretrain(cast(Objective, job.arm), demos, data.part, head, fit, **how)
     facts = {"objective": job.arm, "part": data.part, "pixels": config.pixels, "episodes": len(data.pretrain)}
     save_encoder(weights / job.name, encoder, **facts)
@@ -375,7 +378,7 @@ def _test_policy(job: Job, data: PixelDemos, weights: Path, config: InverseDynam
     elif job.arm != SCRATCH:
         encoder = load_encoder(weights / f"{job.arm}-{job.number % config.encoders}")
     more = config.fit.steps if job.arm == SCRATCH else 0  # as many steps as encoder and policy have
-    fit = replace(config.policy, seed=job.rng_seed, steps=config.policy.steps + more)
+    fit = with_seed(replace(config.policy, steps=config.policy.steps + more), job.rng_seed)
     policy = few_shot(encoder, few, part, head, fit, crop=config.crop)
     if job.arm == ID:
         shutil.rmtree(weights / job.policy, ignore_errors=True)  # of a run that was killed here

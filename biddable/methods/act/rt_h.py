@@ -150,6 +150,10 @@ class RtH(Method):
                 "network.hidden": (512, 512)},
     }  # fmt: skip
     packages = ("mujoco",)
+    only: ClassVar = {"data": ("axes", "parts", "instruction", "corrections", "held_out"),
+                      "no data": ("tasks", "demonstrations", "noise", "held", "trials", "corrected"),
+                      "no data or corrections": ("network.tune", "network.new_share"),
+                      "network.head=binned": ("network.bins",)}  # fmt: skip
     config: RtHConfig
 
     # -- 1. and 2. demonstrations and labels ---------------------------------------------------------------
@@ -174,9 +178,6 @@ class RtH(Method):
             raise InputError("words", unused[0], f"words for an axis that is read: {', '.join(names)}")
         MotionVocabulary.of(names, [np.zeros((2, len(names)))], words=self.words)
         if config.data is None:
-            for name in ("axes", "parts", "instruction", "corrections", "held_out"):
-                if getattr(config, name) != getattr(RtHConfig(), name):
-                    raise InputError(name, getattr(config, name), "data with it: the table has its own")
             return
         if not 0 < config.held_out < 1:
             raise InputError("held_out", config.held_out, "a share above 0 and below 1")
@@ -232,10 +233,9 @@ class RtH(Method):
 
     def _on_table(self, run: Run) -> Results:
         from biddable.experiments.motion_fits import Learned, score_offline
-        from biddable.experiments.table_play import AXES, ENV, Table, films
+        from biddable.experiments.table_play import ENV, Table, films
         from biddable.policies.saved import save_policy
 
-        assert tuple(axis.name for axis in self.axes) == AXES
         config, scores, shares = self.config, ArmScores(), []
         table = Table(config.tasks, max(config.trials, config.demonstrations, config.held, config.corrected))
         test = table.demonstrations(run.seed("held-out"), config.held, config.noise)

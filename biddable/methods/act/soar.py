@@ -58,6 +58,7 @@ from biddable.experiments.commanding import Case, Lab, RoomsConfig
 from biddable.experiments.goal_data import GoalData, assembled, held_out, read_own
 from biddable.experiments.improvement import LCBC, RANDOM, SOAR, ZONE, Collection, CollectJob, Job, Outcome
 from biddable.experiments.scores import ArmScores
+from biddable.experiments.stages import with_seed
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import ImitationConfig
 from biddable.policies.proposals import ProposalConfig, TaskStatistics, propose_task
@@ -161,6 +162,7 @@ class Soar(Method):
                 "hidden": 256, "rooms.videos": 10_000, "subgoal_fit.steps": 20_000, "fit.steps": 3000,
                 "workers": 16},
     }  # fmt: skip
+    only: ClassVar = {"data": ("part", "pixels", "test_share", "env"), "no data": ("rooms",)}
     config: SoarConfig
 
     # -- 1. demonstrations and tasks -----------------------------------------------------------------------
@@ -178,9 +180,6 @@ class Soar(Method):
         if config.error and config.detector != "oracle":
             raise InputError("error", config.error, "0: a model as detector errs by itself")
         if config.data is None:
-            for name in ("part", "env"):
-                if getattr(config, name):
-                    raise InputError(name, getattr(config, name), "data that it goes with (--data)")
             envs, known = commanding.improved_in(config.rooms), commanding.TASKS
         else:
             if not config.env:
@@ -332,7 +331,7 @@ def train_arm(job: Job, lab: Lab, config: SoarConfig, data: GoalData) -> Outcome
         return -head.log_prob(outputs, a).mean()
 
     checkpoints = lab.weights / job.name
-    came = fit(network, batch, loss, replace(config.fit, seed=job.rng_seed), checkpoint_dir=checkpoints)
+    came = fit(network, batch, loss, with_seed(config.fit, job.rng_seed), checkpoint_dir=checkpoints)
     file = fits.leave(network, lab.weights, job.name)
     shutil.rmtree(checkpoints)  # of what is done
     policy = fits.policy_of(job.arm, lab, config, data, file)

@@ -137,6 +137,15 @@ class TagE(Method):
         "full": {"seeds": 5, "lora_seeds": 1, "train": 1180, "dev": 182, "test": 580},
         "gpu": {"seeds": 5, "lora_seeds": 5, "network.width": 256, "train": 1180, "dev": 182, "test": 580},
     }
+    only: ClassVar = {
+        "no parser": (
+            *("skills", "roles", "base", "layer", "echo", "network", "seeds", "lora_seeds", "sft"),
+            *("max_tokens", "test_share", "dev_share", "train", "dev", "test"),
+        ),
+        "data": ("skills", "roles", "test_share", "dev_share"),
+        "no data": ("train", "dev", "test"),
+        "lora_seeds": ("sft", "max_tokens"),
+    }
     config: TagEConfig
 
     def check(self) -> None:

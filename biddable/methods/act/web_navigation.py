@@ -195,6 +195,7 @@ class WebNavigation(Method):
         "full": {"form": "long", "frames": 20_000, "browser_cases": 25},  # the published result
         "gpu": {"form": "long", "frames": 200_000, "seeds": 10, "browser_cases": 100, "workers": 16},
     }
+    only: ClassVar = {"browser_tasks": ("browser_cases",)}
     config: WebNavigationConfig
 
     def check(self) -> None:

@@ -178,11 +178,15 @@ class WordsAsBeacons(Method):
             "noisy_teachers": True,
         },
     }
+    only: ClassVar = {"teacher_model": ("teacher_levels",)}
     config: WordsAsBeaconsConfig
 
     def check(self) -> None:
-        """See ``Method.check``: the level."""
+        """See ``Method.check``: the level, and whether there are teachers that err."""
         _require_level(self.config.level)
+        if self.config.noisy_teachers and not (self.config.teacher_model or self._published()):
+            expected = f"a teacher model, or a level with published ones ({', '.join(PUBLISHED)})"
+            raise InputError("noisy_teachers", True, expected)
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
@@ -244,8 +248,7 @@ class WordsAsBeacons(Method):
         yield ArmSettings("input only", "representation", ORACLE, 0.0)
         if not self.config.noisy_teachers:
             return
-        name = next((name for name in PUBLISHED if f"-{name}-" in self.config.level), "")
-        for model, published in PUBLISHED.get(name, {}).items():
+        for model, published in self._published().items():
             yield ArmSettings(f"taught by {model}", "representation", (published.representation,), alpha)
             if model == "llama":
                 yield ArmSettings(
@@ -258,6 +261,11 @@ class WordsAsBeacons(Method):
                 )
         if measured:
             yield ArmSettings("taught by smollm2", "representation", tuple(measured), alpha)
+
+    def _published(self) -> Mapping[str, Published]:
+        """The published teachers of the level, by name."""
+        name = next((name for name in PUBLISHED if f"-{name}-" in self.config.level), "")
+        return PUBLISHED.get(name, {})
 
     def _job(self, arm: ArmSettings, seed: int, pool: dict[str, list[float]]) -> Job:
         config = self.config

@@ -152,11 +152,10 @@ def _check_run(step: Step) -> dict[str, Any]:
     preset, seed = options.pop("preset", "default"), options.pop("seed", None)
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
         raise InputError("seed", seed, "an integer of at least 0")
-    config = base.configure(method, preset, options)
-    base.require_packages(method)
+    made = base.prepare(method, preset, options)
     if not _refers(options):
-        method(config).check()
-    return {"preset": preset, **asdict(config)}
+        made.check()
+    return {"preset": preset, **asdict(made.config)}
 
 
 def _run(node: Node, what: Any, options: dict[str, Any], executor: Executor) -> list[Measured]:

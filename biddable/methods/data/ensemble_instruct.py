@@ -182,6 +182,7 @@ class EnsembleInstruct(Method):
             **{"test": 1000, "student_model": "smollm2"},
         },
     }
+    only: ClassVar = {"test": ("held_out", "metrics", "student_model"), "student_model": ("sft",)}
     config: EnsembleInstructConfig
 
     def check(self) -> None:

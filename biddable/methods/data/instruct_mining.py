@@ -162,6 +162,11 @@ class InstructMining(Method):
         "gpu": {"mixes": 60, "mix_rows": 500, "keep": 500, "dev_rows": 400, "pool": 500, "seeds": 5,
                 "whole": True, "sizes": (50, 100, 250, 1000)},
     }  # fmt: skip
+    only: ClassVar = {
+        "data": ("dev", "held_out", "overlap"), "no dev": ("held_out",), "no data": ("pool", "max_tokens"),
+        "keep=0": ("trials",), "indicators=knn": ("neighbour",), "indicators=reward": ("reward_judge",),
+        " or ".join(f"indicators={each}" for each in QUESTIONS): ("question_model",),
+    }  # fmt: skip
     config: InstructMiningConfig
 
     # -- 1. rows -------------------------------------------------------------------------------------------
@@ -177,8 +182,6 @@ class InstructMining(Method):
         if config.mixes < least:
             expected = f"at least {least}, for {len(config.indicators)} indicators"
             raise InputError("mixes", config.mixes, expected)
-        if config.reward_judge and "reward" not in config.indicators:
-            raise InputError("reward_judge", config.reward_judge, "reward among the indicators")
         field = "base"
         try:
             require_trainable(config.base)
@@ -190,9 +193,6 @@ class InstructMining(Method):
         self.asked = LazyModel(config.question_model) if config.question_model else self.model
         self.notes: list[str] = []
         if config.data is None:
-            if config.dev is not None:
-                expected = "conversations to choose from: composed rows have held-out ones of their own"
-                raise InputError("data", config.data, expected)
             self._require_enough(len(LEVELS) * config.pool)
             return
         self.funnel = read_exchanges(config.data)

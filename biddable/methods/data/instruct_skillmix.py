@@ -178,6 +178,13 @@ class InstructSkillMix(Method):
         "gpu": {"rows": 2000, "proof.test": 1000, "proof.seeds": 5, "proof.samples": 4, "proof.few": True,
                 "talks": 200, "sampling.max_tokens": 1024},
     }  # fmt: skip
+    only: ClassVar = {
+        "no made": ("teacher", "k", "rows", "turns", "style", "passes", "sampling", "proof", "talks"),
+        **dict.fromkeys(("no skills", "no topics", "no data"), ("proof", "talks")), "data": ("requests",),
+        "skills or topics or data": ("queries", "unique"), "topics or data": ("per_topic", "most"),
+        "student": ("judge",), "judge": ("max_tokens",), "skills or topics or data or made": ("judge",),
+        **{f"student or no {each}": ("sft", "held_out") for each in ("skills", "topics", "data", "made")},
+    }  # fmt: skip
     config: InstructSkillMixConfig
 
     def check(self) -> None:
@@ -188,11 +195,6 @@ class InstructSkillMix(Method):
         if len(named) > 1:
             raise InputError(named[1], sources[named[1]], f"no other source of skills beside --{named[0]}")
         self.source = named[0] if named else ""
-        if config.queries and self.source in ("", "made"):
-            expected = "skills to mix them with: --skills, --topics or --data"
-            raise InputError("queries", str(config.queries), expected)
-        if config.judge and not (self.source and config.student):
-            raise InputError("judge", config.judge, "a --student that learns rows of your own skills")
         self.notes: list[str] = []
         self.turns = read_turns(config.turns) if config.turns else TURNS
         self.skills, self.types, self.read = [], [*LIBRARY_QUERIES], []

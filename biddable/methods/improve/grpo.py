@@ -99,6 +99,7 @@ class Grpo(InstructionMethod):
             "grpo.sampling.max_tokens": 512,
         },
     }
+    only: ClassVar = {**InstructionMethod.only, "no beside_spar": ("prompts",)}
     config: VerifiableConfig
 
     @property

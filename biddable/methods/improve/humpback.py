@@ -192,6 +192,7 @@ class Humpback(InstructionMethod):
         "full": {"prompts": 400, "seeds": 3, "test.tasks": 200, "test.held_out": 80},
         "gpu": {**LARGE, "sampling.max_tokens": 512, "max_chars": 4000, "prompts": 3000},
     }
+    only: ClassVar = {**InstructionMethod.only, "texts": ("max_chars",)}
     config: HumpbackConfig
 
     @property

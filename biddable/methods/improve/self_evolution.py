@@ -166,6 +166,7 @@ class SelfEvolution(InstructionMethod):
             "refined_tasks": 200,
         },
     }
+    only: ClassVar = {**InstructionMethod.only, "judge=self": ("votes",)}
     config: SelfEvolutionConfig
 
     @property

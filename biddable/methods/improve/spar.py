@@ -448,12 +448,12 @@ class Spar(InstructionMethod):
             "bootstrap.tasks": 1000,
             "repair.max_tokens": 768,
             "arms": ("independent", "no-tree-search", "no-iterating", "self-rewarding", "self", "humpback"),
-            "search.beam_width": 2,
-            "search.max_depth": 3,
+            **{"search.beam_width": 2, "search.max_depth": 3},
             "inference_tasks": 200,
             "budget_tasks": 100,
         },
     }
+    only: ClassVar = {**InstructionMethod.only, "judge=self": ("votes",)}
     config: SparConfig
 
     @property
@@ -578,7 +578,7 @@ def _counterpart(arm: str, last: str) -> str:
 def _finetuned(play: SelfPlay, arm: str, conversations: Sequence[Chat]) -> Path:
     """An actor fine-tuned as long as one that learns from pairs."""
     config = play.config
-    how = replace(config.refiner, lr=config.actor.lr, epochs=config.actor.epochs, seed=play.seed)
+    how = with_seed(replace(config.refiner, lr=config.actor.lr, epochs=config.actor.epochs), play.seed)
     return finetuned(play.run, f"{play.name}-{arm}", config.model, conversations, how)
 
 

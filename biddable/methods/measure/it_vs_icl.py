@@ -186,15 +186,13 @@ class ItVsIcl(Method):
             "seeds": 3,
         },
     }
+    only: ClassVar = {"no tuned": ("held_out", "tune", "rows", "sft"), "samplegen": ("proposal_tokens",),
+                      "data": ("max_chars",)}  # fmt: skip
     config: ItVsIclConfig
 
     def check(self) -> None:
         """See ``Method.check``: tasks, examples, models."""
         config = self.config
-        if config.tuned and (config.held_out or config.tune):
-            raise InputError(
-                "tuned", config.tuned, "no model beside --held-out and --tune, which are for twins"
-            )
         if config.tuned and model_identity(config.tuned) == model_identity(config.base):
             raise InputError("tuned", config.tuned, "another model than base")
         self.tasks, self.notes = (

@@ -179,6 +179,7 @@ class NaturalInstructions(Method):
             "encodings": ("none", "definition", "mixture", "examples"),
         },
     }
+    only: ClassVar = {"data": ("max_chars",)}
     config: NaturalInstructionsConfig
 
     def check(self) -> None:

@@ -175,6 +175,8 @@ class QuickLearners(Method):
             "bare_start": True,
         },
     }
+    only: ClassVar = {"no tasks": ("number",), "starts<2": ("start", "start_rows", "bare_start"),
+                      "data": ("max_chars",), "instructions or starts<2": ("positive",)}  # fmt: skip
     config: QuickLearnersConfig
 
     def check(self) -> None:
@@ -186,8 +188,6 @@ class QuickLearners(Method):
             raise InputError("sizes", config.sizes, "at least one, each once")
         for size in config.sizes:
             subset_size(size, 1)
-        if config.bare_start and len(config.starts) == 2:
-            raise InputError("bare_start", True, "false where both starts are named: the run makes none")
         self._read()
         self._sides(np.random.default_rng(0))
         for model in config.starts:

@@ -240,6 +240,7 @@ class VerbalizerManipulation(Method):
         "full": {"items": 400},
         "gpu": {"items": 400},
     }
+    only: ClassVar = {"no data": ("items",)}
     config: VerbalizerConfig
 
     def check(self) -> None:

@@ -119,6 +119,7 @@ class Ape(PromptMethod):
         "full": FULL,
         "gpu": {**FULL, "iterations": 1},
     }
+    only: ClassVar = {"search=ucb": ("rounds", "c")}
     config: ApeConfig
 
     def check(self) -> None:

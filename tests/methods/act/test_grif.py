@@ -23,13 +23,14 @@ from biddable.experiments.goal_arms import ERROR, GRIF, LCBC, NO_START, SUCCESS,
 from biddable.experiments.goal_data import NOBODY_SAYS, assembled
 from biddable.methods.act import grif
 from biddable.methods.act.grif import HELD_OUT, GrifConfig, train_arm
-from biddable.methods.base import configure
+from biddable.methods.base import configure, prepare
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.policies.saved import load_policy
 from biddable.types import Trajectory
 
 LEFT, RIGHT = "go to the left", "move one to the right"
-TINY = {"labels": 20, "free": 20, "cases": 3, "seeds": 2, "workers": 1, "fit.steps": 4, "fit.batch_size": 8}
+OWN = {"cases": 3, "seeds": 2, "workers": 1, "fit.steps": 4, "fit.batch_size": 8}
+TINY = {**OWN, "labels": 20, "free": 20}
 
 
 def walk(rng: np.random.Generator, text: str, side: int, meta=None) -> Trajectory:
@@ -172,7 +173,7 @@ def test_a_users_data_and_environment(tmp_path) -> None:
     hidden = [replace(each, instruction="") for each in walks(20, 1)]
     mine = write_minari([*walks(20, 0), *hidden], tmp_path / "mine-v0")
     more = write_minari([broken], tmp_path / "more-v0")
-    options = {**TINY, "labels": 0, "data": mine, "unlabelled": more, "env": "gym:GrifLine-v0"}
+    options = {**OWN, "labels": 0, "data": mine, "unlabelled": more, "env": "gym:GrifLine-v0"}
     results = biddable.run("grif", out=tmp_path / "run", preset="smoke", **options)
     assert results.metrics["labelled"] == 16
     assert results.metrics["unlabelled"] == 20
@@ -190,7 +191,7 @@ def test_a_users_data_and_environment(tmp_path) -> None:
 def test_an_environment_that_asks_for_nothing_known_is_named(tmp_path) -> None:
     """Gymnasium's environments without an instruction have the words of their name."""
     mine = write_minari(walks(12, 0), tmp_path / "mine-v0")
-    options = {**TINY, "labels": 0, "data": mine, "env": "gym:GrifSilent-v0", "arms": ()}
+    options = {**OWN, "labels": 0, "data": mine, "env": "gym:GrifSilent-v0", "arms": ()}
     results = biddable.run("grif", out=tmp_path / "run", preset="smoke", **options)
     assert any("asks for 'grif silent' in its first episode" in note for note in results.notes)
 
@@ -233,7 +234,10 @@ def test_on_babyai_and_after_a_kill(tmp_path, monkeypatch) -> None:
     [
         ({"arms": ("LCBC", "nothing")}, "arms is 'nothing', expected some of LCBC, no start"),
         ({"arms": ("LCBC", "LCBC")}, "each once"),
-        ({"env": "gym:CartPole-v1"}, "env is 'gym:CartPole-v1', expected data that it goes with"),
+        (
+            {"env": "gym:CartPole-v1"},
+            "env is 'gym:CartPole-v1', expected nothing: it has an effect only with",
+        ),
         ({"level": "BabyAI-Nowhere-v0"}, "env is 'minigrid:BabyAI-Nowhere-v0"),
         ({"level": "MiniGrid-Empty-5x5-v0"}, "level is 'MiniGrid-Empty-5x5-v0', expected a level of BabyAI"),
         ({"labels": 1}, "labels is 1, expected more"),
@@ -242,7 +246,7 @@ def test_on_babyai_and_after_a_kill(tmp_path, monkeypatch) -> None:
 )
 def test_settings_that_cannot_be_are_one_line(options, message) -> None:
     with pytest.raises(InputError) as caught:
-        grif.Grif(GrifConfig(**options)).check()
+        prepare(grif.Grif, options=options).check()
     assert message in str(caught.value)
 
 

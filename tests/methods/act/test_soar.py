@@ -25,7 +25,7 @@ from biddable.experiments.commanding import Lab
 from biddable.experiments.improvement import LCBC, SOAR, Autonomous, CollectJob, Job
 from biddable.methods.act import soar
 from biddable.methods.act.soar import Soar, SoarConfig
-from biddable.methods.base import configure
+from biddable.methods.base import configure, prepare
 from biddable.policies.batches import Demonstrations
 from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.write_minari import write_minari
@@ -33,8 +33,9 @@ from biddable.policies.saved import load_policy
 from biddable.types import Trajectory
 
 LEFT, RIGHT = "go to the left", "move one to the right"
-TINY = {"workers": 1, "cases": 6, "episodes": 8, "seeds": 2, "fit.steps": 4, "subgoal_fit.steps": 4,
-        "fit.batch_size": 8, "subgoal_fit.batch_size": 8, "rooms.demos": 6, "rooms.videos": 6}  # fmt: skip
+OWN = {"workers": 1, "cases": 6, "episodes": 8, "seeds": 2, "fit.steps": 4, "subgoal_fit.steps": 4,
+       "fit.batch_size": 8, "subgoal_fit.batch_size": 8}  # fmt: skip
+TINY = {**OWN, "rooms.demos": 6, "rooms.videos": 6}
 LEARNS = {"cases": 24, "episodes": 40, "fit.steps": 150, "subgoal_fit.steps": 200, "steps_per_subgoal": 2,
           "max_subgoals": 3, "workers": 1, "seeds": 2, "mix": (0.8, 0.2, 0.0)}  # fmt: skip
 
@@ -117,7 +118,7 @@ def test_it_learns_in_a_users_environment(tmp_path) -> None:
 
 
 def test_an_environment_with_its_own_instructions_is_reset_until_it_asks(tmp_path) -> None:
-    options = {**LEARNS, **TINY, "mix": (0.8, 0.1, 0.1), "errors": (), "compare_proposers": False,
+    options = {**LEARNS, **OWN, "mix": (0.8, 0.1, 0.1), "errors": (), "compare_proposers": False,
                "data": mine(tmp_path, 12), "env": "gym:SoarAsks-v0", "rounds": 2}  # fmt: skip
     tasks = tmp_path / "tasks.txt"
     tasks.write_text(f"{LEFT}\n\n{RIGHT}\n")
@@ -149,7 +150,7 @@ def test_a_model_says_what_was_done_where_the_environment_does_not(tmp_path, mon
 
     monkeypatch.setattr(load, "load_model", lambda name, **_: Sees())
     monkeypatch.setattr(load, "locate", lambda name: (Path(), name))
-    options = {**TINY, "mix": (1.0, 0.0, 0.0), "data": mine(tmp_path, 12), "env": "gym:SoarSilent-v0"}
+    options = {**OWN, "mix": (1.0, 0.0, 0.0), "data": mine(tmp_path, 12), "env": "gym:SoarSilent-v0"}
     results = biddable.run("soar", out=tmp_path / "run", preset="smoke", detector="sees", **options)
     assert any("does not say what succeeded" in note and "no curve" in note for note in results.notes)
     assert any("could not be read; they count as no" in note for note in results.notes)
@@ -291,7 +292,10 @@ def test_a_sub_goal_can_be_reached_or_not() -> None:
         ({"discount": 1.0}, "discount is 1.0, expected a number above 0 and below 1"),
         ({"errors": (0.2,)}, "errors is [0.2], expected none, or at least two, each once"),
         ({"errors": (0.2, 0.2)}, "each once"),
-        ({"env": "gym:SoarLine-v0"}, "env is 'gym:SoarLine-v0', expected data that it goes with"),
+        (
+            {"env": "gym:SoarLine-v0"},
+            "env is 'gym:SoarLine-v0', expected nothing: it has an effect only with",
+        ),
         ({"detector": "nobody-has-it"}, "nobody-has-it"),
         ({"detector": "openai:nothing"}, "openai:NAME@URL"),
         ({"off_limits": ("the",)}, "tasks is 'none', expected at least one"),
@@ -304,7 +308,7 @@ def test_a_sub_goal_can_be_reached_or_not() -> None:
 )
 def test_settings_that_cannot_be_are_one_line(options, message) -> None:
     with pytest.raises(biddable.errors.BiddableError) as caught:
-        Soar(configure(Soar, "default", options)).check()
+        prepare(Soar, options=options).check()
     assert message in str(caught.value)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)

@@ -20,10 +20,8 @@ from biddable.policies.frame_parser import load_parser
 from biddable.tasks.compose_frames import compose_frames
 from biddable.tasks.frames import write_frames
 
-TINY: dict[str, Any] = {
-    "seeds": 2, "train": 40, "dev": 8, "test": 16,
-    **{"network.width": 16, "network.epochs": 2, "network.lr": 1e-2},
-}  # fmt: skip
+OWN: dict[str, Any] = {"seeds": 2, "network.width": 16, "network.epochs": 2, "network.lr": 1e-2}
+TINY: dict[str, Any] = {**OWN, "train": 40, "dev": 8, "test": 16}
 
 
 def states(model: Any, sentences: Any, layer: int, *, echo: bool) -> Any:
@@ -98,7 +96,7 @@ def test_own_rows_in_three_files_are_used_as_they_are(tmp_path: Path, data: Path
         (data / "train.csv").read_text() + text[3] + "\n" + "go there,0 0 Flying,flying : go\n"
     )
     out = tmp_path / "run"
-    made = run("tage", out=out, data=data, **TINY)
+    made = run("tage", out=out, data=data, **OWN)
     told = {row["reason"] for row in lines(out / "artifacts" / "dropped" / "rows.jsonl")}
     assert {"tage_output is not sound", "its sentence is in a part that is held out"} <= told
     assert results(out)["metrics"]["rows"]["test"] == 20
@@ -115,7 +113,7 @@ def test_one_file_is_divided_by_sentences(tmp_path: Path, data: Path) -> None:
     one = tmp_path / "one.csv"
     one.write_text("\n".join([*rows, *rows[1:20]]) + "\n")  # twice the same sentences
     out = tmp_path / "run"
-    made = run("tage", out=out, data=one, **TINY)
+    made = run("tage", out=out, data=one, **OWN)
     kept = stages.read_parts(one, configure(TagE).skills, configure(TagE).roles, 0.25, 0.15, 0)
     parts = {part: {row.text for row in of} for part, of in kept.rows.items()}
     assert not parts["train"] & (parts["dev"] | parts["test"])
@@ -129,7 +127,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run("tage", out=whole, data=data, **TINY)
+    run("tage", out=whole, data=data, **OWN)
     fitted, done = stages.fitted, []
 
     def stopping(of: Any, name: str, *rest: Any) -> Any:
@@ -139,11 +137,11 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
     monkeypatch.setattr(stages, "fitted", stopping)
     with pytest.raises(KeyboardInterrupt):
-        run("tage", out=cut, data=data, **TINY)
+        run("tage", out=cut, data=data, **OWN)
     monkeypatch.setattr(stages, "fitted", fitted)
     learn = frame_parser.fit
     monkeypatch.setattr(frame_parser, "fit", lambda parser, *rest: done.append(1) or learn(parser, *rest))
-    run("tage", out=cut, data=data, **TINY)
+    run("tage", out=cut, data=data, **OWN)
     assert len(done) == {"flat-seed0": 3, "nested-seed1": 2}[stop]
     assert results(cut)["metrics"] == results(whole)["metrics"]
 
@@ -155,7 +153,7 @@ def test_a_language_model_that_writes_strings_stands_beside(
         return [row.tasks for row in rows["test"][:-1]] + [()]
 
     monkeypatch.setattr(stages, "generated", written)
-    made = run("tage", out=tmp_path / "run", data=data, lora_seeds=1, **TINY)
+    made = run("tage", out=tmp_path / "run", data=data, lora_seeds=1, **OWN)
     [comparison] = [
         c for c in made.comparisons if c.baseline_name.startswith("LoRA") and c.metric == "argument F1"
     ]
@@ -179,7 +177,7 @@ def test_settings_that_cannot_be_met_are_one_line_and_leave_nothing(
     tmp_path: Path, data: Path, options: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(InputError, match=told):
-        run("tage", out=tmp_path / "run", data=data, **{**TINY, **options})
+        run("tage", out=tmp_path / "run", data=data, **{**OWN, **options})
     assert not (tmp_path / "run").exists()
 
 

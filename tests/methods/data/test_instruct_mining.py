@@ -271,7 +271,7 @@ def test_a_mix_without_a_loss_is_left_out_and_too_many_end_the_run(
         ({"indicators": ("length",)}, "indicators is 'length'"),
         ({"indicators": ("mtld", "mtld")}, "each once"),
         ({"indicators": ("knn", "mtld"), "neighbour": 60}, "neighbour is 60, expected at most 59"),
-        ({"reward_judge": "rules"}, "reward among the indicators"),
+        ({"reward_judge": "rules"}, "reward_judge is .* only with --indicators reward"),
         ({"base": "openai:some@http://localhost:1"}, "a model whose weights are here"),
     ],
 )
@@ -292,7 +292,7 @@ def test_files_that_do_not_serve(tmp_path: Path, data: Path, dev: Path) -> None:
     prompts.write_text('{"prompt": "only asked"}\n')
     refused(FileError, "prompts.jsonl", data=prompts)
     refused(InputError, "all 60 ask what held-out rows ask", data=data, dev=data)
-    refused(InputError, "conversations to choose from", dev=dev)
+    refused(InputError, "dev is .* an effect only with --data", dev=dev)
     few = tmp_path / "few.jsonl"
     few.write_text(line("Once?", "Yes."))
     refused(InputError, "at least 4 held-out rows", data=data, dev=few)

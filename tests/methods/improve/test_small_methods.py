@@ -180,7 +180,7 @@ def test_humpback_stands_beside_its_seed_and_what_was_not_curated(given, tmp_pat
 
 
 def test_grpo_stands_beside_spar_at_its_budget(given, tmp_path) -> None:
-    results = biddable.run("grpo", out=tmp_path / "run", prompts=8, beside_spar=True, **COMPOSED)
+    results = biddable.run("grpo", out=tmp_path / "run", beside_spar=True, **COMPOSED)
     assert {("base", "grpo"), ("spar", "grpo"), ("base", "spar")} <= arms(results)
     spent = results.metrics["tokens"]
     assert spent["seed0-grpo"]["prompts"] == spent["seed0-spar"]["prompts"] > 8
@@ -189,7 +189,7 @@ def test_grpo_stands_beside_spar_at_its_budget(given, tmp_path) -> None:
 
 
 def test_one_first_refiner_serves_spar_beside_grpo_in_all_seeds(given, tmp_path) -> None:
-    results = biddable.run("grpo", out=tmp_path / "run", prompts=8, beside_spar=True, seeds=2, **COMPOSED)
+    results = biddable.run("grpo", out=tmp_path / "run", beside_spar=True, seeds=2, **COMPOSED)
     assert next(c.seeds for c in results.comparisons if c.method_name == "grpo") == (0, 1)
     assert {"seed0-spar", "seed1-spar", "seed0-grpo", "seed1-grpo"} == results.metrics["tokens"].keys()
 

@@ -27,7 +27,7 @@ from biddable.experiments.samplegen import (
     split_for_samplegen,
 )
 from biddable.experiments.task_pool import read_pool
-from biddable.methods.base import run
+from biddable.methods.base import prepare, run
 from biddable.methods.measure.it_vs_icl import (
     CHANCE,
     DIRECT,
@@ -43,7 +43,8 @@ from biddable.tasks.compose.skills import CODE, code_task, skill_tasks
 from biddable.types import Response, Task
 from tests.methods.measure.learning import Learned, answers, script
 
-SMALL = {"number": 12, "items": 3, "rows": 2}
+TOLD = {"number": 12, "items": 3}
+SMALL = {**TOLD, "rows": 2}
 TASKS = split_composed(skill_tasks(20))
 
 
@@ -224,7 +225,7 @@ def test_a_tuned_model_of_ones_own_is_asked_everything(
     tmp_path: Path, knowing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("biddable.methods.measure.it_vs_icl.model_identity", str)
-    results = run("it-vs-icl", out=tmp_path / "r", base="base", tuned="tuned", **SMALL)
+    results = run("it-vs-icl", out=tmp_path / "r", base="base", tuned="tuned", **TOLD)
     assert knowing.trainings == []
     assert len(results.metrics["scores"][TUNED]) == 12
     assert any(note.startswith("Whether tuned was made from base") for note in results.notes)
@@ -232,7 +233,7 @@ def test_a_tuned_model_of_ones_own_is_asked_everything(
 
 
 def check(**options: Any) -> None:
-    ItVsIcl(ItVsIclConfig(**options)).check()
+    prepare(ItVsIcl, options=options).check()
 
 
 def bbh(root: Path, tasks: int, rows: int = 12) -> Path:
@@ -301,7 +302,9 @@ def test_bad_settings_end_in_one_line(tmp_path: Path) -> None:
         check(data=(data, data), tuned="x", base="y")
     with pytest.raises(InputError, match="tuned is 'smollm2', expected another model than base"):
         check(tuned="smollm2")
-    with pytest.raises(InputError, match="tuned is 'x', expected no model beside --held-out"):
+    with pytest.raises(
+        InputError, match=r"held_out is .*, expected nothing: it has an effect only without --tuned"
+    ):
         check(tuned="x", held_out=("sum",))
     with pytest.raises(InputError, match="held_out is 'cooking', expected a task, or a category: arithmetic"):
         check(held_out=("cooking",))

@@ -19,12 +19,14 @@ from biddable.experiments.labels import (
     subset,
     subset_size,
 )
-from biddable.methods.base import run
-from biddable.methods.measure.quick_learners import QuickLearners, QuickLearnersConfig
+from biddable.methods.base import prepare, run
+from biddable.methods.measure.quick_learners import QuickLearners
 from biddable.tasks.compose.instructed import composed_tasks
 from tests.methods.measure.learning import answers, prompts, script
 
-SMALL = {"sizes": ("0", "2", "6"), "test_rows": 4, "start_rows": 1, "number": 2}
+TOLD = {"sizes": ("0", "2", "6"), "test_rows": 4}
+NAMED = {**TOLD, "start_rows": 1}
+SMALL = {**NAMED, "number": 2}
 
 
 def labelled(path: Path, n: int = 60, header: str = "text,label") -> Path:
@@ -96,7 +98,7 @@ def test_starts_learn_the_same_rows_and_the_curve_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = script(monkeypatch, "tuned")
-    options = {**SMALL, "tasks": ("last_item", "sorted_list"), "test_rows": 20}
+    options = {**NAMED, "tasks": ("last_item", "sorted_list"), "test_rows": 20}
     results = run("quick-learners", out=tmp_path / "ql", **options)
     assert watch.taught["seed0-plain-size1-0-labels"] == watch.taught["seed0-tuned-size1-0-labels"]
     assert len(watch.taught["seed0-plain-size2-1-labels"]) == 6
@@ -126,7 +128,7 @@ def test_one_model_learns_all_tasks_and_is_left(tmp_path: Path, monkeypatch: pyt
 def test_labels_of_a_file_and_two_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = script(monkeypatch)
     file = labelled(tmp_path / "mail.csv")
-    options = {**SMALL, "starts": ("smollm2", "gemma3-270m"), "data": (file,)}
+    options = {**TOLD, "starts": ("smollm2", "gemma3-270m"), "data": (file,)}
     results = run("quick-learners", out=tmp_path / "ql", **options)
     assert not [name for name in watch.taught if "start" in name]
     assert "Whether gemma3-270m was tuned on these tasks is not known here." in results.notes
@@ -187,7 +189,7 @@ def test_a_row_is_learned_with_the_same_answer_from_every_start_and_in_every_siz
         instances = [{"input": f"{name} {i}", "output": list("abcdefgh")} for i in range(20)]
         task = {"Definition": [f"do {name} so"], "Categories": [kind], "Instances": instances}
         (tmp_path / f"{name}.json").write_text(json.dumps(task))
-    options = {**SMALL, "data": (tmp_path,), "tasks": ("task1",), "positive": 0}
+    options = {**NAMED, "data": (tmp_path,), "tasks": ("task1",), "positive": 0}
     run("quick-learners", out=tmp_path / "ql", **options)
     many = answers(watch.taught["seed0-tuned-size2-0-labels"])
     assert answers(watch.taught["seed0-plain-size2-0-labels"]) == many
@@ -207,7 +209,7 @@ def test_a_task_with_few_rows_to_score_is_named(tmp_path: Path, monkeypatch: pyt
 def test_validation_rows_are_scored_to_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(monkeypatch)
     folder = tmp_path / "ql"
-    run("quick-learners", out=folder, tune=True, tasks=("last_item",), **SMALL)
+    run("quick-learners", out=folder, tune=True, tasks=("last_item",), **NAMED)
     [task] = [each for each in split_composed(composed_tasks(250)) if each.name == "last_item"]
     records = next((folder / "cells").iterdir()) / "records.jsonl"
     assert task.validation[0].id in records.read_text()
@@ -230,7 +232,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pyt
 
 
 def check(**options: Any) -> None:
-    QuickLearners(QuickLearnersConfig(**options)).check()
+    prepare(QuickLearners, options=options).check()
 
 
 @pytest.mark.parametrize(
