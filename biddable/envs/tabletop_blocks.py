@@ -8,6 +8,7 @@ has changed does.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,6 +192,8 @@ def _is_done(meaning: tuple[str, str, str], state: NDArray[np.float64]) -> bool:
 @functools.cache
 def _drawer(model: mujoco.MjModel) -> tuple[Any, Any]:
     """What draws all environments of a process, and what it shows beside the usual: the beam."""
+    # Mesa's threads for drawing without a graphics card cost more than they save in so small a picture.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     made = renderer(lambda: mujoco.Renderer(model, PIXELS, PIXELS))
     for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
         made.scene.flags[flag] = 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biddable.errors import BiddableError, InputError
+from biddable.experiments.goal_data import SceneData
 from biddable.policies.detectors import COLOURS
 from biddable.runs.executors import on_cores
 from biddable.runs.run import Run
@@ -68,6 +69,15 @@ def held_out_objects(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(f"{colour} {KINDS[i // 2]}" for i, colour in enumerate(colours))
 
 
+def require_level(level: str) -> None:
+    """Make a level of BabyAI. Raises InputError: another one, or none."""
+    from biddable.envs.base import make_env
+
+    if not level.startswith("BabyAI-"):
+        raise InputError("level", level, "a level of BabyAI, which its bot masters")
+    make_env(f"minigrid:{level}{VIEW}").close()
+
+
 def instructions(level: str, seeds: Sequence[int]) -> list[str]:
     """What is asked in each of these levels."""
     from biddable.envs.base import make_env
@@ -106,27 +116,7 @@ def bot_episode(env: GridEnv, seed: int, instruction: str = "") -> BotEpisode:
     return BotEpisode(seed, text, actions, encoded, list(stacked.shape), bool(info["success"]))
 
 
-@dataclass(frozen=True, slots=True)
-class BotData:
-    """Demonstrations by what they are for, and what there is to say of them.
-
-    Attributes:
-        labelled: whose instructions are used; none of them is unseen.
-        unlabelled: whose are not; all kinds.
-        unseen, seen: for the test, with unseen instructions and without.
-        held_out: the objects that make an instruction unseen.
-        left_out: episodes in which the bot did not do what was asked.
-    """
-
-    labelled: list[Trajectory]
-    unlabelled: list[Trajectory]
-    unseen: list[Trajectory]
-    seen: list[Trajectory]
-    held_out: tuple[str, ...]
-    left_out: int
-
-
-def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, workers: int) -> BotData:
+def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, workers: int) -> SceneData:
     """Stages ``instructions`` and ``episodes``: demonstrations to learn from, and for the test.
 
     Args:
@@ -139,6 +129,8 @@ def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, w
     Raises:
         InputError: a level in which few instructions name an object by its colour and its kind.
     """
+    from biddable.envs.base import make_env
+
     held_out = held_out_objects(run.rng("held-out"))
     executor = on_cores(workers)
 
@@ -167,9 +159,12 @@ def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, w
     made = run.map("episodes", seeds, partial(bot_episodes, level), BotEpisode, BATCH, executor=executor)
     right = {each.seed: each for each in made if each.success}
 
-    def first(of: Sequence[int], count: int) -> list[Trajectory]:
-        return [right[seed].trajectory() for seed in of if seed in right][:count]
+    def first(of: Sequence[int], count: int) -> list[BotEpisode]:
+        return [right[seed] for seed in of if seed in right][:count]
 
     unseen, seen = (first(side, cases) for side in sides)
     left_out = len(made) - len(right)
-    return BotData(first(labels, labelled), first(rest, unlabelled), unseen, seen, held_out, left_out)
+    with closing(make_env(f"minigrid:{level}")) as env:
+        head = {"kind": "categorical", "n": int(env.action_space.n)}
+    learned = first(labels, labelled), first(rest, unlabelled)
+    return SceneData(*learned, unseen, seen, held_out, left_out, "grid", head)

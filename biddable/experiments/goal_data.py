@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class GoalData:
         wordings: of each episode, places in ``texts``; the first is what it is tested by.
         head: what makes the policy's head (``heads.head_of``).
         seeds: [E] of the environment, -1 where there is none.
+        commanded: whether the environment is to be told the instructions of the tests: it draws others.
     """
 
     demos: Demonstrations
@@ -50,6 +51,7 @@ class GoalData:
     wordings: tuple[tuple[int, ...], ...]
     head: Mapping[str, Any]
     seeds: NDArray[np.int64]
+    commanded: bool = False
 
     @property
     def part(self) -> str:
@@ -96,6 +98,7 @@ class GoalData:
             "head": dict(self.head),
             "instructions": self.demos.instructions,
             "sources": self.demos.sources,
+            "commanded": self.commanded,
         }
         write_json(folder / _ABOUT, about)
 
@@ -130,6 +133,7 @@ class GoalData:
             tuple(map(tuple, about["wordings"])),
             about["head"],
             arrays["seeds"],
+            bool(about.get("commanded", False)),
         )
 
 
@@ -173,6 +177,55 @@ def assembled(
         head,
         np.array([int(each.meta.get("seed", -1)) for group in groups for each in group]),
     )
+
+
+class Episode(Protocol):
+    """A demonstration as it is kept in a run."""
+
+    def trajectory(self) -> Trajectory:
+        """The same as arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneData:
+    """Demonstrations in an environment of the library's, by what they are for.
+
+    Attributes:
+        labelled: whose instructions are used; none of them is unseen.
+        unlabelled: whose are not; all kinds.
+        unseen, seen: for the test, with unseen instructions and without.
+        held_out: what makes an instruction unseen.
+        left_out: episodes in which the demonstrator did not do what was asked.
+        part: of the observations, what is looked at.
+        head: what makes the policy's head.
+        commanded: see ``GoalData``.
+    """
+
+    labelled: Sequence[Episode]
+    unlabelled: Sequence[Episode]
+    unseen: Sequence[Episode]
+    seen: Sequence[Episode]
+    held_out: tuple[str, ...]
+    left_out: int
+    part: str
+    head: Mapping[str, Any]
+    commanded: bool = False
+
+    def data(self, unseen: str, seen: str) -> GoalData:
+        """The same as arrays, without vectors; the tests have these names."""
+        labelled, unlabelled, *tests = (
+            [each.trajectory() for each in group]
+            for group in (self.labelled, self.unlabelled, self.unseen, self.seen)
+        )
+        named = dict(zip((unseen, seen), tests, strict=True))
+        return replace(assembled(labelled, unlabelled, named, self.part, self.head), commanded=self.commanded)
+
+    def notes(self) -> list[str]:
+        """What is to be said of them."""
+        return [
+            f"Never named in an instruction to learn from: {', '.join(self.held_out)}.",
+            f"In {self.left_out} episodes the demonstrator did not do what was asked; they are left out.",
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,17 @@ def played(
         else list(range(TEST_SEED, TEST_SEED + cases))
         for name, places in data.tests.items()
     }
+    asked: dict[str, Any] = dict.fromkeys(starts)
+    if data.commanded:
+        asked = {
+            name: [{"instruction": data.demos.instructions[e]} for e in places]
+            for name, places in data.tests.items()
+        }
     envs = [make_env(env) for _ in range(min(PARALLEL, max(map(len, starts.values()))))]
     try:
-        episodes = {name: rollouts(envs, policy, seeds) for name, seeds in starts.items()}
+        episodes = {
+            name: rollouts(envs, policy, seeds, options=asked[name]) for name, seeds in starts.items()
+        }
     finally:
         for each in envs:
             each.close()
