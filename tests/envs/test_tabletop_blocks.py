@@ -96,6 +96,7 @@ def test_two_environments_draw_what_is_theirs() -> None:
     one, two = TabletopBlocksEnv(), TabletopBlocksEnv()
     first = one.reset(seed=1)[0]["image"]
     second = two.reset(seed=2)[0]["image"]
+    assert one.render().shape == (240, 240, 3)
     still = one.step(np.array([0.0, 0.0, 0.0, -1.0]))[0]["image"]
     assert np.abs(still.astype(int) - first).mean() < 0.2 * np.abs(still.astype(int) - second).mean()
 
