@@ -235,7 +235,7 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
         self._move(move)
         self._steps += 1
         seen = self._observation()
-        success = self._success(seen["state"])
+        success = is_done((self.task, self.colour, self.side), seen["state"])
         late = not success and self._steps >= MAX_STEPS
         return seen, float(success), success, late, {"success": success, "task": self.task}
 
@@ -287,29 +287,6 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
         state.append(qpos[self._drawer])
         return {"instruction": self.instruction, "state": np.array(state, dtype=np.float32)}
 
-    def _success(self, state: NDArray[np.float32]) -> bool:
-        hand, opening, drawer = state[:3], state[3], state[-1]
-        block = block_of(state, self.colour)
-        away = hand - block
-        let_go = bool(opening > 0.65)
-        match self.task:
-            case "reach":
-                near = np.linalg.norm(away[:2]) < 0.012 and 0.03 < away[2] < 0.06
-                return bool(near and let_go)
-            case "push":
-                return bool(SIDES[self.side] * block[1] > SIDE_LINE)
-            case "lift":
-                return bool(block[2] > LIFTED and np.abs(away).max() < HALF)
-            case "bin":
-                inside = np.abs(block[:2] - BIN).max() < BIN_HALF and block[2] < 0.04
-                return bool(inside and let_go)
-            case "stack":
-                above = block - block_of(state, _other(self.colour))
-                on = np.linalg.norm(above[:2]) < HALF and abs(above[2] - 2 * HALF) < 0.005
-                return bool(on and let_go and away[2] > HALF)
-            case _:
-                return bool(drawer > DRAWER_OUT)
-
 
 def instruction_of(task: str, colour: str, side: str) -> str:
     """What an episode asks for."""
@@ -321,6 +298,32 @@ def instruction_of(task: str, colour: str, side: str) -> str:
         "stack": f"Stack the {colour} block on the {_other(colour)} block.",
         "drawer": "Open the drawer.",
     }[task]
+
+
+def is_done(meaning: tuple[str, str, str], state: NDArray[Any]) -> bool:
+    """Whether what a task, a colour and a side ask for is done in a state."""
+    task, colour, side = meaning
+    hand, opening, drawer = state[:3], state[3], state[-1]
+    block = block_of(state, colour)
+    away = hand - block
+    let_go = bool(opening > 0.65)
+    match task:
+        case "reach":
+            near = np.linalg.norm(away[:2]) < 0.012 and 0.03 < away[2] < 0.06
+            return bool(near and let_go)
+        case "push":
+            return bool(SIDES[side] * block[1] > SIDE_LINE)
+        case "lift":
+            return bool(block[2] > LIFTED and np.abs(away).max() < HALF)
+        case "bin":
+            inside = np.abs(block[:2] - BIN).max() < BIN_HALF and block[2] < 0.04
+            return bool(inside and let_go)
+        case "stack":
+            above = block - block_of(state, _other(colour))
+            on = np.linalg.norm(above[:2]) < HALF and abs(above[2] - 2 * HALF) < 0.005
+            return bool(on and let_go and away[2] > HALF)
+        case _:
+            return bool(drawer > DRAWER_OUT)
 
 
 def block_of(state: NDArray[Any], colour: str) -> NDArray[Any]:

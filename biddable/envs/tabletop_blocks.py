@@ -20,7 +20,6 @@ from biddable.envs.base import finite_numbers
 from biddable.envs.drawing import renderer, without_screen
 from biddable.envs.tabletop import (
     BIN,
-    BIN_HALF,
     HALF,
     MOVE,
     OPEN,
@@ -30,6 +29,7 @@ from biddable.envs.tabletop import (
     TabletopEnv,
     block_of,
     instruction_of,
+    is_done,
 )
 from biddable.envs.tabletop_expert import action_for, over, towards
 from biddable.errors import InputError
@@ -44,7 +44,7 @@ MEANINGS = {
     **{instruction_of("push", colour, side): ("push", colour, side) for side in SIDES for colour in ALL},
     **{instruction_of("bin", colour, "left"): ("bin", colour, "left") for colour in ALL},
 }
-"""Instruction -> task, colour and side (which means nothing of the bin): six pushes to the left, six to the
+"""Instruction -> task, colour and side (of no meaning for the bin): six pushes to the left, six to the
 right, six to the bin; within each the colours in the order of ``ALL``."""
 PRESENT = 4
 """Blocks on the table."""
@@ -118,13 +118,13 @@ class TabletopBlocksEnv(TabletopEnv):
         self._steps += 1
         seen = self._observation()
         state = seen["state"]
-        success = self._success(state) and (not self._rest or is_back(state))
+        done = is_done((self.task, self.colour, self.side), state)
         failed = any(
             np.linalg.norm(block_of(state, colour) - place) > TOUCHED
             for colour, place in self._start.items()
             if colour != self.colour
         )
-        success = success and not failed
+        success = done and not failed and (is_back(state) or not self._rest)
         late = not (success or failed) and self._steps >= MAX_STEPS
         return seen, float(success), success or failed, late, {"success": success, "task": self.task}
 
@@ -159,7 +159,7 @@ class TabletopBlocksEnv(TabletopEnv):
         return {**super()._observation(), "image": _picture(self._model, self._data)}
 
 
-def expert(observation: Mapping[str, Any], *, rest: bool = True) -> NDArray[np.float32]:
+def expert(observation: Mapping[str, Any]) -> NDArray[np.float32]:
     """[4] the action of what does the tasks, a function of instruction and state; then the hand goes back.
 
     Raises:
@@ -167,7 +167,7 @@ def expert(observation: Mapping[str, Any], *, rest: bool = True) -> NDArray[np.f
     """
     meaning = TabletopBlocksEnv.meaning(str(observation["instruction"]))
     state = np.asarray(observation["state"], dtype=np.float64)
-    if rest and _is_done(meaning, state):
+    if is_done(meaning, state):
         move = towards(state[:3], over(state[:3], REST), REPEAT * MOVE)
         beside = meaning[0] == "push" and state[2] < CLEAR  # opening, the fingers would push the block on
         return np.array([*move, 1.0 if beside else -1.0], dtype=np.float32)
@@ -177,16 +177,6 @@ def expert(observation: Mapping[str, Any], *, rest: bool = True) -> NDArray[np.f
 def is_back(state: NDArray[Any]) -> bool:
     """Whether the hand is where it was at the start."""
     return bool(np.linalg.norm(state[:3] - REST) < RESTS)
-
-
-def _is_done(meaning: tuple[str, str, str], state: NDArray[np.float64]) -> bool:
-    """Whether the block lies where it is to be, and was let go."""
-    task, colour, side = meaning
-    block = block_of(state, colour)
-    if task == "push":
-        return bool(SIDES[side] * block[1] > SIDE_LINE)
-    inside = np.abs(block[:2] - BIN).max() < BIN_HALF and block[2] < 0.04
-    return bool(inside and state[3] > 0.65)
 
 
 @functools.cache
