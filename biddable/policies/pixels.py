@@ -7,6 +7,7 @@ Source: Brandfonbrener et al. 2023 (arXiv 2305.16985).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -98,7 +99,7 @@ class PixelPolicy:
     @torch.no_grad()
     def outputs(self, observations: Tensor) -> Tensor:
         """The head's outputs for the parts [N, ...] of observations."""
-        return self.network(features(self.encoder, observations))
+        return self.network(features(self.encoder, observations.to(_device_of(self.network)))).cpu()
 
     def act(self, observations: Sequence[Mapping[str, Any]]) -> list[Any]:
         """See ``Policy.act``. Raises InputError: no such part, or pictures of another shape."""
@@ -134,7 +135,7 @@ def few_shot(
     *,
     crop: int = 2,
 ) -> PixelPolicy:
-    """The policy that imitates a few demonstrations.
+    """The policy that imitates a few demonstrations, fitted and left on the encoder's device.
 
     Args:
         encoder: frozen; None learns one along with the policy, from pictures that are moved at random.
@@ -144,16 +145,17 @@ def few_shot(
         config: how it is fitted; its seed decides the first weights too.
         crop: by how many pixels pictures are moved, without an encoder.
     """
-    seen, actions = torch.from_numpy(demos.observations[part]), torch.from_numpy(demos.actions)
-    rows = torch.from_numpy(demos.row)
+    device = torch.device("cpu") if encoder is None else _device_of(encoder)
+    seen, actions = torch.from_numpy(demos.observations[part]), torch.from_numpy(demos.actions).to(device)
+    rows = torch.from_numpy(demos.row).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         phi = encoder or ConvEncoder(seen.shape[-1], LATENT)
-        network = ActionNetwork(getattr(phi, "latent", LATENT), head)
-    inputs = seen[rows] if encoder is None else features(encoder, seen)[rows]
+        network = ActionNetwork(getattr(phi, "latent", LATENT), head).to(device)
+    inputs = seen[rows] if encoder is None else features(encoder, seen.to(device))[rows]
 
     def batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        chosen = torch.from_numpy(rng.integers(len(actions), size=config.batch_size))
+        chosen = torch.from_numpy(rng.integers(len(actions), size=config.batch_size)).to(device)
         if encoder is not None:
             return inputs[chosen], actions[chosen]
         crops = torch.Generator().manual_seed(int(rng.integers(2**31)))
@@ -165,3 +167,9 @@ def few_shot(
 
     fit([network] if encoder is not None else [phi, network], batch, loss, config)
     return PixelPolicy(phi, network, head, part, tuple(seen.shape[1:]))
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    """Where a network's numbers are; of one without any the CPU."""
+    numbers = chain(network.parameters(), network.buffers())
+    return next((each.device for each in numbers), torch.device("cpu"))
