@@ -106,7 +106,7 @@ class Ape(PromptMethod):
             "better than the one it proposes first, and as good as those that people wrote."
         ),
         needs="any model; scoring by likelihood needs one with log-probabilities",
-        minutes={"smoke": "1 (2 cores)", "default": "5 (2 cores)", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "5 (2 cores)", "full": "32 for 8 tasks (1 core)"},
         takes="a model (--model), inputs with outputs (--data), the prompt you use today (--prompt)",
         leaves="the best prompt (artifacts/prompt.json, for --prompt RUN), all proposals ranked",
     )
