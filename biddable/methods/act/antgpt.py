@@ -109,13 +109,13 @@ class AntGptConfig:
     """The language model, whose weights are here."""
     observed: Count = 8
     """Actions of a history."""
-    ahead: Count = 20
-    """Z, the actions to foresee."""
+    ahead: Count = 10
+    """Z, the actions to foresee (paper: 20)."""
     candidates: Count = 5
     """K, the continuations of each history."""
     temperatures: tuple[Positive, ...] = (0.3, 0.8)
     """Each arm takes the one that does best on validation windows."""
-    max_tokens: Count = 160
+    max_tokens: Count = 80
     """The longest reply."""
     held_out: Share = 0.3
     """The share of people, videos or goals to choose by (a quarter of them) and to test on (the others)."""
@@ -133,11 +133,11 @@ class AntGptConfig:
     """Composed goals."""
     sequences: Annotated[int, Field(ge=1, le=100)] = 2
     """Composed sequences of each."""
-    seeds: Count = 3
+    seeds: Count = 5
     """Repetitions of every arm."""
     scratch: ActionTransformerConfig = ActionTransformerConfig()
     """The transformer that is trained from nothing."""
-    sft: SftConfig = SftConfig(lr=1e-3, lora=LoraConfig(rank=8), too_long="drop")
+    sft: SftConfig = SftConfig(lr=1e-3, epochs=4, lora=LoraConfig(rank=8), too_long="drop")
     """How the language model is tuned."""
 
 
@@ -165,9 +165,10 @@ class AntGpt(Method):
             **{"ahead": 4, "candidates": 2, "temperatures": (0.3,), "max_tokens": 24, "train_windows": 16},
             **{"validation_windows": 3, "test_windows": 4, "goals": 8, "seeds": 1, "scratch.epochs": 4},
         },
-        "full": {"train_windows": 600, "validation_windows": 12, "test_windows": 40, "goals": 200},
-        "gpu": {"train_windows": 4000, "validation_windows": 100, "test_windows": 400, "goals": 800,
-                "sequences": 4, "seeds": 5, "temperatures": (0.3, 0.6, 1.0)},
+        "full": {"ahead": 20, "max_tokens": 160, "train_windows": 600, "test_windows": 40, "goals": 200,
+                 "sft.epochs": 3},
+        "gpu": {"ahead": 20, "max_tokens": 160, "train_windows": 4000, "validation_windows": 100,
+                "test_windows": 400, "goals": 800, "sequences": 4, "temperatures": (0.3, 0.6, 1.0)},
     }  # fmt: skip
     only: ClassVar = {"no data": ("goals", "sequences")}
     config: AntGptConfig
