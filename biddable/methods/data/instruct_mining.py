@@ -157,8 +157,8 @@ class InstructMining(Method):
             **{"indicators": ("output_length", "log_perplexity", "mtld"), "mixes": 6, "mix_rows": 8},
             **{"pool": 8, "keep": 8, "dev_rows": 16, "seeds": 1, "max_tokens": 8},
         },
-        "full": {"mixes": 40, "mix_rows": 200, "keep": 200, "dev_rows": 200, "pool": 200, "seeds": 3,
-                 "whole": True, "sizes": (25, 50, 100, 400)},
+        "full": {"mixes": 24, "mix_rows": 100, "keep": 100, "dev_rows": 120, "pool": 200, "seeds": 3,
+                 "whole": True, "sizes": (25, 50, 200)},
         "gpu": {"mixes": 60, "mix_rows": 500, "keep": 500, "dev_rows": 400, "pool": 500, "seeds": 5,
                 "whole": True, "sizes": (50, 100, 250, 1000)},
     }  # fmt: skip
