@@ -138,7 +138,7 @@ class TeachOrShow(PromptMethod):
             **{"budget": 2, "k": 2, "demos": 2, "validation": 6, "test": 4, "limit": 1, "free": False},
             **{"sampling.max_tokens": 16, "max_tokens": 8},
         },
-        "full": {"budget": 32, "validation": 40, "test": 100, "seeds": 3},
+        "full": {"budget": 32, "validation": 40, "test": 100},
         "gpu": {"budget": 32, "validation": 50, "test": 200, "seeds": 5, "max_tokens": 64},
     }
     only: ClassVar = {"no prompt": ("seed_instruction",)}
