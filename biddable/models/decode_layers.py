@@ -44,6 +44,7 @@ class DecodeLayers:
     def __init__(self, module: nn.Module, *, bf16: bool = False):
         dtype = torch.bfloat16 if bf16 else torch.float32
         self._forwards = list(_forwards(module, dtype)) if _on_cpu(module) else []
+        self._experts = any(parameter.dim() > 2 for parameter in module.parameters())
 
     def __enter__(self) -> DecodeLayers:
         for layer, make in self._forwards:
@@ -55,8 +56,12 @@ class DecodeLayers:
             layer.__dict__.pop("forward", None)
 
     def padded(self, rows: int) -> int:
-        """The number of rows to pad a step of ``rows`` to: oneDNN has to set up each new number."""
-        if not self._forwards:
+        """The number of rows to pad a step of ``rows`` to: oneDNN has to set up each new number.
+
+        Fewer than ``FEWEST`` stay so few beside experts (one tensor of many matrices), for padding would read
+        more of these; linear layers pad them by themselves.
+        """
+        if not self._forwards or (rows < FEWEST and self._experts):
             return rows
         return next((level for level in LEVELS if level >= rows), -(-rows // LEVELS[-1]) * LEVELS[-1])
 
@@ -96,12 +101,13 @@ def _packed(layer: Any, dtype: torch.dtype) -> Forward:
     ops: Any = torch.ops.mkldnn
     weight = ops._reorder_linear_weight(layer.weight.detach().to(dtype))
     bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+    width = len(layer.weight)  # which a view of no rows would not tell
 
     def forward(x: Tensor) -> Tensor:
         rows = x.numel() // x.shape[-1]
         if rows < FEWEST:
             padded = F.pad(x.reshape(rows, x.shape[-1]), (0, 0, 0, FEWEST - rows))
-            return forward(padded)[:rows].view(*x.shape[:-1], -1)
+            return forward(padded)[:rows].view(*x.shape[:-1], width)
         return ops._linear_pointwise(x.to(dtype), weight, bias, "none", [], "").to(x.dtype)
 
     return forward

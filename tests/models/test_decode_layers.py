@@ -70,6 +70,20 @@ def test_a_row_of_a_product_does_not_depend_on_how_many_there_are(bf16) -> None:
                 assert torch.equal(torch.cat(parts, 1), whole[:, : sum(part.shape[1] for part in parts)])
 
 
+@pytest.mark.parametrize("shape", [(0, 16), (1, 0, 16), (16,), (2, 1, 16)])
+def test_a_product_has_the_shape_of_its_rows_even_of_none(shape) -> None:
+    layer, x = nn.Linear(16, 8), torch.randn(shape)
+    with torch.inference_mode(), DecodeLayers(nn.Sequential(layer)):
+        assert layer(x).shape == (*shape[:-1], 8)
+
+
+def test_few_rows_are_padded_unless_experts_would_be_read_for_it(tiny) -> None:
+    assert [DecodeLayers(tiny).padded(rows) for rows in (1, 3, 4, 5)] == [4, 4, 4, 8]
+    tiny.model.layers[0].mlp.experts = nn.Module()
+    tiny.model.layers[0].mlp.experts.down = nn.Parameter(torch.zeros(8, 32, 32))
+    assert [DecodeLayers(tiny).padded(rows) for rows in (1, 3, 4, 5)] == [1, 3, 4, 8]
+
+
 @needs_bf16
 def test_an_adapter_is_computed_too(tiny) -> None:
     from peft import LoraConfig, get_peft_model
