@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import click
 
 from biddable import registry
 from biddable.cli.commands import Group
-from biddable.cli.flags import written_as_flags
+from biddable.cli.flags import flag, written_as_flags
 from biddable.cli.output import executor_option, folder_name, json_option, print_results
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _command(name: str, method: type[Method]) -> click.Command:
         cls=SettingsCommand,
         help=_help(name, method),
         short_help=method.about.title,
-        epilog=_presets(method.presets),
+        epilog="\n\n".join((_presets(method.presets), *_conditions(method))),
     )
     @click.option(
         "--preset",
@@ -113,6 +113,17 @@ def _help(name: str, method: type[Method]) -> str:
             "\n".join(("\b", "Examples:", *examples)),
         )
     )
+
+
+def _conditions(method: type[Method]) -> Iterator[str]:
+    """Which options have an effect only beside others, a line for each condition."""
+    from biddable.config import walk
+    from biddable.methods.base import condition_told
+
+    single = {setting.name for setting in walk(method.Config)}
+    for when, names in method.only.items():
+        flags = (flag(name) if name in single else f"{flag(name)}.*" for name in names)
+        yield f"Only {condition_told(when)}: {', '.join(flags)}"
 
 
 def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:

@@ -60,7 +60,8 @@ class Method(ABC):
     only: ClassVar[Mapping[str, Sequence[str]]] = {}
     """Settings, or groups of them, that have an effect only beside others, by when they have it: ``data`` (it
     is named), ``no data``, ``search=ucb`` (it is that, or has it), ``starts<2`` (fewer of them), ``data or
-    env``. Otherwise nobody may give them; what a preset sets may have no effect."""
+    env``. Otherwise nobody may give them, but as none, false, 0 or empty, which ask for nothing; what a
+    preset sets may have no effect."""
 
     def __init__(self, config: Any):
         self.config = config
@@ -122,10 +123,14 @@ def prepare(
         if any(_holds(made.config, each) for each in when.split(" or ")):
             continue
         for name, value in given.items():
-            if any(name == each or name.startswith(f"{each}.") for each in names):
-                how = " or ".join(_said(each) for each in when.split(" or "))
-                raise InputError(name, value, f"nothing: it has an effect only {how}")
+            if value and any(name == each or name.startswith(f"{each}.") for each in names):
+                raise InputError(name, value, f"nothing: it has an effect only {condition_told(when)}")
     return made
+
+
+def condition_told(when: str) -> str:
+    """A condition of ``Method.only`` in words: ``with --data or with --env``."""
+    return " or ".join(_said(each) for each in when.split(" or "))
 
 
 def _holds(config: Any, condition: str) -> bool:

@@ -30,6 +30,7 @@ class InstructionMethod(Method):
     config: Any
     only: ClassVar[Mapping[str, Sequence[str]]] = {
         "no tasks": ("compose", "test.tasks", "test.held_out"),
+        "compose.held_out_types": ("test.held_out",),
         "tasks": ("test.share",),
         "test.ifeval": ("test.ifeval_tokens", "test.ifeval_arms"),
     }

@@ -87,6 +87,7 @@ class Everything(Method):
         "quick": {"count": 1, "loud": True, "arms": ("a", "b"), "training.adapter.rank": 2},
         "ready": {"needed": 1, "training": {"lr": 1e-3}},
     }
+    only: ClassVar = {"no file or search=dfs": ("rate_of", "training"), "loud": ("arms",)}
 
     def run(self, run: Any) -> Any:
         raise NotImplementedError
@@ -156,6 +157,15 @@ def test_help_is_made_of_docstrings_and_defaults(biddable: Command, monkeypatch:
     assert "Without a default. [required]" in text
     assert "Preset quick: --count 1, --loud yes, --arms a,b, --training.adapter.rank 2" in text
     assert "Preset ready: --needed 1, --training.lr 0.001" in text
+
+
+def test_help_ends_with_what_has_an_effect_only_beside_others(
+    biddable: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["methods"], "everything", f"{__name__}:Everything")
+    text = " ".join(biddable("run", "everything", "--help").stdout.split())
+    assert "Only without --file or with --search dfs: --rate-of, --training.*" in text
+    assert "Only with --loud: --arms" in text
 
 
 def test_help_lists_inner_settings_below_what_they_are_for(

@@ -182,7 +182,11 @@ class EnsembleInstruct(Method):
             **{"test": 1000, "student_model": "smollm2"},
         },
     }
-    only: ClassVar = {"test": ("held_out", "metrics", "student_model"), "student_model": ("sft",)}
+    only: ClassVar = {
+        "test": ("held_out", "metrics", "student_model", "sft"),
+        "baseline": ("student_model", "sft"),
+        "student_model": ("sft",),
+    }
     config: EnsembleInstructConfig
 
     def check(self) -> None:
