@@ -122,7 +122,7 @@ _XML = f"""
       <joint name="y" type="slide" axis="0 1 0"/>
       <joint name="z" type="slide" axis="0 0 1"/>
       <geom type="box" pos="0 0 .056" size=".012 .05 .008" mass=".8" rgba=".5 .5 .55 1"/>
-      <site type="box" pos="0 0 -.115" size=".005 .005 .105" group="3" rgba=".9 .1 .6 1"/>
+      <site type="box" pos="0 0 -.115" size=".007 .007 .105" group="3" rgba=".9 .1 .6 1"/>
       {_FINGERS}
     </body>
     BLOCKS

@@ -86,6 +86,7 @@ class TabletopBlocksEnv(TabletopEnv):
         InputError: another name.
     """
 
+    metadata: dict[str, Any] = {**TabletopEnv.metadata, "render_fps": 10}  # noqa: RUF012
     colours = ALL
 
     def __init__(self, name: str = NAMES[0], *, rest: bool = False, size: int = 240):
@@ -195,5 +196,6 @@ def _drawer(model: mujoco.MjModel) -> tuple[Any, Any]:
 def _picture(model: mujoco.MjModel, data: mujoco.MjData) -> NDArray[np.uint8]:
     """[48, 48, 3] the table from nearer than ``render`` shows it."""
     made, options = _drawer(model)
+    mujoco.mj_kinematics(model, data)  # a step leaves bodies where they were at its beginning
     made.update_scene(data, camera="near", scene_option=options)
     return np.array(made.render())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from biddable.envs import tabletop_blocks
 from biddable.envs.base import make_env
 from biddable.envs.tabletop import block_of
 from biddable.envs.tabletop_blocks import (
@@ -18,6 +19,8 @@ from biddable.envs.tabletop_blocks import (
     is_back,
 )
 from biddable.errors import InputError
+
+mujoco = tabletop_blocks.mujoco
 
 
 def play(env, seed: int, text: str, noise: float = 0.0):
@@ -99,6 +102,35 @@ def test_two_environments_draw_what_is_theirs() -> None:
     assert one.render().shape == (240, 240, 3)
     still = one.step(np.array([0.0, 0.0, 0.0, -1.0]))[0]["image"]
     assert np.abs(still.astype(int) - first).mean() < 0.2 * np.abs(still.astype(int) - second).mean()
+
+
+def test_a_picture_shows_what_the_state_says() -> None:
+    """A step leaves bodies in MuJoCo's data where they were just before."""
+    env = TabletopBlocksEnv()
+    obs, _ = env.reset(seed=0, options={"instruction": "Push the red block to the left side."})
+    for _ in range(8):
+        obs = env.step(expert(obs))[0]
+        again = mujoco.MjData(env._model)
+        again.qpos[:] = env._data.qpos
+        mujoco.mj_forward(env._model, again)
+        assert np.array_equal(tabletop_blocks._picture(env._model, again), obs["image"])
+
+
+def test_the_beam_is_in_every_picture_of_the_start() -> None:
+    """No thinner than a pixel, it cannot fall between two."""
+    env = TabletopBlocksEnv()
+    for seed in range(40):
+        red, green, blue = np.moveaxis(env.reset(seed=seed)[0]["image"].astype(int), -1, 0)
+        assert ((red > blue + 30) & (blue > green + 40)).sum() >= 4, seed
+
+
+def test_a_film_is_as_long_as_what_it_shows() -> None:
+    for name in ("Tabletop", "TabletopBlocks"):
+        env = make_env(f"mujoco:{name}")
+        env.reset(seed=0)
+        before = env._data.time
+        env.step(np.zeros(4))
+        assert env.metadata["render_fps"] * (env._data.time - before) == pytest.approx(1), name
 
 
 def test_an_instruction_of_another_table_is_refused() -> None:
