@@ -137,7 +137,7 @@ def _episode(env: TabletopBlocksEnv, seed: int, instruction: str) -> TableEpisod
     """What the expert does; recorded is what it meant to do (DART, Laskey et al., CoRL 2017)."""
     from biddable.envs.tabletop_blocks import expert
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])  # the seed alone would draw the table's numbers again
     obs, _ = env.reset(seed=seed, options={"instruction": instruction})
     pictures, actions, done, success = [obs["image"]], [], False, False
     while not done:

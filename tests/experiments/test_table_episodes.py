@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from biddable.envs import tabletop_blocks
 from biddable.envs.tabletop import block_of
 from biddable.envs.tabletop_blocks import ALL, MEANINGS, PIXELS, TabletopBlocksEnv
 from biddable.experiments.bot_episodes import TEST_SEED
 from biddable.experiments.goal_data import GoalData
 from biddable.experiments.goal_language import check_env, seen_of
-from biddable.experiments.table_episodes import ENV, held_out_instructions, table_data, table_episodes
+from biddable.experiments.table_episodes import (
+    ENV,
+    NOISE,
+    held_out_instructions,
+    table_data,
+    table_episodes,
+)
 from biddable.runs.run import Run
 
 LABELLED, FREE, CASES = 14, 18, 6
@@ -72,13 +79,30 @@ def projected(place) -> tuple[float, float]:
     return PIXELS / 2 - scale * (away @ up), PIXELS / 2 - scale * away[1]
 
 
-def test_actions_are_what_the_expert_meant(made) -> None:
-    """Played again without the noise they were done with, they lead elsewhere, but hardly."""
-    each = made.labelled[0]
-    trajectory = each.trajectory()
-    assert trajectory.actions.shape == (len(trajectory.observations["image"]) - 1, 4)
-    assert np.abs(trajectory.actions).max() <= 1
+def test_actions_are_what_the_expert_meant(made, monkeypatch) -> None:
+    """What was done differs by noise, which has nothing of the numbers that the table was drawn with."""
+    each, meant, noise = made.labelled[0], [], []
+    step, chosen = TabletopBlocksEnv.step, tabletop_blocks.expert
+
+    def expert(observation):
+        meant.append(chosen(observation))
+        return meant[-1]
+
+    def noted(self, action):
+        noise.append(action - meant[-1])
+        return step(self, action)
+
+    monkeypatch.setattr(tabletop_blocks, "expert", expert)
+    monkeypatch.setattr(TabletopBlocksEnv, "step", noted)
     assert table_episodes([(each.seed, each.instruction)]) == [each]
+    trajectory = each.trajectory()
+    assert len(trajectory.observations["image"]) == len(trajectory.actions) + 1
+    assert np.array_equal(trajectory.actions, np.stack(meant))
+    inside = np.abs(np.stack(meant)[:, :3] + np.stack(noise)[:, :3]) < 1
+    kept = np.stack(noise)[:, :3][inside]
+    assert 0.05 < kept.std() < 0.2
+    table = NOISE * np.random.default_rng(each.seed).standard_normal((len(meant), 3))[inside]
+    assert not np.isclose(kept, table, atol=1e-4).any()
 
 
 def test_as_data_they_are_pictures_that_the_environment_shows(made, tmp_path) -> None:
