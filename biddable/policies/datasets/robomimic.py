@@ -96,7 +96,9 @@ class RobomimicSource:
             rewards = demo["rewards"][()] if "rewards" in demo else None
             # By how a file was made, done stands at states of success, at the end of an episode, or at both.
             done = bool(demo["dones"][-1]) if "dones" in demo and len(demo["dones"]) else False
-            reached = bool(success) or (rewards is not None and len(rewards) > 0 and rewards[-1] > 0)
+            reached = bool(success)
+            if success is None and rewards is not None and len(rewards):
+                reached = bool(np.all(rewards[-1] > 0))
             episode = Episode(
                 self._path,
                 f"episode {index} ({name})",

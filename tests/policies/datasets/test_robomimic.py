@@ -56,21 +56,29 @@ def test_where_others_say_what_was_to_be_done(attributes, instruction, wordings,
 
 
 @pytest.mark.parametrize(
-    ("rewards", "dones", "success", "terminated", "truncated"),
+    ("rewards", "dones", "told", "success", "terminated", "truncated"),
     [
-        ([0, 0, 0, 0], [0, 0, 0, 1], None, False, True),  # done at the end of each episode
-        ([0, 0, 1, 1], [0, 0, 1, 1], None, True, False),  # and at states of success
-        ([0, 0, 0, 1], [0, 0, 0, 1], True, True, False),
-        ([0, 0, 0, 1], [0, 0, 0, 0], None, False, False),
+        ([0, 0, 0, 0], [0, 0, 0, 1], None, None, False, True),  # done at the end of each episode
+        ([0, 0, 1, 1], [0, 0, 1, 1], None, None, True, False),  # and at states of success
+        ([0, 0, 0, 1], [0, 0, 0, 1], None, True, True, False),
+        ([0, 0, 0, 1], [0, 0, 0, 0], None, None, False, False),
+        ([0, 0, 0, 1], [0, 0, 0, 1], False, False, False, True),  # what the file says of success counts
+        ([0, 0, 0, 0], [0, 0, 0, 1], True, True, True, False),
+        ([[0], [0], [0], [1]], [0, 0, 0, 1], None, True, True, False),  # each a vector of one
     ],
 )
-def test_how_a_demonstration_ended(rewards, dones, success, terminated, truncated, tmp_path) -> None:
+def test_how_a_demonstration_ended(rewards, dones, told, success, terminated, truncated, tmp_path) -> None:
     path = Path(shutil.copy(WRITTEN, tmp_path / "demo.hdf5"))
     with h5py.File(path, "r+") as file:
-        file["data/demo_0/rewards"][...] = rewards
-        file["data/demo_0/dones"][...] = dones
+        demo = file["data/demo_0"]
+        for name, values in (("rewards", rewards), ("dones", dones)):
+            del demo[name]
+            demo[name] = values
+        if told is not None:
+            demo.attrs["success"] = told
     episode = read_trajectories(path)[0]
     assert (episode.success, episode.terminated, episode.truncated) == (success, terminated, truncated)
+    assert isinstance(episode.terminated, bool)
 
 
 def without(*names: str) -> Any:
