@@ -128,7 +128,7 @@ class TeachOrShow(PromptMethod):
             "choosing the instruction, and both together are best."
         ),
         needs="any model; nearest and diverse exemplars need one whose weights are here",
-        minutes={"smoke": "1 (2 cores)", "default": "6 (2 cores)", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "6 (2 cores)", "full": "28 for 4 tasks (1 core)"},
         takes="a model (--model), inputs with outputs (--data), the prompt you use today (--prompt)",
         leaves="the best prompt of each task (artifacts/prompts; the first's is artifacts/prompt.json)",
     )
