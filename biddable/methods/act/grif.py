@@ -256,7 +256,9 @@ class Grif(Method):
             notes.append(f"{env} does not say whether an episode succeeded: no successes are counted.")
         if config.env and self.asked not in data.texts:
             notes.append(f"{env} asks for {self.asked!r} in its first episode, which no demonstration says.")
-        play = "biddable act {run} --episodes 100" + ("" if env else " --env ID")
+        # The first seeds of a level are rooms that demonstrations were made in.
+        new = "" if config.data else " --seed 3000000"
+        play = "biddable act {run} --episodes 100" + (new if env else " --env ID")
         comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=[play])
 
