@@ -292,7 +292,7 @@ def test_an_error_in_a_stream_is_its_last_event(monkeypatch) -> None:
 
         def failing(layers):
             calls.append(1)
-            if len(calls) == 5:
+            if len(calls) == 2:  # early: the answer may be at its end after some tokens
                 raise RuntimeError("out of memory")
             return compute(layers)
 

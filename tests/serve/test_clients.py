@@ -130,7 +130,8 @@ def test_generate_and_eval_ask_it(smollm2_server, tmp_path, monkeypatch) -> None
     assert "Paris" in json.loads(Path("a.jsonl").read_text())["response"]
     task = {"key": 1, "prompt": FRANCE, "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
     Path("t.jsonl").write_text(json.dumps(task) + "\n")
-    result = CliRunner().invoke(main, ["eval", name, "--suite", "ifeval:t.jsonl", "--out", "e", "--json"])
+    options = ("--suite", "ifeval:t.jsonl", "--out", "e", "--json", "--max-tokens", "32")
+    result = CliRunner().invoke(main, ["eval", name, *options])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["suites"]
 
