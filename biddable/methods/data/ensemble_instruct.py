@@ -161,7 +161,7 @@ class EnsembleInstruct(Method):
             "give more useful outputs than larger ones that were not."
         ),
         needs="a generator and a voter or more, any models; the second voter comes with the extra gemma",
-        minutes={"smoke": "not measured", "default": "6 (2 cores)", "full": "36 (1 core)"},
+        minutes={"smoke": "1 (1 core)", "default": "6 (2 cores)", "full": "36 (1 core)"},
         takes="seed tasks (--seeds), models (--generator, --voters), right outputs to test on (--held-out)",
         leaves="conversations (artifacts/data), how each was agreed on (artifacts/votes), what was dropped "
         "and why (artifacts/dropped)",
