@@ -147,6 +147,31 @@ def _model(colours: tuple[str, ...]) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(_XML.replace("BLOCKS", blocks))
 
 
+def _other(colour: str) -> str:
+    return COLOURS[1] if colour == COLOURS[0] else COLOURS[0]
+
+
+def instruction_of(task: str, colour: str, side: str) -> str:
+    """What an episode asks for."""
+    return {
+        "reach": f"Hold the open hand over the {colour} block.",
+        "push": f"Push the {colour} block to the {side} side.",
+        "lift": f"Pick up the {colour} block.",
+        "bin": f"Put the {colour} block in the bin.",
+        "stack": f"Stack the {colour} block on the {_other(colour)} block.",
+        "drawer": "Open the drawer.",
+    }[task]
+
+
+MEANINGS = {
+    instruction_of(task, colour, side): (task, colour, side)
+    for task in TASKS
+    for colour in COLOURS
+    for side in SIDES
+}
+"""Instruction -> task, colour and side."""
+
+
 class TabletopEnv(gym.Env[dict[str, Any], Any]):
     """The six tasks (see the module).
 
@@ -174,6 +199,9 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
     render_mode = "rgb_array"
     colours = COLOURS
     """Of the blocks."""
+    family = "Tabletop"
+    meanings = MEANINGS
+    """Instruction -> task, colour and side."""
 
     def __init__(self, name: str = "Tabletop", *, tasks: Sequence[str] = (), size: int = 240):
         if name not in NAMES:
@@ -221,9 +249,9 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
     @classmethod
     def meaning(cls, instruction: str) -> tuple[str, str, str]:
         """Task, colour and side of an instruction. Raises InputError: it is none of this table's."""
-        if instruction not in MEANINGS:
-            raise InputError("instruction", instruction, "one of mujoco:Tabletop")
-        return MEANINGS[instruction]
+        if instruction not in cls.meanings:
+            raise InputError("instruction", instruction, f"one of mujoco:{cls.family}")
+        return cls.meanings[instruction]
 
     def step(self, action: NDArray[np.float64]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Move the hand and the fingers.
@@ -288,18 +316,6 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
         return {"instruction": self.instruction, "state": np.array(state, dtype=np.float32)}
 
 
-def instruction_of(task: str, colour: str, side: str) -> str:
-    """What an episode asks for."""
-    return {
-        "reach": f"Hold the open hand over the {colour} block.",
-        "push": f"Push the {colour} block to the {side} side.",
-        "lift": f"Pick up the {colour} block.",
-        "bin": f"Put the {colour} block in the bin.",
-        "stack": f"Stack the {colour} block on the {_other(colour)} block.",
-        "drawer": "Open the drawer.",
-    }[task]
-
-
 def is_done(meaning: tuple[str, str, str], state: NDArray[Any]) -> bool:
     """Whether what a task, a colour and a side ask for is done in a state."""
     task, colour, side = meaning
@@ -330,16 +346,3 @@ def block_of(state: NDArray[Any], colour: str) -> NDArray[Any]:
     """[3] where on the table a block is."""
     start = 4 + 4 * tuple(PAINTS).index(colour)
     return state[:3] + state[start : start + 3]
-
-
-def _other(colour: str) -> str:
-    return COLOURS[1] if colour == COLOURS[0] else COLOURS[0]
-
-
-MEANINGS = {
-    instruction_of(task, colour, side): (task, colour, side)
-    for task in TASKS
-    for colour in COLOURS
-    for side in SIDES
-}
-"""Instruction -> task, colour and side."""

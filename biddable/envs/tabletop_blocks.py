@@ -88,6 +88,8 @@ class TabletopBlocksEnv(TabletopEnv):
 
     metadata: dict[str, Any] = {**TabletopEnv.metadata, "render_fps": 10}  # noqa: RUF012
     colours = ALL
+    family = NAMES[0]
+    meanings = MEANINGS
 
     def __init__(self, name: str = NAMES[0], *, rest: bool = False, size: int = 240):
         if name not in NAMES:
@@ -99,13 +101,6 @@ class TabletopBlocksEnv(TabletopEnv):
         self.observation_space = spaces.Dict(
             {**parts, "image": spaces.Box(0, 255, (PIXELS, PIXELS, 3), np.uint8)}
         )
-
-    @classmethod
-    def meaning(cls, instruction: str) -> tuple[str, str, str]:
-        """See ``TabletopEnv.meaning``."""
-        if instruction not in MEANINGS:
-            raise InputError("instruction", instruction, f"one of mujoco:{NAMES[0]}")
-        return MEANINGS[instruction]
 
     def step(self, action: NDArray[np.float64]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Move the hand and the fingers.
