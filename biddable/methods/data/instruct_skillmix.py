@@ -145,7 +145,7 @@ class InstructSkillMixConfig:
     proof: ProofSettings = ProofSettings()
     """The proof on composed rules."""
     talks: Natural = 4
-    """Conversations of five turns that go with the proof, to see how the teacher does."""
+    """Conversations of five turns that go with the proof, each tried once, to see how the teacher does."""
 
 
 class InstructSkillMix(Method):
@@ -171,17 +171,18 @@ class InstructSkillMix(Method):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
             **{"rows": 12, "proof.test": 12, "proof.samples": 1, "talks": 2},
-            **{"proof.sampling.max_tokens": 40, "sampling.max_tokens": 48, "passes": 2},
+            **{"proof.sampling.max_tokens": 40, "sampling.max_tokens": 48},
         },
-        "full": {"rows": 400, "proof.test": 500, "proof.seeds": 3, "proof.samples": 4, "proof.few": True,
-                 "talks": 40},
+        "full": {"rows": 150, "proof.seeds": 2, "proof.few": True, "talks": 8},
         "gpu": {"rows": 2000, "proof.test": 1000, "proof.seeds": 5, "proof.samples": 4, "proof.few": True,
                 "talks": 200, "sampling.max_tokens": 1024},
     }  # fmt: skip
     only: ClassVar = {
         "no made": ("teacher", "k", "rows", "turns", "style", "passes", "sampling", "proof", "talks"),
+        "skills or topics or data": ("queries", "unique", "passes"),
+        "skills or topics or data or talks": ("turns", "style", "sampling"),
         **dict.fromkeys(("no skills", "no topics", "no data"), ("proof", "talks")), "data": ("requests",),
-        "skills or topics or data": ("queries", "unique"), "topics or data": ("per_topic", "most"),
+        "topics or data": ("per_topic", "most"),
         "student": ("judge",), "judge": ("max_tokens",), "skills or topics or data or made": ("judge",),
         **{f"student or no {each}": ("sft", "held_out") for each in ("skills", "topics", "data", "made")},
     }  # fmt: skip
@@ -255,9 +256,9 @@ class InstructSkillMix(Method):
             number = round(config.rows / (1 - config.held_out)) if self.student else config.rows
             mixes = sample_mixes(bank, config.k, number, run.seed("mixes"), unique=config.unique)
             to_learn, to_test = self._split(mixes, [mix.combination for mix in mixes])
-            talks = {"": self._talks(run, to_learn)}
+            talks = {"": self._talks(run, to_learn, config.passes)}
             if to_test:
-                talks["held-out"] = self._talks(run.scope("held-out"), to_test)
+                talks["held-out"] = self._talks(run.scope("held-out"), to_test, config.passes)
             parts = {
                 name: examples_of(of, config.teacher, f"{name} row".strip()) for name, of in talks.items()
             }
@@ -313,9 +314,9 @@ class InstructSkillMix(Method):
         write_bank(run.artifact("bank", "skills.txt"), run.artifact("bank", "queries.txt"), bank)
         return bank
 
-    def _talks(self, run: Run, mixes: Sequence[Mix]) -> list[Conversation]:
+    def _talks(self, run: Run, mixes: Sequence[Mix], passes: int) -> list[Conversation]:
         config = self.config
-        how: dict[str, Any] = {"sampling": config.sampling, "style": config.style, "passes": config.passes}
+        how: dict[str, Any] = {"sampling": config.sampling, "style": config.style, "passes": passes}
         return converse(run, self.teacher, mixes, self.turns, **how)
 
     def _leave(self, run: Run, rows: Sequence[Example]) -> None:
@@ -369,7 +370,7 @@ class InstructSkillMix(Method):
             return {}, [], []
         bank = SkillBank(LIBRARY_SKILLS, LIBRARY_QUERIES)
         mixes = sample_mixes(bank, min(config.k, len(LIBRARY_SKILLS)), config.talks, run.seed("mixes"))
-        talks = self._talks(run, mixes)
+        talks = self._talks(run, mixes, passes=1)
         funnel = examples_of(talks, config.teacher)
         funnel.write_dropped(run.artifact("dropped", "conversations.jsonl"))
         figures = [
