@@ -277,6 +277,7 @@ class TabletopEnv(gym.Env[dict[str, Any], Any]):
             self._renderer = renderer(lambda: mujoco.Renderer(self._model, self._size, self._size))
             for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
                 self._renderer.scene.flags[flag] = 0
+        mujoco.mj_kinematics(self._model, self._data)  # a step leaves bodies where they were just before
         self._renderer.update_scene(self._data, camera="front")
         return np.asarray(self._renderer.render())
 

@@ -191,6 +191,6 @@ def _drawer(model: mujoco.MjModel) -> tuple[Any, Any]:
 def _picture(model: mujoco.MjModel, data: mujoco.MjData) -> NDArray[np.uint8]:
     """[48, 48, 3] the table from nearer than ``render`` shows it."""
     made, options = _drawer(model)
-    mujoco.mj_kinematics(model, data)  # a step leaves bodies where they were at its beginning
+    mujoco.mj_kinematics(model, data)  # as in ``render``
     made.update_scene(data, camera="near", scene_option=options)
     return np.array(made.render())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -125,6 +126,19 @@ def test_a_picture_shows_left_on_the_left() -> None:
     red, blue = picture[..., 0], picture[..., 2]
     columns = [np.argwhere(shade)[:, 1].mean() for shade in (red > blue + 80, blue > red + 80)]
     assert columns[0] < columns[1]
+
+
+@pytest.mark.parametrize("name", ["Tabletop", "TabletopBlocks"])
+def test_a_picture_shows_what_the_state_says(name) -> None:
+    """A step leaves bodies in MuJoCo's data where they were just before."""
+    env = make_env(f"mujoco:{name}").unwrapped
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.array([0.6, 0.3, -1.0, -1.0]))
+        shown = env.render().copy()
+        mujoco.mj_forward(env._model, env._data)
+        assert np.array_equal(env.render(), shown)
+    env.close()
 
 
 def _far_left(state) -> bool:

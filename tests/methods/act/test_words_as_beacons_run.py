@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -12,9 +13,11 @@ from biddable.experiments.beacon_jobs import ArmSettings, Job
 from biddable.experiments.beacon_students import train_student
 from biddable.methods.act.words_as_beacons import (
     PUBLISHED,
+    TAUGHT,
     WordsAsBeacons,
     WordsAsBeaconsConfig,
 )
+from biddable.methods.base import prepare
 from biddable.models.embedding import text_vectors
 
 LEVEL = "MiniGrid-MultiRoom-N2-S4-v0"
@@ -92,6 +95,21 @@ def test_settings_that_there_are_not(setting, message, tmp_path) -> None:
     with pytest.raises(InputError, match=message.replace(".", r"\.")):
         biddable.run("words-as-beacons", out=tmp_path / "run", **{**TINY, **setting})
     assert not (tmp_path / "run").exists(), "nothing was written"
+
+
+def test_no_model_and_no_published_teacher_leave_a_preset_its_other_arms() -> None:
+    alone = {"level": "MiniGrid-DoorKey-5x5-v0", "teacher_model": ""}
+    made = prepare(WordsAsBeacons, "full", alone)
+    made.check()
+    assert [arm.name for arm in made._arms([])][-2:] == ["reward only", "input only"]
+    with pytest.raises(InputError, match="noisy_teachers is True, expected nothing: it has an effect only with"):
+        prepare(WordsAsBeacons, "default", {**alone, "noisy_teachers": True})
+
+
+def test_the_levels_with_published_teachers_are_those_of_their_names() -> None:
+    named = {each for each in gymnasium.registry if any(f"-{name}-" in each for name in PUBLISHED)}
+    assert named == {*TAUGHT}
+    prepare(WordsAsBeacons, "default", {"level": TAUGHT[0], "teacher_model": "", "noisy_teachers": True})
 
 
 def test_names_become_vectors_that_tell_them_apart(smollm2) -> None:
