@@ -50,9 +50,8 @@ where a router, too, may choose another expert."""
 WIDTH = 160
 """Characters of a reason in the table."""
 
-MAX_TOKENS = 8
-LENGTHS = (1, 20, 44)
-"""Words of the prompts, which begin alike: below and above every window and chunk of the tiny models."""
+MAX_TOKENS, LENGTHS = 8, (1, 20, 44)
+"""Of responses; and words of the prompts, below and above every window and chunk of the tiny models."""
 
 INTRO = """# Architectures
 

@@ -181,8 +181,8 @@ class InstructSkillMix(Method):
         "no made": ("teacher", "k", "rows", "turns", "style", "passes", "sampling", "proof", "talks"),
         "skills or topics or data": ("queries", "unique", "passes"),
         "skills or topics or data or talks": ("turns", "style", "sampling"),
-        **dict.fromkeys(("no skills", "no topics", "no data"), ("proof", "talks")), "data": ("requests",),
-        "topics or data": ("per_topic", "most"),
+        **dict.fromkeys(("no skills", "no topics", "no data"), ("proof", "talks")),
+        "topics or data": ("per_topic", "most"), "data": ("requests",),
         "student": ("judge",), "judge": ("max_tokens",), "skills or topics or data or made": ("judge",),
         **{f"student or no {each}": ("sft", "held_out") for each in ("skills", "topics", "data", "made")},
     }  # fmt: skip
@@ -228,8 +228,7 @@ class InstructSkillMix(Method):
     def _read(self, path: Path, kept: list[Any], left_out: Sequence[str]) -> list[Any]:
         """What was read; what was left out is noted."""
         if left_out:
-            first = f"{len(left_out)} left out of {path.name}, the first: {left_out[0]}"
-            self.notes.append(first)
+            self.notes.append(f"{len(left_out)} left out of {path.name}, the first: {left_out[0]}")
         return kept
 
     def run(self, run: Run) -> Results:
