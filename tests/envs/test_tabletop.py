@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 import pytest
 
+from biddable.envs import tabletop
 from biddable.envs.base import make_env
 from biddable.envs.tabletop import BIN, COLOURS, MAX_STEPS, MOVE, STATE, TASKS, TabletopEnv, block_of
 from biddable.envs.tabletop_expert import expert, motion
@@ -136,7 +136,7 @@ def test_a_picture_shows_what_the_state_says(name) -> None:
     for _ in range(3):
         env.step(np.array([0.6, 0.3, -1.0, -1.0]))
         shown = env.render().copy()
-        mujoco.mj_forward(env._model, env._data)
+        tabletop.mujoco.mj_forward(env._model, env._data)
         assert np.array_equal(env.render(), shown)
     env.close()
 
