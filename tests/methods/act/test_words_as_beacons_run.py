@@ -102,7 +102,9 @@ def test_no_model_and_no_published_teacher_leave_a_preset_its_other_arms() -> No
     made = prepare(WordsAsBeacons, "full", alone)
     made.check()
     assert [arm.name for arm in made._arms([])][-2:] == ["reward only", "input only"]
-    with pytest.raises(InputError, match="noisy_teachers is True, expected nothing: it has an effect only with"):
+    with pytest.raises(
+        InputError, match="noisy_teachers is True, expected nothing: it has an effect only with"
+    ):
         prepare(WordsAsBeacons, "default", {**alone, "noisy_teachers": True})
 
 
