@@ -222,7 +222,7 @@ def judged(
         summary = summarize_pairs(verdicts, ours, theirs)
         notes += pair_notes(summary, ours, theirs)
         rate = summary.win_rate
-        names: dict[str, Any] = {"baseline_name": base, "method_name": student, "seeds": [run.root_seed]}
+        names: dict[str, Any] = {"baseline_name": base, "method_name": student, "seeds": [run.first_seed]}
         made.append(rate.comparison(**names))
         made.append(rate.comparison(controlled=True, **names))
     except InputError as error:

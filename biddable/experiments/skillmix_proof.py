@@ -151,7 +151,7 @@ class RuleProof:
         """All arms of all seeds."""
         plan, metrics = self.plan, dict[str, Any]()
         self._measure(run, BASE, plan.student, None)
-        for seed in range(run.root_seed, run.root_seed + plan.how.seeds):
+        for seed in run.repetitions(plan.how.seeds):
             scope = run.scope(f"seed{seed}")
             arms = self._rows(scope)
             self._add_shirkers(scope, arms, seed)

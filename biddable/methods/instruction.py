@@ -55,7 +55,7 @@ class InstructionMethod(Method):
 
     def seeds(self, run: Run) -> range:
         """The seed of each repetition."""
-        return range(run.root_seed, run.root_seed + self.config.seeds)
+        return run.repetitions(self.config.seeds)
 
     def begin(self, run: Run, **facts: Any) -> Measured:
         """The held-out suites with the answers of the model as it comes; ``facts`` are noted in the run."""

@@ -50,6 +50,8 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 REMARKS = "remarks.json"
+REPETITIONS = 1000
+"""Seeds of repetitions that a run has to itself."""
 
 
 class Run:
@@ -230,6 +232,15 @@ class Run:
     def seed(self, *keys: str | int) -> int:
         """A seed of its own for ``keys``: below 2**32, which every library takes."""
         return int(self._names.seed_sequence(self.root_seed, keys).generate_state(1)[0])
+
+    @property
+    def first_seed(self) -> int:
+        """The seed of the first repetition: 0 in a run of seed 0, and none of another run's repetitions."""
+        return REPETITIONS * self.root_seed
+
+    def repetitions(self, count: int) -> range:
+        """Seeds of repetitions: the first, and those that follow."""
+        return range(self.first_seed, self.first_seed + count)
 
     def log(self, stage: str, step: int, **metrics: float) -> None:
         """Note numbers of a training step. Steps of a stage grow; one that comes again replaces the

@@ -376,6 +376,13 @@ def test_seeds_depend_on_the_root_seed_and_the_keys_alone(tmp_path: Path) -> Non
         assert abs(draws.mean()) < 0.15
 
 
+def test_no_repetition_is_one_of_a_run_with_another_seed(tmp_path: Path) -> None:
+    with open_run(tmp_path / "a") as first, open_run(tmp_path / "b", seed=1) as second:
+        assert [*first.repetitions(5)] == [0, 1, 2, 3, 4]
+        assert not {*first.repetitions(100)} & {*second.repetitions(100)}
+        assert second.repetitions(3)[0] == second.first_seed
+
+
 def test_seeds_stay_what_they_were(tmp_path: Path) -> None:
     """Committed results depend on them."""
     with open_run(tmp_path) as run:

@@ -315,7 +315,7 @@ class AntGpt(Method):
     # -- 4. and 5. the language model -----------------------------------------------------------------------
 
     def _tuned(self, run: Run, seed: int) -> Path:
-        sft = with_seed(self.config.sft, run.root_seed + seed)
+        sft = with_seed(self.config.sft, run.first_seed + seed)
         return finetuned(run, f"lm{seed}", self.config.base, lessons(self.parts.train), sft)
 
     def _continued(

@@ -167,7 +167,7 @@ class CompatibleDemos(Method):
 
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
-        seeds = list(range(run.root_seed, run.root_seed + self.config.seeds))
+        seeds = list(run.repetitions(self.config.seeds))
         by_task = {task: self._outcomes(run, task, seeds) for task in self.config.tasks}
         scores = ArmScores()
         figures: list[Figure] = []

@@ -205,7 +205,7 @@ class TagE(Method):
                     run, f"{name}-test", made.folder, test, states["test"]
                 )
         for seed in range(config.lora_seeds):  # 5.
-            how_tuned = (config.sft, config.max_tokens, run.root_seed + seed)
+            how_tuned = (config.sft, config.max_tokens, run.first_seed + seed)
             name = f"lora-seed{seed}"
             predicted[LORA, seed] = stages.generated(run, name, config.base, rows, *how_tuned)
 

@@ -208,7 +208,7 @@ class WebNavigation(Method):
     def run(self, run: Run) -> Results:
         """See ``Method.run``."""
         config = self.config
-        seeds = list(range(run.root_seed, run.root_seed + config.seeds))
+        seeds = list(run.repetitions(config.seeds))
         # 1. Every arm trains a network from every seed, and scores it on values it has not seen.
         jobs = [self._job(arm, seed, run.seed("student", seed)) for seed in seeds for arm in self._arms()]
         train = partial(train_students, run.artifact("model"))

@@ -201,7 +201,7 @@ class WordsAsBeacons(Method):
         config = self.config
         pool, measured = self._language(run)
         arms = list(self._arms(measured))
-        seeds = list(range(run.root_seed, run.root_seed + config.seeds))
+        seeds = list(run.repetitions(config.seeds))
         jobs = [self._job(arm, run.seed("student", seed), pool) for seed in seeds for arm in arms]
         train = partial(train_students, run.artifact("model"))
         outcomes = run.map("students", jobs, train, Outcome, 1, executor=on_cores(config.workers))

@@ -369,7 +369,7 @@ class EnsembleInstruct(Method):
         for arm, samples in ((SELF, others), (ENSEMBLE, agreed)):
             drawn = run.rng("student", arm).permutation(len(samples))[:number]
             chats = [exchange(samples[i].prompt, samples[i].output) for i in drawn]
-            sft = with_seed(config.sft, run.root_seed)
+            sft = with_seed(config.sft, run.first_seed)
             weights[arm] = finetuned(run, f"student-{arm}", config.student_model, chats, sft)
         for arm, model in weights.items():
             right = student_right(run, arm, model, self.gold, config.max_tokens, self.metrics)

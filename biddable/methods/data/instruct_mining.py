@@ -315,7 +315,7 @@ class InstructMining(Method):
         return rule, fit, losses
 
     def _sft(self, run: Run, seed: int) -> SftConfig:
-        made: SftConfig = with_seed(self.config.sft, run.root_seed + seed)
+        made: SftConfig = with_seed(self.config.sft, run.first_seed + seed)
         return made
 
     def _ranks(self, run: Run, fit: Fit, losses: Sequence[float]) -> list[Comparison]:
@@ -324,7 +324,7 @@ class InstructMining(Method):
         if found is None:
             self.notes.append("No rank correlation: of mixes left out the same is predicted for all.")
             return []
-        made = as_comparison(found, RANKS, "predicted for mixes left out", (run.root_seed,))
+        made = as_comparison(found, RANKS, "predicted for mixes left out", (run.first_seed,))
         kind = made.interval_kind.replace("tasks", "mixes")
         return [replace(made, interval_kind=kind)]
 

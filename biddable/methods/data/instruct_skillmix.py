@@ -334,7 +334,7 @@ class InstructSkillMix(Method):
         notes: list[str],
     ) -> list[Comparison]:
         """The student, and how it compares with the model that it was on held-out rows."""
-        config, sft = self.config, with_seed(self.config.sft, run.root_seed)
+        config, sft = self.config, with_seed(self.config.sft, run.first_seed)
         write_examples(run.artifact("held-out", "rows.json"), held)
         chats = [exchange(user(row.instruction), row.output) for row in learned]
         model = finetuned(run, "student", self.student, chats, sft)

@@ -138,7 +138,7 @@ class Grpo(InstructionMethod):
             generated, trained = self._generated(run, name, prompts), _trained(run, [name])
             spent[name] = {"generated": generated, "trained": trained, "prompts": prompts}
 
-        first = f"seed{run.root_seed}-{GRPO}"
+        first = f"seed{run.first_seed}-{GRPO}"
         curves = logged(run, first, "Sampled answers by step", ("reward", "passed", "alike", "cut_off"))
         return self.finish(
             run,

@@ -226,7 +226,7 @@ class MetaRewarding(InstructionMethod):
         config, last = self.config, self.trained[-1]
         measured = self.begin(run, meta=config.meta)
         how = (self.instructions, config.teaching, config.sampling)
-        judge = taught(run, "judge0", config.model, *how, repairs=False, judgements=True, seed=run.root_seed)
+        judge = taught(run, "judge0", config.model, *how, repairs=False, judgements=True, seed=run.first_seed)
         for seed in self.seeds(run):
             rounds = self._one_seed(run, seed, judge, measured)
 

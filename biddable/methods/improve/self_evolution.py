@@ -180,7 +180,7 @@ class SelfEvolution(InstructionMethod):
         measured = self.begin(run, judge=config.judge)
         how = (self.instructions, config.teaching, config.sampling)
         judges = config.judge == "self"
-        refiner = taught(run, "refiner0", config.model, *how, judgements=judges, seed=run.root_seed)
+        refiner = taught(run, "refiner0", config.model, *how, judgements=judges, seed=run.first_seed)
         refinement = Refinement(run, self._judge, config.repair, criticise=judges)
         numbers: dict[str, list[dict[str, Any]]] = {}
         for seed in self.seeds(run):

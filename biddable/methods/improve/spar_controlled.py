@@ -268,7 +268,7 @@ class SparControlled(Method):
         run.describe(model=self.config.model)
         scores, similarity, claims, drawn = ArmScores(), {}, list[Claim](), list[Figure]()
         for name in self.config.experiments:
-            for seed in range(run.root_seed, run.root_seed + self.config.seeds):
+            for seed in run.repetitions(self.config.seeds):
                 pairs = self._answer(run, name, seed, scores)
             claims += [replace(claim, metric=f"{name}: {claim.metric}") for claim in EXERCISES[name].claims]
             shown = [metric for metric in scores.metrics() if metric.startswith(name)]

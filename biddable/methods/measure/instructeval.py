@@ -266,7 +266,7 @@ class InstructEval(Method):
         found: dict[str, dict[tuple[str, int | None], list[float | None]]] = {}
         shares: dict[str, dict[str, float]] = {}
         learned: dict[str, list[Chat]] = {}
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in run.repetitions(config.seeds):
             part = run.scope(f"seed{seed}")
             weights: dict[str, Weights] = {UNTUNED: config.model}
             for arm, (lessons, times) in self._lessons(part, seen).items():
@@ -279,10 +279,10 @@ class InstructEval(Method):
                 }
             for arm in self.arms:
                 once = arm == UNTUNED
-                if once and seed > run.root_seed:
+                if once and seed > run.first_seed:
                     continue
                 answered = [evaluate_cell(part.scope(arm), weights[arm], suite, name=arm) for suite in suites]
-                cells += answered if seed == run.root_seed else []
+                cells += answered if seed == run.first_seed else []
                 for suite, cell in zip(suites, answered, strict=True):
                     for metric, values in _values(suite, cell).items():
                         found.setdefault(metric, {})[arm, None if once else seed] = values
@@ -365,7 +365,7 @@ class InstructEval(Method):
         shares: Mapping[str, Mapping[str, float]],
     ) -> list[Figure]:
         rows = tuple((name, of["rows"], of["lessons"], of["wrong"]) for name, of in shares.items())
-        stages = {f"seed{run.root_seed}-{arm}": arm for arm in self.arms[1:]}
+        stages = {f"seed{run.first_seed}-{arm}": arm for arm in self.arms[1:]}
         names = list(scores.metrics())
         return [
             scores.bars("Scores by data", names, arms=self.arms, group_by="metric", note="0 to 1."),

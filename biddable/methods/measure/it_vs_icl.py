@@ -223,13 +223,13 @@ class ItVsIcl(Method):
         direct = condition_suite(DIRECT, rows, [_direct(*row) for row in rows], config.max_tokens)
         cells = [evaluate_cell(run, config.base, direct, RAW, name=DIRECT)]
         values = {DIRECT: [self._values(cells[0])]}
-        seeds = range(run.root_seed, run.root_seed + config.seeds)
+        seeds = run.repetitions(config.seeds)
         for seed in seeds:
             part = run.scope(f"seed{seed}")
             twins = self._twins(part, seen, seed)
             for arm, (cell, row) in self._conditions(part, twins, rows, seed).items():
                 values.setdefault(arm, []).append(row)
-                cells += [cell] if cell and seed == run.root_seed else []
+                cells += [cell] if cell and seed == run.first_seed else []
         guessed = copied(direct, commonest(rows))[config.score]
         if not config.tuned:
             run.publish(Path(twins[TUNED]), "model")
@@ -239,7 +239,7 @@ class ItVsIcl(Method):
         comparisons, said = self._correlations(scores, seeds)
         if not config.data and config.items * config.seeds > 1:
             comparisons += _control(values, guessed, rows, seeds)
-        first = f"seed{run.root_seed}"
+        first = f"seed{run.first_seed}"
         stages = {f"{first}-twin": "twin", f"{first}-samplegen-twin": "samplegen twin"}
         points = figures(scores, values, rows, TUNED, (ICL, PIPELINE, DIRECT), config.score)
         show(run, [*points, *losses(run, stages), items(leaderboard(cells))])

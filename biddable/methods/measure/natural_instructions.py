@@ -201,7 +201,7 @@ class NaturalInstructions(Method):
         learned: dict[str, list[Chat]] = {}
         seen, unseen, said = self._sides(run.rng("held-out"))
         rows = [(each, row) for each in unseen for row in each.test[: config.test_rows]]
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in run.repetitions(config.seeds):
             name = f"seed{seed}"
             for encoding in config.encodings:
                 # Labels and order are the same for all.

@@ -208,7 +208,7 @@ class QuickLearners(Method):
         # From few to many, so that the last model is the one that learned most.
         sizes = sorted(enumerate(config.sizes), key=lambda each: sum(of[each[0]] for of in rows.values()))
         cells: dict[str, list[Cell]] = {}
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in run.repetitions(config.seeds):
             starts = self._starts(run.scope(f"seed{seed}"), others, seed)
             for start, weights in starts.items():
                 for at, size in sizes:
@@ -219,7 +219,7 @@ class QuickLearners(Method):
                         last = self._learned(run, part, weights, group, seed)
                         suite = self._suite(group, count)
                         answered.append(evaluate_cell(run.scope(part), last, suite, name=named))
-                    if seed == run.root_seed:
+                    if seed == run.first_seed:
                         cells[arm] = answered
                     for metric in METRICS:
                         row = [value for cell in answered for value in values(cell, metric)]

@@ -44,6 +44,7 @@ from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.prompt_rankings import Tested, accuracy_table, arm_means, gap_table
 from biddable.experiments.prompts import Fitted, Proposal, Validation, demonstrations, executed, proposed
+from biddable.experiments.remarks import unanswered_of
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, show
 from biddable.methods.prompting import PromptMethod, PromptSettings
@@ -165,7 +166,7 @@ class TeachOrShow(PromptMethod):
         cells: list[Cell] = []
         best: dict[str, PromptTemplate] = {}
         notes = [remark for task in self.tasks for remark in task.remarks]
-        for seed in range(run.root_seed, run.root_seed + config.seeds):
+        for seed in run.repetitions(config.seeds):
             values: dict[str, list[NDArray[np.float64]]] = {}
             for task in self.tasks:
                 part = run.scope(f"seed{seed}-{task.name}")
@@ -179,13 +180,13 @@ class TeachOrShow(PromptMethod):
                 for (name, arm), row in zip(arms.items(), tested, strict=True):
                     values.setdefault(name, []).append(row)
                     rows.append((task.name, name, arm.validation, float(row.mean()), arm.evaluations))
-                if seed == run.root_seed:
+                if seed == run.first_seed:
                     cells.append(cell)
                     best[task.name] = _best(arms)
             for name, of in values.items():
                 if len(of) == len(self.tasks):
                     scores.add(name, np.concatenate(of), seed=seed)
-        notes = [*self.leave(run, best), *notes]
+        notes = [*self.leave(run, best), *notes, *unanswered_of(run)]
         measured = scores.arms()
         accuracies = {
             task.name: {arm: each["test"] for arm, each in arm_means(_of(rows, task.name)).items()}

@@ -37,7 +37,7 @@ def smoke(folder: Path) -> subprocess.Popen:
 def folder(smollm2, tmp_path_factory) -> Path:
     """A smoke run that is killed three times on its way."""
     folder = tmp_path_factory.mktemp("spar") / "run"
-    for stage in ("bootstrap-answers.jsonl", "lessons.json", "seed3-iter1-verdicts.jsonl"):
+    for stage in ("bootstrap-answers.jsonl", "lessons.json", "seed3000-iter1-verdicts.jsonl"):
         process = smoke(folder)
         while process.poll() is None and not (folder / "stages" / stage).exists():
             time.sleep(0.05)
@@ -59,7 +59,7 @@ def test_a_killed_run_ends_with_everything_a_run_leaves(folder) -> None:
     assert {("base", "spar-1"), ("independent", "refined")} <= names
     assert all(c.n == 12 for c in results.comparisons)
     pairs = read_parquet(folder / "artifacts" / "data" / "pairs.parquet", Preference)
-    assert len(pairs) == results.metrics["seeds"]["seed3"]["iterations"][0]["pairs"] > 0
+    assert len(pairs) == results.metrics["seeds"]["seed3000"]["iterations"][0]["pairs"] > 0
     assert not any(degeneracy(pair.prompt[-1].content, pair.chosen) for pair in pairs)
     assert (folder / "artifacts" / "model" / "model.safetensors").is_file()
     figures = load_figures(folder / "figures.json")

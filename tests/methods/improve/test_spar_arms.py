@@ -51,7 +51,7 @@ def test_all_arms_where_rules_judge(trained, tmp_path) -> None:
     assert {("no-tree-search", "spar-1"), ("no-iterating", "spar-2"), *rewarding} <= compared
     assert {("self", "spar-1"), ("humpback", "spar-1")} <= compared
     assert {("greedy", "tree search"), ("best of as many", "tree search")} <= compared
-    for seed in ("seed5", "seed6"):
+    for seed in ("seed5000", "seed5001"):
         amounts = {name.removeprefix(f"{seed}-"): len(rows) for name, rows in trained.items()}
         assert amounts["independent"] == amounts["refined"], "at equal count"
         assert amounts["no-tree-search"] <= amounts["iter1-actor"]
@@ -73,8 +73,8 @@ def test_a_model_that_judges_itself_is_held_against_the_checks(trained, tmp_path
     results = outcome(tmp_path / "run", judge="self", votes=3, arms=arms, seeds=1)
     compared = {(c.baseline_name, c.method_name) for c in results.comparisons}
     assert {("meta-rewarding-1", "spar-1"), ("meta-rewarding-2", "spar-2")} <= compared
-    assert trained["seed5-meta-rewarding1-judge"], "disputed judgements, or nothing was tested"
-    of_seed = results.metrics["seeds"]["seed5"]
+    assert trained["seed5000-meta-rewarding1-judge"], "disputed judgements, or nothing was tested"
+    of_seed = results.metrics["seeds"]["seed5000"]
     bias = of_seed["iterations"][0]["judge"]
     assert bias["judged_passing"] != bias["checks_passing"]
     assert results.metrics["scores"][MENDED] != results.metrics["scores"][CLAIMED]

@@ -31,7 +31,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list]:
 def test_the_tutorial_is_a_method_that_runs(trained: dict[str, list], tmp_path: Path) -> None:
     settings = {**COMPOSED, "iterations": 2, "prompts": 12, "samples": 3}
     results = run("iterated-dpo", out=tmp_path / "run", seed=5, **settings)
-    assert set(trained) == {"seed5-1-dpo", "seed5-2-dpo"}
+    assert set(trained) == {"seed5000-1-dpo", "seed5000-2-dpo"}
     assert all(pair.chosen != pair.rejected for pairs in trained.values() for pair in pairs)
     compared = {(c.baseline_name, c.method_name) for c in results.comparisons}
     assert compared == {("base", "iteration-2")}
