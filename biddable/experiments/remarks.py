@@ -8,7 +8,9 @@ import numpy as np
 
 from biddable.experiments.cross_task import SplitTask
 from biddable.experiments.scores import ArmScores
+from biddable.runs.run import Run
 from biddable.suites.cells import Cell
+from biddable.suites.store import read_cells
 
 Found = Mapping[str, Mapping[tuple[str, int | None], Sequence[float | None]]]
 """By metric, and by arm and seed: a number of each case, None where a judge could not decide."""
@@ -29,6 +31,14 @@ def unanswered(cells: Iterable[Cell]) -> list[str]:
             counted = f"{len(reasons)} of {len(cell.records)} have no answer and count as wrong"
             notes.append(f"{cell.model} on {cell.suite}: {counted}: {reasons[0]}")
     return notes
+
+
+def unanswered_of(run: Run) -> list[str]:
+    """How many of all answers to the suites of a run could not be had, and why the first could not."""
+    responses = [each for cell in read_cells(run.folder) for row in cell.records for each in row.responses]
+    reasons = [each.error for each in responses if each.error]
+    counted = f"{len(reasons)} of {len(responses)} answers could not be had and count as wrong"
+    return [f"{counted}; the first: {reasons[0]}"] if reasons else []
 
 
 def add_decided(scores: ArmScores, found: Found) -> list[str]:

@@ -15,7 +15,7 @@ from biddable.models.load import locate, model_identity, require_trainable
 from biddable.models.weights import PACKAGED
 from biddable.runs.run import Run
 from biddable.search.consensus import BRANCHES, Decision, consensus
-from biddable.suites.answers import Ask, map_again
+from biddable.suites.answers import BATCH, Ask
 from biddable.tasks.generated import END, Kind, Sample
 from biddable.tasks.steps import Drop
 from biddable.types import Prompt, Response, user
@@ -180,9 +180,7 @@ def outputs_of(
     """
     distinct = list(dict.fromkeys((each.instruction, each.input) for each in samples))
     items = [(Sample(*each, ""), run.seed(name, *each)) for each in distinct]
-    rows = map_again(
-        run, name, items, _AskVoter(voter, demos, max_tokens), list[Response], lambda row: bool(row[0].error)
-    )
+    rows = run.map(name, items, _AskVoter(voter, demos, max_tokens), list[Response], BATCH)
     if errors := [row[0].error for row in rows if row[0].error]:
         run.remark(
             f"{voter.spec}: {len(errors)} of {len(rows)} outputs could not be had ({name}): {errors[0]}"

@@ -120,7 +120,7 @@ def generate_file(
     ask = _ask(model, served, how, n, rows)
     with unfinished(target, "generate", config, executor) as run:
         prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
-        responses = answers(run, "responses", ask, prompts, seeds)
+        responses = answers(run, "responses", ask, prompts, seeds, again=True)
     try:
         result = summary(rows, responses, how, strip_thinking)
         lines = [line(row, each, strip_thinking) for row, each in zip(rows, responses, strict=True)]

@@ -52,11 +52,15 @@ class Ask:
 
 
 def answers(
-    run: Run, name: str, ask: Ask, prompts: Sequence[Prompt], seeds: Sequence[int] | None = None
+    run: Run,
+    name: str,
+    ask: Ask,
+    prompts: Sequence[Prompt],
+    seeds: Sequence[int] | None = None,
+    *,
+    again: bool = False,
 ) -> list[list[Response]]:
     """The responses to each prompt, ``[prompts][n]``.
-
-    One that could not be had before the run was killed is asked for again.
 
     Args:
         run: the run, whose executor computes them.
@@ -64,9 +68,13 @@ def answers(
         ask: the model, and how it is asked.
         prompts: what is asked.
         seeds: one for each prompt (default 0, 1, …).
+        again: whether those that could not be had before the run was killed are asked for again: see
+            ``map_again``.
     """
     items = list(zip(prompts, range(len(prompts)) if seeds is None else seeds, strict=True))
-    return map_again(run, name, items, ask, list[Response], lambda row: any(each.error for each in row))
+    return map_again(
+        run, name, items, ask, list[Response], lambda row: any(each.error for each in row), some=again
+    )
 
 
 def map_again(
@@ -78,8 +86,13 @@ def map_again(
     failed: Callable[[Value], bool],
     *,
     key: Callable[[Item], Any] = lambda item: item,
+    some: bool = True,
 ) -> list[Value]:
-    """``run.map``; results of an earlier process that say that they ``failed`` are computed again."""
+    """``run.map``; results of an earlier process that say that they ``failed`` are computed again.
+
+    With ``some`` false that is only where all of them failed: later stages of a method may have been computed
+    from those that did not, and would not fit other results.
+    """
     computed: set[int] = set()
 
     def noting(fn: Callable[[list[Any]], list[Any]], batches: Batches) -> Iterator[tuple[int, list[Any]]]:
@@ -89,7 +102,7 @@ def map_again(
 
     results = run.map(name, items, fn, type, BATCH, key=key, executor=noting)
     again = [i for i, result in enumerate(results) if i // BATCH not in computed and failed(result)]
-    if again:
+    if again and (some or len(again) == len(results)):
         [(_, anew)] = run.executor(fn, [(0, [items[i] for i in again])])
         for i, result in zip(again, anew, strict=True):
             results[i] = result

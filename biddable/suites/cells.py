@@ -109,6 +109,7 @@ def evaluate_cell(
     identity: str | None = None,
     served: ServedOptions | None = None,
     name: str | None = None,
+    again: bool = False,
 ) -> Cell:
     """One model's answers to one suite, as stages of a run, and kept in its folder.
 
@@ -120,6 +121,8 @@ def evaluate_cell(
         identity: what tells its weights from others under that name (default ``model_identity``).
         served: how a served model is asked.
         name: what the model is called in records and leaderboards (default: as it was named).
+        again: whether answers that could not be had before the run was killed are asked for again, which no
+            later stage of the run may depend on.
     """
     lazy = model if isinstance(model, LazyModel) else LazyModel(model, served)
     settings = settings or EvaluateSettings()
@@ -139,7 +142,7 @@ def evaluate_cell(
         around,
     )
     # 1. Answers, [tasks], from the journal or the model.
-    answers = _answers(run, cell, asking, suite)
+    answers = _answers(run, cell, asking, suite, again=again)
     reasons = [each.error for answer in answers for each in answer.responses]
     if reasons and all(reasons):
         raise EndpointError(
@@ -199,8 +202,8 @@ def _identity(
     }
 
 
-def _answers(run: Run, cell: str, asking: Asking, suite: Suite) -> list[Answer]:
-    """The answer to each task. One that could not be had before the run was killed is asked for again."""
+def _answers(run: Run, cell: str, asking: Asking, suite: Suite, *, again: bool) -> list[Answer]:
+    """The answer to each task."""
     queries = [
         Query(
             prompt=task.prompt,
@@ -219,6 +222,7 @@ def _answers(run: Run, cell: str, asking: Asking, suite: Suite) -> list[Answer]:
         Answer,
         lambda answer: any(each.error for each in answer.responses),
         key=lambda query: (query.prompt, query.choices),
+        some=again,
     )
 
 

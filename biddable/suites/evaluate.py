@@ -90,7 +90,7 @@ def evaluate(
             model = LazyModel(name, served if name.startswith("openai:") else None)
             for suite in asked:
                 try:
-                    cell = evaluate_cell(run, model, suite, how, identity=identity)
+                    cell = evaluate_cell(run, model, suite, how, identity=identity, again=True)
                 except (EndpointError, InputError, ModelError) as error:
                     failed.append(error)
                     continue

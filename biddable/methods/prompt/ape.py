@@ -42,6 +42,7 @@ from biddable.errors import InputError
 from biddable.experiments.claims import Claim
 from biddable.experiments.prompt_rankings import Ranking, accuracy_table, write_ranking
 from biddable.experiments.prompts import demonstrations, executed, instructions, likelihoods, variations
+from biddable.experiments.remarks import unanswered_of
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, show
 from biddable.methods.prompting import PromptMethod, PromptSettings
@@ -185,7 +186,7 @@ class Ape(PromptMethod):
             "evaluations": {name: each.evaluations for name, each in rankings.items()},
             "proposals": {name: len(each.texts) for name, each in rankings.items()},
         }
-        notes = [*told, *self._notes(rankings)]
+        notes = [*told, *self._notes(rankings), *unanswered_of(run)]
         return run.finish(scores.compare(claims), metrics=metrics, notes=notes, next_steps=self.next_steps())
 
     # -- 2. to 5. one task ---------------------------------------------------------------------------------

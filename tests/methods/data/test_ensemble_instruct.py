@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -259,3 +259,43 @@ def test_the_real_model_makes_data(tmp_path: Path, smollm2: Any, monkeypatch: py
     assert any("no heterogeneous mixture" in note for note in made.notes)
     assert made.metrics["instructions"]["novelty"]["kept"] > 0
     assert read_conversations(out)
+
+
+class Busy(World):
+    """A world whose generator and voters refuse a third of what they are asked while ``busy`` is true."""
+
+    busy: ClassVar = True
+
+    def load(self, spec: object, **options: object) -> World:
+        made = Busy()
+        made.asked, made.spec, made.interrupt_after = self.asked, str(spec), self.interrupt_after
+        return made
+
+    def say(self, prompt: Prompt, seed: int | None, sample: int) -> Response:
+        if self.busy and (seed or 0) % 3 == 1:
+            return Response("", finish_reason="error", error="503: busy")
+        return super().say(prompt, seed, sample)
+
+
+@pytest.mark.parametrize("after", [2, 5, 8])
+def test_what_could_not_be_had_stays_so_where_a_killed_run_goes_on(
+    tmp_path: Path, seeds: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    world = Busy()
+    monkeypatch.setattr(load, "load_model", world.load)
+    monkeypatch.setattr(voting, "require_trainable", lambda name: None)
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    made = run("ensemble-instruct", out=whole, seeds=seeds, **SMALL)
+    assert made.metrics["instructions"]["answers"]["reasons"]["could not be had"] > 0
+    asked = len(world.asked)
+    world.interrupt_after = asked + after
+    with pytest.raises(KeyboardInterrupt):
+        run("ensemble-instruct", out=again, seeds=seeds, **SMALL)
+    world.interrupt_after = -1
+    run("ensemble-instruct", out=again, seeds=seeds, **SMALL)
+    assert results(again)["metrics"] == results(whole)["metrics"]
+    assert len(world.asked) == 2 * asked
+    monkeypatch.setattr(Busy, "busy", False)  # what came of the others stands, and fits what is there
+    run("ensemble-instruct", out=again, seeds=seeds, **SMALL)
+    assert results(again)["metrics"] == results(whole)["metrics"]
+    assert len(world.asked) == 2 * asked
