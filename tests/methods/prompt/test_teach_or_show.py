@@ -134,6 +134,38 @@ def test_the_same_line_again_asks_nobody(tmp_path: Path, model: Shown, table: Pa
     assert results(out)["metrics"] == first["metrics"]
 
 
+def test_answers_that_could_not_be_had_are_counted_and_stay_so_where_a_killed_run_goes_on(
+    tmp_path: Path, model: Shown, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, generate = Shown.say, Shown.generate
+    calls, ends = count(), 4
+
+    def busy(self: Shown, prompt: Prompt, seed: int | None, sample: int) -> Response:
+        said = right(self, prompt, seed, sample)
+        word = last_turn(prompt).rpartition("Input: ")[2]
+        failed = "instruction" not in last_turn(prompt) and word[1] in "eo"
+        return Response("", finish_reason="error", error="503: busy") if failed else said
+
+    def interrupted(self: Shown, prompts: Sequence[Prompt], **options: Any) -> Any:
+        if next(calls) == ends:
+            raise KeyboardInterrupt
+        return generate(self, prompts, **options)
+
+    monkeypatch.setattr(Shown, "say", busy)
+    made = run("teach-or-show", out=tmp_path / "whole", data=(str(table),), **SMALL)
+    told = [note for note in made.notes if "could not be had and count as wrong" in note]
+    assert len(told) == 1
+    assert told[0].endswith("; the first: 503: busy")
+    model.number = count()
+    monkeypatch.setattr(Shown, "generate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("teach-or-show", out=tmp_path / "again", data=(str(table),), **SMALL)
+    monkeypatch.setattr(Shown, "say", right)  # what it got right before stands, and so the exemplars
+    run("teach-or-show", out=tmp_path / "again", data=(str(table),), **SMALL)
+    seed, before = (results(tmp_path / name)["metrics"]["means"]["seed"] for name in ("again", "whole"))
+    assert seed["validation"] == before["validation"]
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
