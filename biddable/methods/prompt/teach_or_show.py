@@ -45,7 +45,6 @@ from biddable.experiments.claims import Claim
 from biddable.experiments.prompt_rankings import Tested, accuracy_table, arm_means, gap_table
 from biddable.experiments.prompts import Fitted, Proposal, Validation, demonstrations, executed, proposed
 from biddable.experiments.remarks import unanswered_of
-from biddable.experiments.remarks import unanswered_of
 from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, show
 from biddable.methods.prompting import PromptMethod, PromptSettings
