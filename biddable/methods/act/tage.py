@@ -175,9 +175,11 @@ class TagE(Method):
             raise error.at("base") from None
         if config.data is not None:
             shares = config.test_share, config.dev_share
-            for name, share in zip(("test_share", "dev_share"), shares, strict=True):
+            for part, share in zip(("test", "dev"), shares, strict=True):
                 if not 0 < share < 1:
-                    raise InputError(name, share, "a share above 0 and below 1")
+                    raise InputError(f"{part}_share", share, "a share above 0 and below 1")
+                if share != getattr(TagEConfig, f"{part}_share") and (config.data / f"{part}.csv").exists():
+                    raise InputError(f"{part}_share", share, f"nothing: {part}.csv is all of it")
             self.rows = stages.read_parts(config.data, config.skills, config.roles, *shares, seed=0)
 
     def run(self, run: Run) -> Results:

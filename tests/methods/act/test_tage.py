@@ -108,6 +108,18 @@ def test_own_rows_in_three_files_are_used_as_they_are(tmp_path: Path, data: Path
     assert ("nested, classes by name", "claim") in roles  # names are not ours here
 
 
+@pytest.mark.parametrize("part", ["test", "dev"])
+def test_a_share_is_refused_where_a_file_says_what_is_held_out(tmp_path: Path, data: Path, part: str) -> None:
+    with pytest.raises(InputError, match=rf"{part}_share is 0\.4, expected nothing: {part}\.csv"):
+        run("tage", out=tmp_path / "run", data=data, **{f"{part}_share": 0.4}, **OWN)
+    assert not (tmp_path / "run").exists()
+    (data / f"{part}.csv").unlink()
+    made = TagE(configure(TagE, options={"data": data, f"{part}_share": 0.4}))
+    made.check()
+    assert made.rows is not None
+    assert 10 < len(made.rows.rows[part]) < 24
+
+
 def test_one_file_is_divided_by_sentences(tmp_path: Path, data: Path) -> None:
     rows = (data / "train.csv").read_text().splitlines()
     one = tmp_path / "one.csv"
