@@ -17,6 +17,9 @@ from biddable.search.prompts import ranked
 
 Tested = tuple[str, str, float, float, int]
 """A task, an arm, its accuracy on validation and on held-out examples, evaluations made."""
+UNITS = {"likelihood": "nats per token", "probability": "probability of a token", "execution": "share right"}
+"""What instructions are scored by: of right outputs the mean log-probability of a token, or its exponential,
+which is between 0 and 1; or how often what a model writes is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,13 @@ class Ranking:
 
     Attributes:
         texts: all that were proposed.
-        scores: of each, nats per token or share right; None of one that was not scored.
+        scores: of each, as ``UNITS`` has them; None of one that was not scored.
         finalists: places of the best.
         right: how good what the model writes with each finalist is, 0 to 1.
         chosen: the place of the one that is taken.
         greedy: what the proposer says without drawing; empty where it proposes nothing.
         evaluations: examples scored with a prompt, in all.
-        scoring: likelihood or execution.
+        scoring: one of ``UNITS``.
     """
 
     texts: tuple[str, ...]
@@ -69,8 +72,8 @@ class Ranking:
     def table(self, name: str, most: int = 20) -> Table:
         """The best of them."""
         rows = [("chosen" if taken else "", *others) for taken, *others in self.rows()[:most]]
-        unit = "nats per token" if self.scoring == "likelihood" else "share right"
-        return Table(f"Proposals for {name}", ("", unit, "right", "instruction"), tuple(rows))
+        columns = ("", UNITS[self.scoring], "right", "instruction")
+        return Table(f"Proposals for {name}", columns, tuple(rows))
 
 
 def write_ranking(path: Path, rankings: Mapping[str, Ranking]) -> None:

@@ -218,7 +218,8 @@ class Ape(PromptMethod):
             texts, values, evaluations = texts + new, values + more, evaluations + spent
 
         # 5. The best few, decided by what they write.
-        finalists = ranked([-np.inf if v is None else v for v in values], texts)[: config.finalists]
+        order = ranked([-np.inf if v is None else v for v in values], texts)
+        finalists = [place for place in order if values[place] is not None][: config.finalists]
         prompts = [self.template.with_instruction(texts[i]) for i in finalists]
         written, _ = executed(run, f"finalists {task.name}", self.how(task), prompts, scored)
         right = written.mean(axis=1)
@@ -257,13 +258,16 @@ class Ape(PromptMethod):
             values, how = measure(range(len(texts)), scored, name)
             return [float(v) for v in values.mean(axis=1)], values.size, how
 
-        how, each = config.scoring, max(1, len(scored) // config.rounds)
+        how, each = "", max(1, len(scored) // config.rounds)
 
         def evaluate(which: Sequence[int], number: int) -> NDArray[np.float64]:
             nonlocal how
             start = number * each % len(scored)
             values, how = measure(which, scored[start : start + each], f"{name}-round{number}")
-            return np.asarray(np.exp(values) if how == "likelihood" else values)
+            if how == "execution":
+                return values
+            how = "probability"
+            return np.asarray(np.exp(values))
 
         third, rng = max(1, len(texts) // 3), run.rng(name, "ucb")
         bandit = bandit_search(
@@ -309,7 +313,7 @@ class Ape(PromptMethod):
     def _notes(self, rankings: Mapping[str, Ranking]) -> list[str]:
         notes = []
         if self.config.scoring == "likelihood" and any(
-            each.scoring != "likelihood" for each in rankings.values()
+            each.scoring == "execution" for each in rankings.values()
         ):
             notes.append("The model gives no log-probabilities, so proposals were scored by what it writes.")
         if without := [task.name for task in self.tasks if not task.humans]:

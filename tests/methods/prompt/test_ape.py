@@ -101,6 +101,21 @@ def test_the_best_instruction_is_found_and_left(
     assert {row["instruction"] for row in rows} <= {GOOD, BAD, HARMFUL}
 
 
+def test_a_bandit_that_scores_few_proposals_has_no_other_finalists(
+    tmp_path: Path, model: Obeying, table: Path
+) -> None:
+    out, how = tmp_path / "run", {"search": "ucb", "rounds": 2, "finalists": 3}
+    run("ape", out=out, data=(str(table),), **{**SMALL, **how})
+    with (out / "artifacts" / "data" / "proposals.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["score"]) for row in rows] == [True, True, False]  # a third of three in each round
+    assert [bool(row["right"]) for row in rows] == [True, True, False]
+    assert all(0 < float(row["score"]) < 1 for row in rows[:2])
+    figures = json.loads((out / "figures.json").read_text())
+    assert "probability of a token" in json.dumps(figures)
+    assert "nats per token" not in json.dumps(figures)
+
+
 def test_the_same_line_again_asks_nobody(tmp_path: Path, model: Obeying, table: Path) -> None:
     out = tmp_path / "run"
     run("ape", out=out, data=(str(table),), **SMALL)
