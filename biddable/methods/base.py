@@ -49,7 +49,12 @@ class About:
 
 
 class Method(ABC):
-    """Base class of all methods."""
+    """Base class of all methods.
+
+    Attributes:
+        config: its settings.
+        given: those of them that were asked for, beside a preset's, by dotted name; see ``prepare``.
+    """
 
     about: ClassVar[About]
     Config: ClassVar[type]
@@ -65,6 +70,7 @@ class Method(ABC):
 
     def __init__(self, config: Any):
         self.config = config
+        self.given: Mapping[str, Any] = {}
 
     def check(self) -> None:  # noqa: B027  (most have nothing to look at)
         """Raise InputError for settings that name what there is not; called before anything is written."""
@@ -118,7 +124,7 @@ def prepare(
     """
     made = method(configure(method, preset, options))
     require_packages(method)
-    given = configs.flattened(options or {})
+    made.given = given = configs.flattened(options or {})
     for when, names in method.only.items():
         if any(_holds(made.config, each) for each in when.split(" or ")):
             continue

@@ -254,6 +254,8 @@ class QuickLearners(Method):
             raise InputError(
                 "tasks", config.tasks, "none where labelled texts are given: each file is a task"
             )
+        if self.own and self.given.get("number"):
+            raise InputError("number", config.number, "none where labelled texts are given: no task is drawn")
         for name in ("definition", "text", "label", "labels", "encoding"):
             if not self.own and (value := getattr(config, name)):
                 raise InputError(name, value, "--data with a file of labelled texts, which alone it is for")

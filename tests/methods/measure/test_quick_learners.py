@@ -144,13 +144,16 @@ def test_files_of_one_name_are_told_apart_and_the_start_met_no_classification(
         (tmp_path / name).mkdir()
         labelled(tmp_path / name / "val.csv")
     files = (tmp_path / "a" / "val.csv", tmp_path / "b" / "val.csv")
-    results = run("quick-learners", out=tmp_path / "ql", data=files, **SMALL)
+    results = run("quick-learners", out=tmp_path / "ql", data=files, **NAMED)
     assert [*results.metrics["tasks"]] == ["a-val", "b-val"]
     assert not any("pleased" in text for text in prompts(watch.taught["seed0-start-tuned"]))
     with pytest.raises(InputError, match="files of different names"):
         check(data=(files[0], files[0]))
     with pytest.raises(InputError, match="each file is a task"):
         check(data=files, tasks=("opposite",))
+    with pytest.raises(InputError, match="number is 2, expected none where labelled texts are given"):
+        prepare(QuickLearners, "smoke", {"data": files, "number": 2}).check()
+    prepare(QuickLearners, "smoke", {"data": files}).check()  # what a preset sets may have no effect
 
 
 @pytest.mark.parametrize(("batch", "expected"), [(2, [3, 1]), (4, [2, 1]), (8, [1, 1])])
@@ -200,7 +203,7 @@ def test_a_row_is_learned_with_the_same_answer_from_every_start_and_in_every_siz
 def test_a_task_with_few_rows_to_score_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(monkeypatch)
     files = (labelled(tmp_path / "long.csv"), labelled(tmp_path / "short.csv", 10))
-    options = {**SMALL, "data": files, "test_rows": 10, "sizes": ("0", "2")}
+    options = {**NAMED, "data": files, "test_rows": 10, "sizes": ("0", "2")}
     results = run("quick-learners", out=tmp_path / "ql", **options)
     assert "4 rows of each task are scored: short has no more." in results.notes
     assert results.comparisons[0].n == 8
