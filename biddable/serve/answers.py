@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from biddable.errors import one_line
 from biddable.serve.backends import Part, Token
 from biddable.serve.text import HALF, offsets
 
@@ -94,7 +95,9 @@ class Form:
 
 def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
     """An error; ``param`` is the field at fault, ``code`` a word for programs."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    # A field that a client made up may hold half a character, which UTF-8 cannot.
+    named = None if param is None else one_line(param)
+    return {"error": {"message": message, "type": kind, "param": named, "code": code}}
 
 
 def sent_event(value: Mapping[str, Any]) -> str:

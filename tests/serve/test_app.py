@@ -150,6 +150,19 @@ def test_what_is_refused_names_its_field(url, body, field) -> None:
         assert "context is 64" in error["message"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"\\ud800": 1, "messages": []}',
+        b'{"messages": [{"role": "user", "content": "w1", "\\ud800": 1}]}',
+    ],
+)
+def test_a_field_named_by_half_a_character_is_400(url, body) -> None:
+    answer = httpx.post(f"{url}/v1/chat/completions", content=body, trust_env=False)
+    assert answer.status_code == 400
+    assert "\\ud800" in answer.json()["error"]["param"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"messages": NaN}'])
 def test_a_malformed_body_is_400_and_the_next_is_answered(url, body) -> None:
     answer = httpx.post(f"{url}/v1/chat/completions", content=body, trust_env=False)
