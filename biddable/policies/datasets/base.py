@@ -282,6 +282,26 @@ def rewarded_at_last(rewards: Array) -> bool:
     return bool(rewards[-1] > 0 and not rewards[:-1].any())
 
 
+def how_ended(
+    done: bool, success: bool | None, rewards: Any, ended: bool | None = None, cut: bool | None = None
+) -> tuple[bool, bool]:
+    """Whether an episode terminated, and whether it was cut off, by what a file says of its last step.
+
+    LeRobot's ``next.done`` is true of every episode's last frame; robomimic's ``dones``, by ``done_mode``, at
+    states of success, at the end, or at both. So ``done`` says that the episode ended; that its task did, a
+    success says, or else rewards that are 0 until they are the same positive number to the end, as sparse
+    ones are while a robot rests. A positive last one does not: robomimic has dense rewards, too. Flags of
+    their own, ``ended`` and ``cut``, go first.
+    """
+    if ended is None:
+        reached, values = bool(success), np.ravel(() if rewards is None else rewards)
+        if success is None and len(values) and values[-1] > 0:
+            sparse = {*values} <= {0, values[-1]} and not np.any(np.diff(values) < 0)
+            reached = sparse and (len(values) == 1 or values[0] == 0)
+        ended = bool(done and (reached if cut is None else not cut))
+    return ended, bool(done if cut is None else cut) and not ended
+
+
 def check_lengths(trajectory: Trajectory, where: str, parts: Sequence[str] | None = None) -> None:
     """Check that there is one observation more than actions.
 

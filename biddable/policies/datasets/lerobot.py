@@ -25,8 +25,8 @@ from biddable.policies.datasets.base import (
     Episode,
     Parts,
     assembled,
+    how_ended,
     reading,
-    rewarded_at_last,
 )
 from biddable.policies.datasets.recorded import REPEATED
 from biddable.runs.files import read_json, read_jsonl
@@ -132,7 +132,11 @@ class LeRobotSource:
                 columns["instruction"] = tasks
             varies = len(set(tasks)) > 1
             rewards = _array(rows["next.reward"], ()) if self.spec.rewards else None
-            success, terminated, truncated = self._end(rows, rewards)
+            done, terminated, truncated, success = (
+                bool(_array(rows[f"next.{name}"], ())[-1]) if f"next.{name}" in self._columns else None
+                for name in ENDS
+            )
+            terminated, truncated = how_ended(bool(done), success, rewards, terminated, truncated)
             episode = Episode(
                 self._folder,
                 name,
@@ -146,24 +150,6 @@ class LeRobotSource:
                 meta={"episode": index} | REPEATED,
             )
             return assembled(episode, self._instruction, self._parts)
-
-    def _end(self, rows: dict[str, Any], rewards: Array | None) -> tuple[bool | None, bool, bool]:
-        """How an episode ended: whether it succeeded (None: nobody says), terminated, was cut off.
-
-        ``next.done`` is true of the last frame of every episode, so it says that the episode ended, and not
-        that the task did: that say ``next.terminated``, or ``next.truncated``, or else a success, or a single
-        reward in the last step. What ended without such a word was cut off there.
-        """
-        done, terminated, truncated, success = (
-            bool(_array(rows[f"next.{name}"], ())[-1]) if f"next.{name}" in self._columns else None
-            for name in ENDS
-        )
-        if terminated is None and truncated is not None:
-            terminated = bool(done) and not truncated
-        elif terminated is None:
-            by_reward = success is None and rewards is not None and rewarded_at_last(rewards)
-            terminated = bool(done) and (bool(success) or by_reward)
-        return success, terminated, bool(done if truncated is None else truncated) and not terminated
 
     def _rows(self, place: _Place, index: int) -> dict[str, Any]:
         """The episode's columns, whole."""

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from biddable.errors import FileError
-from biddable.policies.datasets.base import ActionSpec, DatasetSpec, Episode, Parts, assembled, reading
+from biddable.policies.datasets.base import (
+    ActionSpec,
+    DatasetSpec,
+    Episode,
+    Parts,
+    assembled,
+    how_ended,
+    reading,
+)
 from biddable.policies.datasets.hdf5 import Hdf5File
 from biddable.policies.datasets.recorded import REPEATED
 from biddable.types import Trajectory
@@ -94,20 +102,18 @@ class RobomimicSource:
             others = tuple(key for key in masks if key not in SPLITS)
             success = demo.attrs.get("success")
             rewards = demo["rewards"][()] if "rewards" in demo else None
-            # By how a file was made, done stands at states of success, at the end of an episode, or at both.
+            success = None if success is None else bool(success)
             done = bool(demo["dones"][-1]) if "dones" in demo and len(demo["dones"]) else False
-            reached = bool(success)
-            if success is None and rewards is not None and len(rewards):
-                reached = bool(np.all(rewards[-1] > 0))
+            terminated, truncated = how_ended(done, success, rewards)
             episode = Episode(
                 self._path,
                 f"episode {index} ({name})",
                 columns,
                 actions,
                 rewards,
-                None if success is None else bool(success),
-                terminated=done and reached,
-                truncated=done and not reached,
+                success,
+                terminated=terminated,
+                truncated=truncated,
                 wordings=_language(dict(demo.attrs)) or self._wordings,
                 meta={"episode": index, "demo": name}
                 | ({"split": splits[0]} if splits else {})

@@ -65,6 +65,9 @@ def test_where_others_say_what_was_to_be_done(attributes, instruction, wordings,
         ([0, 0, 0, 1], [0, 0, 0, 1], False, False, False, True),  # what the file says of success counts
         ([0, 0, 0, 0], [0, 0, 0, 1], True, True, True, False),
         ([[0], [0], [0], [1]], [0, 0, 0, 1], None, True, True, False),  # each a vector of one
+        ([0.1, 0.3, 0.6, 0.8], [0, 0, 0, 1], None, None, False, True),  # a dense reward is no word of success
+        ([1, 1, 1, 1], [0, 0, 0, 1], None, None, False, True),  # nor is one for each step
+        ([0, 1, 0, 1], [0, 0, 0, 1], None, None, False, True),
     ],
 )
 def test_how_a_demonstration_ended(rewards, dones, told, success, terminated, truncated, tmp_path) -> None:
