@@ -6,7 +6,6 @@ from names: each colour once, each kind twice. In episodes without their instruc
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from biddable.errors import BiddableError, InputError
 from biddable.experiments.goal_data import SceneData
 from biddable.policies.detectors import COLOURS
+from biddable.runs.arrays import array_text, text_array
 from biddable.runs.executors import on_cores
 from biddable.runs.run import Run
 from biddable.types import Trajectory
@@ -57,7 +57,7 @@ class BotEpisode:
 
     def trajectory(self) -> Trajectory:
         """The same as arrays."""
-        grids = np.frombuffer(base64.b64decode(self.grids), np.uint8).reshape(self.shape)
+        grids = text_array(self.grids, np.uint8, self.shape)
         actions, meta = np.array(self.actions, dtype=np.int64), {"seed": self.seed}
         rewards = np.zeros(len(actions))
         return Trajectory(self.instruction, {"grid": grids}, actions, rewards, self.success, meta=meta)
@@ -112,8 +112,7 @@ def bot_episode(env: GridEnv, seed: int, instruction: str = "") -> BotEpisode:
     except BiddableError as error:
         return BotEpisode(seed, text, [], "", [], False, str(error))
     stacked = np.stack(grids)
-    encoded = base64.b64encode(stacked.tobytes()).decode()
-    return BotEpisode(seed, text, actions, encoded, list(stacked.shape), bool(info["success"]))
+    return BotEpisode(seed, text, actions, array_text(stacked), list(stacked.shape), bool(info["success"]))
 
 
 def bot_data(run: Run, level: str, labelled: int, unlabelled: int, cases: int, workers: int) -> SceneData:

@@ -6,8 +6,6 @@ twice. In episodes without their instruction they do occur, and other labels nam
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import numpy as np
 
 from biddable.experiments.bot_episodes import TEST_SEED
 from biddable.experiments.goal_data import SceneData
+from biddable.runs.arrays import array_text, text_array
 from biddable.runs.executors import on_cores
 from biddable.runs.run import Run
 from biddable.types import Trajectory
@@ -57,9 +56,8 @@ class TableEpisode:
         """The same as arrays."""
         from biddable.envs.tabletop_blocks import PIXELS
 
-        actions = np.frombuffer(base64.b64decode(self.actions), np.float32).reshape(-1, 4)
-        raw = zlib.decompress(base64.b64decode(self.pictures))
-        pictures = np.frombuffer(raw, np.uint8).reshape(-1, PIXELS, PIXELS, 3)
+        actions = text_array(self.actions, np.float32, (-1, 4))
+        pictures = text_array(self.pictures, np.uint8, (-1, PIXELS, PIXELS, 3), compressed=True)
         rewards, meta = np.zeros(len(actions)), {"seed": self.seed}
         return Trajectory(self.instruction, {"image": pictures}, actions, rewards, self.success, meta=meta)
 
@@ -147,9 +145,5 @@ def _episode(env: TabletopBlocksEnv, seed: int, instruction: str) -> TableEpisod
         obs, _, terminated, truncated, info = env.step((meant + noise).clip(-1, 1))
         pictures.append(obs["image"])
         done, success = terminated or truncated, bool(info["success"])
-    compressed = zlib.compress(np.stack(pictures).tobytes(), 6)
-    return TableEpisode(seed, instruction, _text(np.stack(actions).tobytes()), _text(compressed), success)
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    seen = array_text(np.stack(pictures), compressed=True)
+    return TableEpisode(seed, instruction, array_text(np.stack(actions)), seen, success)
