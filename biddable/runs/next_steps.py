@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+NEW_SEED = 1_000_000_000
+"""Of ``biddable act``: what methods collect and test begins with lower seeds, and demonstrations that are
+recorded in an environment mostly begin with 0."""
 _COMMANDS = {
     "model/*config.json": (  # a model or an adapter; the weights of a policy have none
         "biddable chat {run}",

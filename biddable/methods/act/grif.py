@@ -53,7 +53,7 @@ import numpy as np
 from biddable.config import Count, Natural, NonNegative, Share, settings
 from biddable.errors import InputError
 from biddable.experiments import goal_language as learned
-from biddable.experiments.bot_episodes import TEST_SEED, VIEW, bot_data, require_level
+from biddable.experiments.bot_episodes import VIEW, bot_data, require_level
 from biddable.experiments.claims import Claim
 from biddable.experiments.goal_arms import (
     ARMS,
@@ -78,6 +78,7 @@ from biddable.experiments.table_episodes import ENV, require_table, table_data
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import ImitationConfig
 from biddable.runs.executors import on_cores
+from biddable.runs.next_steps import NEW_SEED
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 
@@ -256,9 +257,7 @@ class Grif(Method):
             notes.append(f"{env} does not say whether an episode succeeded: no successes are counted.")
         if config.env and self.asked not in data.texts:
             notes.append(f"{env} asks for {self.asked!r} in its first episode, which no demonstration says.")
-        # The first seeds of a level are rooms that demonstrations were made in, and tests begin at TEST_SEED.
-        new = "" if config.data else f" --seed {3 * TEST_SEED}"
-        play = "biddable act {run} --episodes 100" + (new if env else " --env ID")
+        play = f"biddable act {{run}} --episodes 100 --seed {NEW_SEED}" + ("" if env else " --env ID")
         comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=[play])
 

@@ -77,6 +77,7 @@ from biddable.experiments.stages import with_seed
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import OBJECTIVES, ImitationConfig, Objective
 from biddable.runs.executors import on_cores
+from biddable.runs.next_steps import NEW_SEED
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 
@@ -281,7 +282,8 @@ class InverseDynamics(Method):
             "scores": scores.metrics(),
             **({PROBE: probes} if probes[ID] is not None else {}),
         }
-        play = "biddable act {run} --episodes 100" + ("" if data.task(0).env else " --env ID")
+        env = "" if data.task(0).env else " --env ID"
+        play = f"biddable act {{run}} --episodes 100 --seed {NEW_SEED}{env}"
         comparisons = scores.compare(self._claims(scores, arms))
         notes = self._notes(data, bool(scores.arms(SUCCESS)))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=(play,))

@@ -64,6 +64,7 @@ from biddable.experiments.scores import ArmScores
 from biddable.methods.base import About, Method, show
 from biddable.policies.config import HierarchyConfig
 from biddable.policies.motions import MotionVocabulary, Steps
+from biddable.runs.next_steps import NEW_SEED
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 from biddable.types import Trajectory
@@ -197,14 +198,9 @@ class RtH(Method):
     def _vocabulary(self, learn: Mapping[str, Trajectory]) -> MotionVocabulary:
         """The vocabulary whose scale is that of the demonstrations to learn from."""
         config, names = self.config, [axis.name for axis in self.axes]
-        return MotionVocabulary.of(
-            names,
-            [data.positions_of(each, self.axes) for each in learn.values()],
-            words=self.words,
-            threshold=config.threshold,
-            horizon=config.horizon,
-            most=config.most,
-        )
+        positions = [data.positions_of(each, self.axes) for each in learn.values()]
+        how: dict[str, Any] = {name: getattr(config, name) for name in ("threshold", "horizon", "most")}
+        return MotionVocabulary.of(names, positions, words=self.words, **how)
 
     def _labelled(self, episodes: Mapping[str, Trajectory], vocabulary: MotionVocabulary) -> Labelled:
         return Labelled.of(episodes, vocabulary, self.axes, self.config.parts)
@@ -391,7 +387,8 @@ class RtH(Method):
             "scores": scores.metrics(),
         }
         notes = [*data.told(self.axes, self.funnel, self.typed, self.outside), data.unseen(labelled, held)]
-        play, comparisons = "biddable act {run} --env ID", scores.compare(self._claims(scores))
+        play = f"biddable act {{run}} --seed {NEW_SEED} --env ID"
+        comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=(play,))
 
 

@@ -63,6 +63,7 @@ from biddable.methods.base import About, Method, show
 from biddable.policies.config import ImitationConfig
 from biddable.policies.proposals import ProposalConfig, TaskStatistics, propose_task
 from biddable.runs.executors import on_cores
+from biddable.runs.next_steps import NEW_SEED
 from biddable.runs.results import Results
 from biddable.runs.run import Run
 
@@ -265,7 +266,8 @@ class Soar(Method):
             "by task": came_of.task_rows(collections),
         }
         notes = [*self._data_notes(), *came_of.notes_on(lab, collections, self.wanted)]
-        play = f"biddable act {{run}} --episodes 100 --max-episode-steps {lab.steps} --video soar.mp4"
+        play = f"biddable act {{run}} --episodes 100 --seed {NEW_SEED} --max-episode-steps {lab.steps}"
+        play += " --video soar.mp4"
         comparisons = scores.compare(self._claims(scores))
         return run.finish(comparisons, metrics=metrics, notes=notes, next_steps=[play])
 

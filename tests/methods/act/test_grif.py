@@ -26,6 +26,7 @@ from biddable.methods.act.grif import HELD_OUT, GrifConfig, train_arm
 from biddable.methods.base import configure, prepare
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.policies.saved import load_policy
+from biddable.runs.next_steps import NEW_SEED
 from biddable.types import Trajectory
 
 LEFT, RIGHT = "go to the left", "move one to the right"
@@ -180,6 +181,7 @@ def test_a_users_data_and_environment(tmp_path) -> None:
     assert results.metrics["tests"] == {HELD_OUT: 4}
     assert any("unlabelled episode 0: state is [4]" in note for note in results.notes)
     assert not any("no demonstration says" in note for note in results.notes)
+    assert f"--seed {NEW_SEED}" in results.next_steps[0], "no episode of the demonstrations"
     metrics = {each.metric for each in results.comparisons}
     assert {f"success, {HELD_OUT}", f"hit@5, {HELD_OUT}", f"action error, {HELD_OUT}"} == metrics
     dropped = (tmp_path / "run" / "artifacts" / "dropped" / "episodes.jsonl").read_text()

@@ -37,6 +37,7 @@ from biddable.policies.representations import (
     pretrain,
 )
 from biddable.policies.saved import load_policy
+from biddable.runs.next_steps import NEW_SEED
 from biddable.types import Trajectory
 
 OWN = {
@@ -137,6 +138,7 @@ def test_it_records_learns_and_resumes_after_a_kill(tmp_path, monkeypatch) -> No
         **dict.fromkeys([*OBJECTIVES[1:], "scratch"], "claim"),
         **dict.fromkeys(["untrained", "states"], "question"),
     }
+    assert f"--seed {NEW_SEED}" in results.next_steps[0], "no episode of the demonstrations"
     policy, env = load_policy(tmp_path / "run"), biddable.make_env("mujoco:HiddenGoal?goal=3")
     obs, _ = env.reset(seed=0)
     assert np.shape(policy.act([obs])[0]) == (2,)

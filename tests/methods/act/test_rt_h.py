@@ -22,6 +22,7 @@ from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.policies.motions import STILL, MotionVocabulary
 from biddable.policies.saved import load_policy
+from biddable.runs.next_steps import NEW_SEED
 from biddable.types import Trajectory
 
 TINY = {
@@ -89,6 +90,7 @@ def test_your_data_get_phrases_a_policy_and_errors(tmp_path) -> None:
     assert {str(row) for row in labels if "move left" in str(row) and "go left" in str(row)}
     assert any("1 corrections were left out" in note for note in results.notes)
     assert any("read off x=state.0, y=state.1" in note for note in results.notes)
+    assert f"--seed {NEW_SEED}" in results.next_steps[0], "no episode of the demonstrations"
     states = [{"state": np.zeros(2, np.float32), "instruction": "go right"}]
     assert load_policy(tmp_path / "run").act(states)[0].shape == (2,)
 

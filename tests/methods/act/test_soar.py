@@ -30,6 +30,7 @@ from biddable.policies.batches import Demonstrations
 from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.policies.saved import load_policy
+from biddable.runs.next_steps import NEW_SEED
 from biddable.types import Trajectory
 
 LEFT, RIGHT = "go to the left", "move one to the right"
@@ -108,6 +109,8 @@ def test_it_learns_in_a_users_environment(tmp_path) -> None:
         ("success lost per unit of detector error", "SOAR"): "claim",
         ("balance of attempts", "zone + UCB"): "control",
     }
+    assert f"--seed {NEW_SEED}" in results.next_steps[0], "no episode of the demonstrations"
+    assert soar.COLLECT_SEED + 1_000_000 * 100 < NEW_SEED, "nor of its own, of a hundred repetitions"
     policy = load_policy(tmp_path / "run")
     seen = [{"state": np.zeros(3, np.float32), "instruction": text} for text in (LEFT, RIGHT)]
     assert policy.act(seen) == [0, 1]
