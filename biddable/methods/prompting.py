@@ -37,7 +37,8 @@ class PromptSettings:
     sampling: Sampling = Sampling(max_tokens=50, temperature=0.9, top_p=0.9)
     """How proposals are drawn."""
     template: Template = "none"
-    """Prompts as raw text (none, as in the papers), a user's turn (chat), or as the model has one (auto)."""
+    """Prompts as raw text (none, as in the papers), a user's turn (chat), or as the model has one (auto); of
+    --prompt a text file is auto, and a prompt.json says it itself."""
     outputs: Outputs = "auto"
     """Outputs are written, or the likeliest of few labels or of an example's choices (auto: if there are)."""
     test: Count = 50

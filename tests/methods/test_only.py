@@ -86,6 +86,8 @@ def given(**options: Any) -> Any:
         ("quick-learners", given(starts=("a", "b"), bare_start=True), "only with fewer than 2 --starts"),
         ("verbalizer-manipulation", given(data=("d",), items=4), "only without --data"),
         ("ape", given(c=2.0), "only with --search ucb"),
+        ("ape", given(prompt="p", template="chat"), "only without --prompt"),
+        ("teach-or-show", given(prompt="p", template="none"), "only without --prompt"),
         ("ensemble-instruct", given(test=0, metrics=("rouge_l",)), "only with --test"),
         ("ensemble-instruct", given(baseline=False, student_model="smollm2"), "only with --baseline"),
         ("ensemble-instruct", given(test=0, student_model="m", sft__lr=1e-4), "only with --test"),

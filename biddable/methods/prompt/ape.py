@@ -120,7 +120,7 @@ class Ape(PromptMethod):
         "full": FULL,
         "gpu": {**FULL, "iterations": 1},
     }
-    only: ClassVar = {"search=ucb": ("rounds", "c")}
+    only: ClassVar = {"search=ucb": ("rounds", "c"), "no prompt": ("template",)}
     config: ApeConfig
 
     def check(self) -> None:

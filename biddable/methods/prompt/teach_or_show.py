@@ -142,7 +142,7 @@ class TeachOrShow(PromptMethod):
         "full": {"budget": 32, "validation": 40, "test": 100},
         "gpu": {"budget": 32, "validation": 50, "test": 200, "seeds": 5, "max_tokens": 64},
     }
-    only: ClassVar = {"no prompt": ("seed_instruction",)}
+    only: ClassVar = {"no prompt": ("seed_instruction", "template")}
     config: TeachOrShowConfig
     composed = COMPOSED
 
