@@ -146,6 +146,8 @@ def read_chain(path: str | Path, out: str | None = None) -> Chain:
         folder = out or settings.out or str(Path("runs", Path(path).stem))
         variants = {arm: _steps(shared, arm, changes) for arm, changes in (arms or {"": {}}).items()}
         _check_compared(settings.compare, list(arms), _models(variants.get("", {}).values()))
+        if settings.budget.equal and len(arms) < 2:
+            raise InputError("budget.equal", settings.budget.equal, "two arms or more, which are to be equal")
         nodes, chains = _plan(folder, settings, shared, variants)
         return Chain(file, folder, settings, nodes, chains)
     except InputError as error:
@@ -194,6 +196,8 @@ def _settings(table: Mapping[str, Any]) -> ChainSettings:
         raise InputError("out", made.out, "the name of a folder")
     if made.compare.predicted == "equal" and not made.compare.margin:
         raise InputError("compare.margin", made.compare.margin, "a number above 0 where equal is predicted")
+    if made.compare.margin and made.compare.predicted != "equal":
+        raise InputError("compare.margin", made.compare.margin, 'compare.predicted = "equal" beside it')
     if made.compare.predicted and not made.compare.method:
         raise InputError("compare.predicted", made.compare.predicted, "compare.method beside it: of whom?")
     return made
@@ -317,6 +321,8 @@ def _check_compared(compare: CompareSettings, arms: Sequence[str], models: Mappi
     baseline, method = (models.get(name or "", name) for name in (compare.baseline, compare.method))
     if method is not None and method == baseline:
         raise InputError("compare.method", compare.method, "another than the baseline")
+    if not arms and compare.method is not None and compare.predicted is None:
+        raise InputError("compare.method", compare.method, "compare.predicted beside it, or arms")
 
 
 def _ordered(steps: Mapping[str, Step]) -> list[str]:
