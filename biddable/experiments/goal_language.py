@@ -78,10 +78,15 @@ def check_env(env: str, data: GoalData) -> str:
         if data.part not in obs:
             expected = f"an environment whose observation has {data.part!r}; it has {', '.join(sorted(obs))}"
             raise InputError("env", env, expected)
-        seen_of(data).array(obs[data.part])
+        try:
+            seen_of(data).array(obs[data.part])
+        except InputError as error:
+            raise InputError("env", env, f"one that shows what the data do: {error}") from None
         shape = getattr(space, "shape", None)
         if hasattr(space, "n") != (data.head["kind"] == "categorical") or (shape or ()) != actions.shape[1:]:
             raise InputError("env", env, f"one whose actions are the data's, not {space}")
+        if getattr(space, "start", 0):
+            raise InputError("env", env, f"one whose choices begin with 0, as the data's do, not {space}")
         if hasattr(space, "n") and int(space.n) < int(data.head["n"]):
             raise InputError("env", env, f"one with at least {data.head['n']} actions, as in the data")
         check_units(actions, action_of_space(space))
@@ -91,7 +96,9 @@ def check_env(env: str, data: GoalData) -> str:
 def played(
     network: GoalLanguageNetwork, head: Head, data: GoalData, env: str, cases: int
 ) -> dict[str, list[float]]:
-    """Successes of the policy: by test on the starts of its demonstrations, or on new ones.
+    """Successes of the policy: by test on the starts of its demonstrations, or on ones that no episode had.
+
+    On those of its demonstrations where they are the library's: from ``TEST_SEED`` on in the tests alone.
 
     Returns:
         name of a test -> 0 or 1 for each case; empty where the environment does not say.
@@ -108,10 +115,12 @@ def played(
         return np.stack([known[text] for text in texts])
 
     policy = GoalLanguagePolicy(network, head, encode)
+    learned = data.seeds[np.concatenate([data.labelled, data.unlabelled])]
+    first = max(TEST_SEED, 1 + int(data.seeds.max()))
     starts = {
         name: [int(seed) for seed in data.seeds[places]]
-        if (data.seeds[places] >= TEST_SEED).all()
-        else list(range(TEST_SEED, TEST_SEED + cases))
+        if (data.seeds[places] >= TEST_SEED).all() and (learned < TEST_SEED).all()
+        else list(range(first, first + cases))
         for name, places in data.tests.items()
     }
     asked: dict[str, Any] = dict.fromkeys(starts)

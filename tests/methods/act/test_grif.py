@@ -25,6 +25,8 @@ from biddable.methods.act import grif
 from biddable.methods.act.grif import HELD_OUT, GrifConfig, train_arm
 from biddable.methods.base import configure, prepare
 from biddable.policies.datasets.write_minari import write_minari
+from biddable.policies.goal_language import GoalLanguageNetwork
+from biddable.policies.heads import Categorical
 from biddable.policies.saved import load_policy
 from biddable.runs.next_steps import NEW_SEED
 from biddable.types import Trajectory
@@ -165,7 +167,14 @@ class Silent(Line):
         return {"state": self._at}
 
 
+class Later(Line):
+    """Its choices are 1 and 2."""
+
+    action_space = spaces.Discrete(2, start=1)
+
+
 gym.register("GrifLine-v0", lambda: Line())
+gym.register("GrifLater-v0", lambda: Later())
 gym.register("GrifSilent-v0", lambda: Silent())
 
 
@@ -188,6 +197,28 @@ def test_a_users_data_and_environment(tmp_path) -> None:
     assert json.loads(dropped)["id"] == "unlabelled episode 0"
     policy = load_policy(tmp_path / "run")
     assert policy.act([{"state": np.zeros(3, np.float32), "instruction": "to the left"}])[0] in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "came"),
+    [
+        ([-1] * 140, range(10**6, 10**6 + 3)),  # of no environment
+        (range(10**6, 10**6 + 140), range(10**6 + 140, 10**6 + 143)),  # of a user's recording
+        ([*range(80), *range(10**6, 10**6 + 60)], range(10**6, 10**6 + 60)),  # the library's: the tests' own
+    ],
+)
+def test_successes_are_of_starts_that_nothing_was_learned_from(seeds, came, monkeypatch) -> None:
+    data, asked = replace(line_data(), seeds=np.array(list(seeds))), []
+
+    def rollouts(envs, policy, seeds, options):
+        asked.extend(seeds)
+        return [replace(walks(1, 0)[0], success=True) for _ in seeds]
+
+    monkeypatch.setattr("biddable.policies.base.rollouts", rollouts)
+    network = GoalLanguageNetwork(learned.seen_of(data), 2, width=4, channels=4, hidden=4)
+    found = learned.played(network, Categorical(2), data, "gym:GrifLine-v0", cases=3)
+    assert asked == list(came)
+    assert found == {HELD_OUT: [1.0] * len(came)}
 
 
 def test_an_environment_that_asks_for_nothing_known_is_named(tmp_path) -> None:
@@ -266,7 +297,12 @@ def test_settings_that_cannot_be_are_one_line(options, message) -> None:
             {},
             "expected vectors [size], pictures [H, W, 3] of bytes",
         ),
-        (walks(8, 0), {"env": "gym:CartPole-v1"}, "of shape [4]', expected numbers of shape [3]"),
+        (
+            walks(8, 0),
+            {"env": "gym:CartPole-v1"},
+            "env is 'gym:CartPole-v1', expected one that shows what the data do: state is 'float32 of",
+        ),
+        (walks(8, 0), {"env": "gym:GrifLater-v0"}, "expected one whose choices begin with 0"),
         (walks(8, 0), {"env": "minigrid:BabyAI-GoToLocal-v0"}, "observation has 'state'; it has direction"),
         (walks(8, 0), {"part": "wrist"}, "part is 'wrist', expected one of state"),
     ],
