@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from biddable.cli.commands import Command
 from biddable.cli.flags import flag, written_as_flags
@@ -71,6 +72,10 @@ def act(
         named = env or ("" if policy == "random" else policy_env(policy))
         if not named:
             raise InputError("env", None, "the environment to act in: what is played names none")
+        given = click.get_current_context().get_parameter_source
+        for name, number in (("film", film), ("fps", fps)):
+            if video is None and given(name) is not ParameterSource.DEFAULT:
+                raise InputError(name, number, f"nothing: it has an effect only with {flag('video')}")
         out = None if video is None else replaceable(flag("video"), video)
         if out is not None and out.suffix not in FILMS:
             raise InputError("video", video, "a name that ends in " + " or ".join(FILMS))

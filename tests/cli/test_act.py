@@ -130,6 +130,8 @@ def test_bad_input_is_one_line(biddable: Command, tmp_path) -> None:
         biddable("act", folder, "--env", "minigrid:BabyAI-GoToLocal-v0", "--instruction", "go"),
         "--instruction is 'go'",
     )
+    for name in ("--film", "--fps"):
+        assert_one_line(biddable("act", folder, name, "4"), f"{name} is 4", "an effect only with --video")
     assert_one_line(biddable("act", folder, "--success", "won"), "--success is 'won'", "a key of info")
 
 
