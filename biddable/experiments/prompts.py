@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from biddable import registry
 from biddable.errors import InputError
 from biddable.judges.reference import METRICS, ReferenceJudge
 from biddable.models.base import GREEDY, NoScoresError, Sampling
@@ -142,9 +143,17 @@ def prompt_tasks(
 
     Raises:
         FileError: see ``read_induction``.
-        InputError: so, two tasks of a name, no such metric, or outputs that are not chosen from a few.
+        InputError: so, two tasks of a name, no such metric, one that nothing is scored by, or outputs that
+            are not chosen from a few.
     """
-    tasks = [task for spec in specs for task in read_induction(spec)] or list(composed)
+    read = [read_induction(spec) for spec in specs]
+    for spec, of in zip(specs, read, strict=True):
+        if (metric := registry.split_spec("data", spec)[1].get("metric")) and all(
+            _chooses(task, outputs) for task in of
+        ):
+            expected = "none where outputs are chosen from a few labels: it is of written ones (outputs)"
+            raise InputError("metric", metric, expected)
+    tasks = [task for of in read for task in of] or list(composed)
     names = [task.name for task in tasks]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError("data", twice, "a name of its own for each task (?name=…)")
@@ -154,6 +163,11 @@ def prompt_tasks(
         if task.metric not in METRICS:
             raise InputError("data", task.metric, f"a metric of {', '.join(METRICS)}")
     return tasks
+
+
+def _chooses(task: InductionTask, outputs: Outputs) -> bool:
+    """Whether outputs are chosen: where every example says among which (``auto``), or as is asked for."""
+    return task.chosen if outputs == "auto" else outputs == "chosen"
 
 
 @dataclass(frozen=True)
@@ -177,9 +191,8 @@ class Scoring:
     def of(
         cls, model: LazyModel, task: InductionTask, outputs: Outputs, template: Template, max_tokens: int
     ) -> Scoring:
-        """Outputs are chosen where every example says among which (``auto``), or as is asked for."""
-        choose = task.chosen if outputs == "auto" else outputs == "chosen"
-        return cls(model, "" if choose else task.metric, template, max_tokens)
+        """How prompts for a task are scored, which has choices or is written."""
+        return cls(model, "" if _chooses(task, outputs) else task.metric, template, max_tokens)
 
 
 def chosen_note(scored: Sequence[tuple[InductionTask, Scoring]]) -> list[str]:

@@ -88,6 +88,7 @@ def given(**options: Any) -> Any:
         ("ape", given(c=2.0), "only with --search ucb"),
         ("ape", given(prompt="p", template="chat"), "only without --prompt"),
         ("teach-or-show", given(prompt="p", template="none"), "only without --prompt"),
+        ("ape", given(outputs="chosen", max_tokens=4), "only with --outputs auto or with --outputs written"),
         ("ensemble-instruct", given(test=0, metrics=("rouge_l",)), "only with --test"),
         ("ensemble-instruct", given(baseline=False, student_model="smollm2"), "only with --baseline"),
         ("ensemble-instruct", given(test=0, student_model="m", sft__lr=1e-4), "only with --test"),

@@ -120,7 +120,8 @@ class Ape(PromptMethod):
         "full": FULL,
         "gpu": {**FULL, "iterations": 1},
     }
-    only: ClassVar = {"search=ucb": ("rounds", "c"), "no prompt": ("template",)}
+    only: ClassVar = {"search=ucb": ("rounds", "c"), "no prompt": ("template",),
+                      "outputs=auto or outputs=written": ("max_tokens",)}  # fmt: skip
     config: ApeConfig
 
     def check(self) -> None:

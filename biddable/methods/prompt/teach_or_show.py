@@ -142,7 +142,8 @@ class TeachOrShow(PromptMethod):
         "full": {"budget": 32, "validation": 40, "test": 100},
         "gpu": {"budget": 32, "validation": 50, "test": 200, "seeds": 5, "max_tokens": 64},
     }
-    only: ClassVar = {"no prompt": ("seed_instruction", "template")}
+    only: ClassVar = {"no prompt": ("seed_instruction", "template"),
+                      "outputs=auto or outputs=written": ("max_tokens",)}  # fmt: skip
     config: TeachOrShowConfig
     composed = COMPOSED
 

@@ -188,6 +188,12 @@ def test_data_and_prompts_that_are_not_there(tmp_path: Path, model: Obeying, tab
         run("ape", out=tmp_path / "run", data=(str(tmp_path / "nowhere.csv"),), **SMALL)
     with pytest.raises(InputError, match="induction_f2"):
         run("ape", out=tmp_path / "run", data=(f"{table}?metric=induction_f2",), **SMALL)
+    labels = tmp_path / "sides.csv"
+    labels.write_text(
+        "input,output\n" + "".join(f"go {i},{'left' if i % 2 else 'right'}\n" for i in range(24))
+    )
+    with pytest.raises(InputError, match="metric is 'token_f1', expected none where outputs are chosen"):
+        run("ape", out=tmp_path / "run", data=(f"{labels}?metric=token_f1",), **{**SMALL, "outputs": "auto"})
     with pytest.raises(InputError, match="a name of its own"):
         run("ape", out=tmp_path / "run", data=(str(table), str(table)), **SMALL)
     assert not (tmp_path / "run").exists()
