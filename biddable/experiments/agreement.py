@@ -97,7 +97,11 @@ def on_gold(
     samples = samples_of(gold)
     texts = [instance_prompt(kind_of(s), demos[kind_of(s)], s.instruction, s.input) for s in samples]
     sampling = replace(how.instance_sampling, max_tokens=max_tokens, stop=(END, "\n"))
-    first = [each.text.strip() for each in generator.ask(run, "gold-first", texts, sampling)]
+    said = generator.ask(run, "gold-first", texts, sampling)
+    if errors := [each.error for each in said if each.error]:
+        told = f"{len(errors)} of {len(said)} first outputs could not be had and count as wrong"
+        run.remark(f"{told} (gold-first): {errors[0]}")
+    first = [each.text.strip() for each in said]
     others = [
         outputs_of(run, f"gold-voter{i}", voter, samples, demos, max_tokens)
         for i, voter in enumerate(voters, 1)

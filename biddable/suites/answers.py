@@ -68,13 +68,13 @@ def answers(
         ask: the model, and how it is asked.
         prompts: what is asked.
         seeds: one for each prompt (default 0, 1, …).
-        again: whether those that could not be had before the run was killed are asked for again: see
-            ``map_again``.
+        again: whether those that could not be had before the run was killed are asked for again. Later stages
+            that were computed from the others would not fit.
     """
     items = list(zip(prompts, range(len(prompts)) if seeds is None else seeds, strict=True))
-    return map_again(
-        run, name, items, ask, list[Response], lambda row: any(each.error for each in row), some=again
-    )
+    if not again:
+        return run.map(name, items, ask, list[Response], BATCH)
+    return map_again(run, name, items, ask, list[Response], lambda row: any(each.error for each in row))
 
 
 def map_again(
@@ -90,8 +90,8 @@ def map_again(
 ) -> list[Value]:
     """``run.map``; results of an earlier process that say that they ``failed`` are computed again.
 
-    With ``some`` false that is only where all of them failed: later stages of a method may have been computed
-    from those that did not, and would not fit other results.
+    With ``some`` false that is only where all of them failed, after which a run that needs some ends: later
+    stages may have been computed from those that did not, and would not fit other results.
     """
     computed: set[int] = set()
 

@@ -287,6 +287,7 @@ def test_what_could_not_be_had_stays_so_where_a_killed_run_goes_on(
     whole, again = tmp_path / "whole", tmp_path / "again"
     made = run("ensemble-instruct", out=whole, seeds=seeds, **SMALL)
     assert made.metrics["instructions"]["answers"]["reasons"]["could not be had"] > 0
+    assert any("first outputs could not be had and count as wrong" in note for note in made.notes)
     asked = len(world.asked)
     world.interrupt_after = asked + after
     with pytest.raises(KeyboardInterrupt):
