@@ -342,8 +342,7 @@ class InstructMining(Method):
         keep, tried = config.keep, dict[int, float]()
         if not keep:
             keep, tried = search_size(loss, min(8, len(ranked) // 2), len(ranked) - 1, config.trials)
-        more = [size for size in config.sizes if size < len(ranked) and size not in tried]
-        tried |= {size: loss(size) for size in more}
+        tried |= {size: loss(size) for size in config.sizes if size < len(ranked) and size not in tried}
         return keep, {size: tried[size] for size in sorted(tried) if np.isfinite(tried[size])}
 
     # -- 7. the test ---------------------------------------------------------------------------------------
@@ -394,7 +393,7 @@ class InstructMining(Method):
             told = f"Nothing explains the loss well: {weak[0]} is in the rule for something has to be"
             notes.append(f"{told}; the order of the rows says little.")
         if config.keep == 0:
-            notes.append(
-                "The number of rows was chosen by the loss on the dev half, which the test is not of."
-            )
+            notes.append("The number of rows was chosen by the loss on the dev half, not on the test rows.")
+        if large := [size for size in config.sizes if size >= len(rows)]:
+            notes.append(f"Sizes {', '.join(map(str, large))} were not tried: there are {len(rows)} rows.")
         return notes

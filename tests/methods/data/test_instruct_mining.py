@@ -181,6 +181,7 @@ def test_no_number_of_rows_is_needed(tmp_path: Path, learner: Learner, data: Pat
     assert str(metrics["kept"]) in metrics["sizes"]
     assert {"5", "20"} <= {*metrics["sizes"]}
     assert "900" not in metrics["sizes"]
+    assert any(note.startswith("Sizes 900 were not tried: there are ") for note in results(out)["notes"])
     assert len(read_conversations(out)) == metrics["kept"]
 
 
