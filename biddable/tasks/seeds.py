@@ -82,6 +82,7 @@ def read_seeds(source: str | Path) -> tuple[list[SeedTask], list[str]]:
     """
     instances: dict[str, dict[tuple[str, str], None]] = {}
     names: dict[str, str] = {}
+    taken: dict[str, str] = {}
     left_out = []
     for row, _, _ in read_prompt_rows(source):
         try:
@@ -90,7 +91,8 @@ def read_seeds(source: str | Path) -> tuple[list[SeedTask], list[str]]:
             left_out.append(f"{row.name}: {error}")
             continue
         for sample in samples:
-            names.setdefault(sample.instruction, row.name)
+            other = taken.setdefault(row.name, sample.instruction) != sample.instruction  # of another file
+            names.setdefault(sample.instruction, row.where if other else row.name)
             instances.setdefault(sample.instruction, {})[sample.input, sample.output] = None
     seeds = [SeedTask(names[text], text, tuple(of)) for text, of in instances.items()]
     if not seeds:

@@ -124,3 +124,14 @@ def test_what_seeds_are_measured_on(tmp_path: Path) -> None:
     left, gold, left_out = held_out_tasks(many[:40], 5, tmp_path / "many.jsonl")
     assert (left, len(gold), left_out) == (many[:40], 5, [])
     assert not {each.instruction for each in left} & {task.meta["instruction"] for task in gold}
+
+
+def test_seeds_of_several_files_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        rows = [{"instruction": f"Say {name}.", "input": str(i), "output": str(i)} for i in range(3)]
+        written(tmp_path / f"{name}.jsonl", *rows)
+    seeds, _ = read_seeds(tmp_path)
+    assert len({seed.id for seed in seeds}) == len(seeds) == 2
+    gold = gold_tasks(seeds, first=False)
+    assert len({task.id for task in gold}) == len(gold) == 4
+    assert len({task.meta["group"] for task in gold}) == 2  # intervals are over seeds
