@@ -112,6 +112,8 @@ def lessons(of: Sequence[Window]) -> list[Conversation]:
 def read_histories(source: Path, observed: int, taxonomy: Taxonomy) -> tuple[list[Window], list[str]]:
     """A user's histories to continue, the last actions of each, and what is to be said of them.
 
+    Synonyms become the words of their classes, which are all that is learned; unknown words stay.
+
     Raises:
         FileError: the file cannot be read, or a history (the first is named) is too short.
     """
@@ -121,7 +123,8 @@ def read_histories(source: Path, observed: int, taxonomy: Taxonomy) -> tuple[lis
         end = row.observed or len(row.actions)
         if end < observed:
             raise FileError(source, f"{name}: {end} actions, expected at least {observed}")
-        made.append(Window(row.id, row.actions[end - observed : end], (), row.goal, row.source))
+        history = tuple(_in_words(action, taxonomy) for action in row.actions[end - observed : end])
+        made.append(Window(row.id, history, (), row.goal, row.source))
     if read.funnel.dropped:
         first = read.funnel.dropped[0]
         told = f"{len(read.funnel.dropped)} histories of --ask cannot be read; the first"
@@ -134,6 +137,14 @@ def read_histories(source: Path, observed: int, taxonomy: Taxonomy) -> tuple[lis
         named = f"{', '.join([*words][:5])}{' …' if len(words) > 5 else ''}"
         notes.append(f"{len(words)} words of --ask are none of the taxonomy's: {named}.")
     return made, notes
+
+
+def _in_words(action: Action, taxonomy: Taxonomy) -> Action:
+    verb, noun = action
+    return (
+        taxonomy.find(verb, "verb")[0] if taxonomy.knows(verb, "verb") else verb,
+        taxonomy.find(noun, "noun")[0] if taxonomy.knows(noun, "noun") else noun,
+    )
 
 
 def wrong_goals(of: Sequence[Window], rng: np.random.Generator) -> list[str]:

@@ -189,7 +189,7 @@ class AntGpt(Method):
         except InputError as error:
             raise error.at("base") from None
         self.notes: list[str] = []
-        self.given = Taxonomy.from_json(config.taxonomy) if config.taxonomy else None
+        self.listed = Taxonomy.from_json(config.taxonomy) if config.taxonomy else None
         self._read(np.random.default_rng(0))
         self._divided(np.random.default_rng(0))
         self.asked: list[Window] = []
@@ -199,7 +199,7 @@ class AntGpt(Method):
 
     def _read(self, rng: np.random.Generator) -> None:
         """The sequences, and the words there are; ``rng`` is of composed ones."""
-        config, words = self.config, self.given
+        config, words = self.config, self.listed
         if config.data is None:
             composed = compose_sequences(config.goals, config.sequences, rng)
             self.funnel: Funnel[Any] = Funnel({each.id: each for each in composed})
@@ -246,6 +246,9 @@ class AntGpt(Method):
         if not with_goals:
             self.parts = parts = Parts(bare(parts.train), bare(parts.validation), bare(parts.test))
             self.notes.append("No arm has a goal: some sequences have none, or all test windows the same.")
+            if any(each.goal for each in self.asked):
+                self.asked = bare(self.asked)
+                self.notes.append("Goals of --ask are left out: no model has learned what one tells.")
         goals = self._goals(run) if with_goals else {}
         foreseen = Foreseen(parts.test, rare_pairs(parts.train))
         nouns = nouns_of_goals(self.funnel.rows)

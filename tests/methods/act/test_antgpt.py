@@ -15,7 +15,7 @@ from biddable.methods.act import antgpt
 from biddable.methods.act.antgpt import AntGpt
 from biddable.methods.base import configure, run
 from biddable.models.base import Sampling
-from biddable.tasks.actions import action_text
+from biddable.tasks.actions import Taxonomy, action_text
 from biddable.tasks.data import read_prompts
 from biddable.types import Chat, Conversation, Task, last_turn
 
@@ -202,9 +202,20 @@ def test_histories_of_one_s_own_are_continued(tmp_path: Path, speaker: Speaker) 
     assert not (tmp_path / "short").exists()
 
 
+def test_histories_are_asked_in_the_words_that_were_learned(tmp_path: Path) -> None:
+    ask = write(tmp_path / "ask.jsonl", {"actions": "place mug, lay mug, put cup"})
+    words = Taxonomy.from_classes([["put", "place"], ["take"]], [["cup", "mug"]])
+    [window], notes = anticipation_prompts.read_histories(ask, 3, words)
+    assert window.history == (("put", "cup"), ("lay", "cup"), ("put", "cup"))
+    assert notes == ["1 words of --ask are none of the taxonomy's: lay."]
+
+
 def test_without_goals_no_arm_has_one(tmp_path: Path, speaker: Speaker) -> None:
     data = write(tmp_path / "d.jsonl", *rows(goals=False))
-    made = run("antgpt", out=tmp_path / "run", data=data, **SMALL)
+    ask = write(tmp_path / "ask.jsonl", {"actions": "take cup, boil water", "goal": "make tea"})
+    made = run("antgpt", out=tmp_path / "run", data=data, ask=ask, **SMALL)
+    assert not any("Goal:" in last_turn(chat) for chat in speaker.asked["asked"])
+    assert any(note.startswith("Goals of --ask are left out") for note in made.notes)
     assert {c.method_name for c in made.comparisons} == {"LM"}
     assert any(note.startswith("No arm has a goal") for note in made.notes)
     assert "goals" not in speaker.asked
