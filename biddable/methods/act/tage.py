@@ -178,7 +178,7 @@ class TagE(Method):
             for part, share in zip(("test", "dev"), shares, strict=True):
                 if not 0 < share < 1:
                     raise InputError(f"{part}_share", share, "a share above 0 and below 1")
-                if share != getattr(TagEConfig, f"{part}_share") and (config.data / f"{part}.csv").exists():
+                if self.given.get(f"{part}_share") and (config.data / f"{part}.csv").exists():
                     raise InputError(f"{part}_share", share, f"nothing: {part}.csv is all of it")
             self.rows = stages.read_parts(config.data, config.skills, config.roles, *shares, seed=0)
 

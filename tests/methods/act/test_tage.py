@@ -110,8 +110,10 @@ def test_own_rows_in_three_files_are_used_as_they_are(tmp_path: Path, data: Path
 
 @pytest.mark.parametrize("part", ["test", "dev"])
 def test_a_share_is_refused_where_a_file_says_what_is_held_out(tmp_path: Path, data: Path, part: str) -> None:
-    with pytest.raises(InputError, match=rf"{part}_share is 0\.4, expected nothing: {part}\.csv"):
-        run("tage", out=tmp_path / "run", data=data, **{f"{part}_share": 0.4}, **OWN)
+    default = getattr(configure(TagE), f"{part}_share")
+    for share in (0.4, default):
+        with pytest.raises(InputError, match=rf"{part}_share is {share}, expected nothing: {part}\.csv"):
+            run("tage", out=tmp_path / "run", data=data, **{f"{part}_share": share}, **OWN)
     assert not (tmp_path / "run").exists()
     (data / f"{part}.csv").unlink()
     made = TagE(configure(TagE, options={"data": data, f"{part}_share": 0.4}))
