@@ -99,5 +99,8 @@ class PromptMethod(Method):
         return notes
 
     def next_steps(self) -> tuple[str, ...]:
-        """What to type next."""
-        return (USE.format(model=self.config.model),)
+        """What to type next; written outputs are asked for as they were measured."""
+        use = USE.format(model=self.config.model)
+        if self.how(self.tasks[0]).metric:
+            use += f" --temperature 0 --max-tokens {self.config.max_tokens} --stop $'\\n'"
+        return (use,)

@@ -92,6 +92,7 @@ def test_the_best_instruction_is_found_and_left(
     assert accuracy["none"] == 0.0
     assert 0 <= accuracy["pool"] <= 0.5
     assert read_prompt(out).text("x") == f"{GOOD}\n\nInput: x\nOutput:"
+    assert made.next_steps[0].endswith(" --temperature 0 --max-tokens 16 --stop $'\\n'")
     verdicts = {(c.baseline_name, c.method_name): c.verdict for c in made.comparisons}
     assert verdicts["none", "ape"] == "held"
     assert verdicts["examples", "ape + examples"] == "not shown"  # both are right always
