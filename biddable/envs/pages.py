@@ -37,9 +37,10 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
 
     Observation: ``instruction`` (text), ``fields`` (the same as a tuple of ``Field``) and ``dom`` (a tuple of
     ``Element``, in tree order). Action: a ``WebAction``. Sending the page ends the episode with reward 1 if
-    the right element was clicked and everything reads as the goal says, else -1. It is truncated, with reward
-    0, after four steps more than fields: with -1 there too, a policy that cannot succeed yet would, under a
-    discount, learn to put sending off.
+    the right element was clicked and everything reads as the goal says, else -1. Running out of steps, four
+    more than fields, fails it too: the limit is the task's, as in the paper and in MiniWoB++, and so the
+    episode is terminated there and not truncated. It is paid 0 (paper: -1): with -1 a policy that cannot
+    succeed yet would, under a discount, learn to put sending off.
 
     Args:
         max_fields: the most fields that an instruction has here.
@@ -99,7 +100,7 @@ class PageEnv(gym.Env[dict[str, Any], Any]):
         success = sent and self._ends[element.ref] and self.filled() == 1.0
         late = not sent and self._steps >= len(self.fields) + SPARE_STEPS
         reward = 1.0 if success else -1.0 if sent else 0.0
-        return self.observation(), reward, sent, late, {"success": success}
+        return self.observation(), reward, sent or late, False, {"success": success}
 
     @property
     def dom(self) -> tuple[Element, ...]:

@@ -99,7 +99,7 @@ def test_the_limit_ends_it_unless_that_step_sends() -> None:
         *_, reward, terminated, truncated, _ = env.step(WebAction("click", body))
         assert (reward, terminated, truncated) == (0, False, False)
     *_, reward, terminated, truncated, _ = env.step(WebAction("click", body))
-    assert (reward, terminated, truncated) == (0, False, True)
+    assert (reward, terminated, truncated) == (0, True, False)
 
 
 def test_of_radio_buttons_one_is_chosen() -> None:
