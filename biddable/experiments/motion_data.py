@@ -93,8 +93,9 @@ def read_demonstrations(
 ) -> tuple[Funnel[Any], int]:
     """Demonstrations of the user's that can be learned from.
 
-    An episode that cannot be read, is no longer than the horizon, or has other numbers than the first is
-    dropped and counted. Actions outside the limits that the data set states are cut off.
+    An episode that cannot be read, is known to have failed, is no longer than the horizon, or has other
+    numbers than the first is dropped and counted. Actions outside the limits that the data set states are
+    cut off.
 
     Returns:
         the episodes, and how many actions were cut off.
@@ -268,6 +269,8 @@ def _checked(
     shapes: tuple[int, int] | None,
 ) -> Any:
     """The episode, its actions as an array [T, A]; or why it is dropped."""
+    if episode.success is False:
+        return Drop("it did not do what it says", "its data call it no success")
     actions = np.asarray(episode.actions)
     if actions.dtype.kind not in "fiub" or actions.ndim != 2:
         found = f"{actions.dtype} of shape {list(actions.shape)}"

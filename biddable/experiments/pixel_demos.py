@@ -187,12 +187,24 @@ class Reader:
                 raise InputError(name, list(values.shape[1:]), f"{shape}, as in the first episode")
         return replace(each, observations=columns, actions=actions)
 
+    def without_failed(self, episodes: dict[str, Trajectory], task: str = "") -> dict[str, Trajectory]:
+        """Episodes without those that are known to have failed; of ``task`` alone, where it is named."""
+        good, why = succeeded(episodes), Drop("it did not do what it says", "its data call it no success")
+        failed = [k for k, each in episodes.items() if k not in good and task in ("", each.instruction)]
+        self.dropped += [(key, why) for key in failed]
+        return {key: each for key, each in episodes.items() if key not in {*failed}}
+
     def funnel(self, usable: Sequence[str]) -> Funnel[Any]:
         """What reading kept, and what it dropped for which reason."""
         why = dict(self.dropped)
         funnel: Funnel[Any] = Funnel(dict.fromkeys([*usable, *why]))
         funnel.apply("reading", [why.get(key) for key in funnel.kept])
         return funnel
+
+
+def succeeded(episodes: dict[str, Trajectory]) -> dict[str, Trajectory]:
+    """Episodes but for those that are known to have failed."""
+    return {key: each for key, each in episodes.items() if each.success is not False}
 
 
 def head_settings(action: ActionSpec, episodes: Sequence[Trajectory]) -> dict[str, Any]:

@@ -58,6 +58,7 @@ from biddable.experiments.pixel_demos import (
     new_task,
     pool_and_test,
     record_hidden_goals,
+    succeeded,
 )
 from biddable.experiments.pixel_policies import (
     ERROR,
@@ -210,15 +211,17 @@ class InverseDynamics(Method):
         config, reader = self.config, self.reader
         episodes = reader.read("data", path)
         if config.target is None:
-            name, chosen = new_task(episodes, config.task, config.few)
+            name, chosen = new_task(succeeded(episodes), config.task, config.few)
             targets = {key: episodes[key] for key in chosen}
+            episodes = reader.without_failed(episodes, name) if name else episodes
             if not name:
                 self.notes.append(
                     "The new task is in-distribution: its demonstrations are a part of the data, of which "
                     "nobody says that they are of another task. Name another --target or --task."
                 )
         else:
-            name, targets = str(config.target), reader.read("target", config.target)
+            name = str(config.target)
+            targets = reader.without_failed(reader.read("target", config.target))
             episodes = {**episodes, **targets}
         pool, test = pool_and_test(targets, config.few)
         held = {targets[key].meta["source"] for key in test}

@@ -20,9 +20,11 @@ from biddable.errors import FileError, InputError
 from biddable.experiments.pixel_demos import Reader
 from biddable.experiments.pixel_policies import successes_in
 from biddable.methods.act import inverse_dynamics as method
+from biddable.methods.base import prepare
 from biddable.policies import pixels
 from biddable.policies.batches import Demonstrations
 from biddable.policies.config import OBJECTIVES, ImitationConfig
+from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.base import ActionSpec
 from biddable.policies.datasets.recorded import recorded
 from biddable.policies.datasets.write_minari import write_minari
@@ -236,6 +238,22 @@ def test_what_the_last_action_did_is_not_made_up(tmp_path) -> None:
     reader.actions = ActionSpec("box", (1,))
     assert [len(reader._checked(each)) for each in (whole, lerobot)] == [4, 3]
     assert recorded(kept) is kept
+
+
+def test_what_failed_at_the_new_task_is_no_demonstration_of_it(tmp_path) -> None:
+    episodes = [*read_trajectories(data(tmp_path))]
+    mixed = [replace(each, success=i > 2) for i, each in enumerate(episodes)]  # the first of each task fails
+    folder, target = (
+        write_minari(of, tmp_path / name) for of, name in ((mixed, "a-v0"), (mixed[:6], "b-v0"))
+    )
+    options = {"data": folder, "few": 1, "pixels": SIDE}
+    for more, learned, failed in (({"task": "still"}, 10, 1), ({"target": target}, 15, 3)):
+        made = prepare(method.InverseDynamics, options={**options, **more})
+        made.check()
+        [task] = made.data.tasks
+        assert len(made.data.pretrain) == learned, "of other tasks what failed, too"
+        assert len(task.pool) + len(task.test) == (4 if "task" in more else 3)
+        assert made.funnel.counts()["reading"]["reasons"] == {"it did not do what it says": failed}
 
 
 @pytest.mark.parametrize(

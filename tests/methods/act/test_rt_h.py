@@ -17,7 +17,8 @@ import biddable
 from biddable.errors import InputError
 from biddable.experiments import motion_data, motion_fits
 from biddable.experiments.table_play import Table
-from biddable.methods.act.rt_h import RtHConfig
+from biddable.methods.act.rt_h import RtH, RtHConfig
+from biddable.methods.base import prepare
 from biddable.policies.datasets import read_trajectories
 from biddable.policies.datasets.write_minari import write_minari
 from biddable.policies.motions import STILL, MotionVocabulary
@@ -143,6 +144,19 @@ def typed(folder, phrase: str, size: int) -> str:
     path = folder / f"{phrase}-{size}.jsonl"
     path.write_text(json.dumps({"instruction": "go left", "phrase": phrase, "state": [0.0] * size}) + "\n")
     return str(path)
+
+
+def test_what_failed_is_no_demonstration(tmp_path) -> None:
+    walked = [*read_trajectories(walks(tmp_path, 12))]
+    mixed = [replace(each, success=i % 3 > 0) for i, each in enumerate(walked)]
+    made = prepare(RtH, options={"data": write_minari(mixed, tmp_path / "mixed-v0"), "axes": ("x", "y")})
+    made.check()
+    assert sum(map(len, made.split)) == 8
+    assert made.funnel.counts()["checking"]["reasons"] == {"it did not do what it says": 4}
+    failed = write_minari([replace(each, success=False) for each in walked], tmp_path / "failed-v0")
+    none = prepare(RtH, options={"data": failed, "axes": ("x", "y")})
+    with pytest.raises(InputError, match="of the first it is said: it did not do what it says"):
+        none.check()
 
 
 def test_bins_are_of_what_was_done_and_not_of_wide_limits(tmp_path) -> None:
