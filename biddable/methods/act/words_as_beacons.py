@@ -158,7 +158,7 @@ class WordsAsBeacons(Method):
         minutes={
             "smoke": "1 (2 cores)",
             "default": "13 (2 cores)",
-            "full": "30 (2 cores)",
+            "full": "17 (2 cores, busy)",
             "gpu": "not measured",
         },
         takes="a language model as the teacher that is measured (--teacher-model)",
