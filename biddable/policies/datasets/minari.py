@@ -85,20 +85,23 @@ class MinariSource:
         }
         leaves_of = {leaf.name: leaf for leaf in self._observation}
         shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in leaves_of.items() if name not in TEXTS}
-        choices = {
-            name: (int(leaf.described["n"]), int(leaf.described.get("start", 0)))
-            for name, leaf in leaves_of.items()
-            if leaf.type == "Discrete"
-        }
+        with reading(path, "the observation space"):
+            choices = {
+                name: (int(leaf.described["n"]), int(leaf.described.get("start", 0)))
+                for name, leaf in leaves_of.items()
+                if leaf.type == "Discrete"
+            }
         self._ours = (folder / OURS).is_file()
         self._parts = Parts(shapes, parts, folder, choices, state=not self._ours)
         self._wanted = [leaf for name, leaf in leaves_of.items() if name in TEXTS or name in self._parts.read]
         single = len(self._action) == 1 and not self._action[0].path
+        with reading(path, "the action space"):
+            action = self._action[0].action() if single else ActionSpec("other")
         self.spec = DatasetSpec(
             "minari",
             version,
             self._parts.described(),
-            self._action[0].action() if single else ActionSpec("other"),
+            action,
             episodes=counts[0],
             steps=counts[1],
         )

@@ -66,7 +66,7 @@ class RobomimicSource:
             kind = ActionSpec("box", action.shape[1:])
             if action.dtype.kind in "iu":
                 kind = ActionSpec("multi" if action.ndim > 1 else "discrete", action.shape[1:])
-            total = data.attrs.get("total")
+            total = int(data.attrs["total"]) if "total" in data.attrs else None
         self._parts = Parts(seen, parts, path)
         self.spec = DatasetSpec(
             "robomimic",
@@ -74,7 +74,7 @@ class RobomimicSource:
             self._parts.described(),
             kind,
             episodes=len(self._demos),
-            steps=None if total is None else int(total),
+            steps=total,
             rewards="rewards" in first,
         )
 

@@ -307,6 +307,14 @@ def other_shape(data: Path) -> None:
         (lambda data: change(data / "1" / "metadata.json", total_steps=99), "of its 99 steps are there"),
         (lambda data: change(data / "metadata.json", action_space="{"), "action_space|not JSON"),
         (lambda data: change(data / "metadata.json", observation_space='{"type": "Graph"}'), "'Graph'"),
+        (
+            lambda data: change(data / "metadata.json", observation_space='{"type": "Discrete", "n": "x"}'),
+            "the observation space cannot be read: ",
+        ),
+        (
+            lambda data: change(data / "metadata.json", action_space='{"type": "Discrete", "n": []}'),
+            "the action space cannot be read: ",
+        ),
         (other_shape, "episode 0 cannot be read: "),
     ],
 )

@@ -111,6 +111,7 @@ def short(file: Any) -> None:
         (without("data/demo_0/obs"), "no observations"),
         (without("data/demo_0", "data/demo_1", "data/demo_2"), "holds no demonstrations"),
         (without("data"), "the file cannot be read"),
+        (lambda file: file["data"].attrs.__setitem__("total", "many"), "the file cannot be read: "),
         (lambda file: file["data/demo_1"].attrs.__setitem__("num_samples", 9), "3 of its 9 steps are there"),
     ],
 )
