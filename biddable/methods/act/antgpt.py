@@ -170,7 +170,7 @@ class AntGpt(Method):
         "gpu": {"ahead": 20, "max_tokens": 160, "train_windows": 4000, "validation_windows": 100,
                 "test_windows": 400, "goals": 800, "sequences": 4, "temperatures": (0.3, 0.6, 1.0)},
     }  # fmt: skip
-    only: ClassVar = {"no data": ("goals", "sequences")}
+    only: ClassVar = {"no data": ("goals", "sequences"), "data": ("taxonomy",)}
     config: AntGptConfig
 
     # -- 1. sequences --------------------------------------------------------------------------------------
