@@ -276,7 +276,7 @@ def test_a_taxonomy_says_what_there_is(tmp_path: Path, speaker: Speaker) -> None
 
 def test_words_are_of_ones_own_sequences_alone(tmp_path: Path) -> None:
     words = write(tmp_path / "t.json", {"verbs": ["take"], "nouns": ["cup"]})
-    with pytest.raises(InputError, match="taxonomy is .*an effect only with --data"):
+    with pytest.raises(InputError, match=r"taxonomy is .*an effect only with --data"):
         run("antgpt", out=tmp_path / "run", taxonomy=words, **SMALL)
 
 
