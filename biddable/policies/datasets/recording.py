@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from biddable.envs.base import copied, five_of, make_env, succeeded, two_of
 from biddable.errors import BiddableError, InputError, RunError, StorageError, said
 from biddable.policies.base import Demonstrator, Policy
@@ -70,8 +72,8 @@ def record(
         ``folder``. Where the same call has recorded it before, nothing is recorded.
 
     Raises:
-        InputError: a name without a version, no seeds; ``failures="drop"`` where the environment does not say
-            whether the instruction was followed.
+        InputError: a name without a version, no seeds or other than numbers, options that JSON has not;
+            ``failures="drop"`` where the environment does not say whether the instruction was followed.
         BiddableError: not one episode could be recorded; it says what was wrong with the first.
         RunError: another recording stands there, or another process is at it.
         MissingDependency: Minari is not installed.
@@ -83,9 +85,16 @@ def record(
         raise InputError("failures", failures, "keep or drop")
     if not len(seeds):
         raise InputError("seeds", list(seeds), "at least one")
+    for seed in seeds:
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise InputError("seeds", seed, "integers of at least 0")
+    try:
+        plain = jsonable(options)
+    except TypeError as error:
+        raise InputError("options", options, f"values that JSON has: {error}") from None
     identity = {
         "env": _name_of(env),
-        "options": jsonable(options),
+        "options": plain,
         "seeds": [int(seed) for seed in seeds],
         "algorithm": algorithm,
         "failures": failures,

@@ -306,6 +306,11 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path) -> None:
 def test_a_name_that_minari_would_not_find(name, tmp_path) -> None:
     with pytest.raises(InputError, match="a name that ends in a version"):
         record(tmp_path / name, "mujoco:Reach2D", ScriptedPolicy(straight), [1])
+    for seeds in ("12", [0.5], [-1]):
+        with pytest.raises(InputError, match="expected integers of at least 0"):
+            record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), seeds)
+    with pytest.raises(InputError, match=r"options is .*expected values that JSON has: object cannot be"):
+        record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), [1], success=object())
     with pytest.raises(InputError, match="seeds is"):
         record(tmp_path / "reach-v0", "mujoco:Reach2D", ScriptedPolicy(straight), [])
     assert list(tmp_path.iterdir()) == []
