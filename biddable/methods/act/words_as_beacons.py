@@ -104,7 +104,7 @@ NOTES = (
     "at least what is printed.",
     "Frames to success are one number for each seed: their intervals are over seeds.",
     "Teachers other than the oracle are surrogates that err as often as the model did: published accuracies "
-    "for llama, deepseek and qwen, measured ones for smollm2.",
+    "for llama, deepseek and qwen, measured ones for smollm2, or the model that was named.",
 )
 
 
@@ -266,7 +266,9 @@ class WordsAsBeacons(Method):
                     std=published.std,
                 )
         if measured:
-            yield ArmSettings("taught by smollm2", "representation", tuple(measured), alpha)
+            own = self.config.teacher_model
+            teacher = own if own == "smollm2" else "the measured model"  # a name may be a path, or "qwen"
+            yield ArmSettings(f"taught by {teacher}", "representation", tuple(measured), alpha)
 
     def _published(self) -> Mapping[str, Published]:
         """The published teachers of the level, by name."""

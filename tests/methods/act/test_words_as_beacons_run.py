@@ -66,6 +66,8 @@ def test_the_arms_are_those_of_the_issue() -> None:
     assert arms["taught by qwen"].accuracy == (0.3521,)
     assert arms["taught by llama, relative"].accuracy == (PUBLISHED["MultiRoom-N4-S5"]["llama"].relative,)
     assert arms["taught by smollm2"].accuracy == (0.9, 0.5, 0.5, 0.8)
+    other = WordsAsBeacons(WordsAsBeaconsConfig(noisy_teachers=True, teacher_model="Qwen/Qwen2.5-0.5B"))
+    assert [arm.name for arm in other._arms([0.9])][-1] == "taught by the measured model"
 
 
 def test_the_same_run_ends_the_same_after_a_kill(tmp_path, killed_run) -> None:
