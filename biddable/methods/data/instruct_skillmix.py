@@ -160,7 +160,7 @@ class InstructSkillMix(Method):
             "quality in a fifth of the rows undo much of it."
         ),
         needs="a teacher, any model; the proof on 2 CPU cores has smollm2 as teacher and student",
-        minutes={"smoke": "1 (2 cores)", "default": "24 (1 core, busy)", "full": "not measured"},
+        minutes={"smoke": "1 (2 cores)", "default": "24 (1 core, busy)", "full": "100 (1 core, busy)"},
         takes="a teacher (--teacher), skills (--skills, --queries), or what to extract them from (--topics, "
         "--data), or rows made before (--made); a student (--student) and a judge (--judge)",
         leaves="conversations (artifacts/data), the same in the published columns (artifacts/skillmix), "
