@@ -128,7 +128,7 @@ class WordsAsBeaconsConfig:
     """Add arms whose teachers err as often as language models do: published ones of the level, and the model
     that is measured."""
     teacher_model: str = "smollm2"
-    """The language model measured as a teacher, and gives the language arm its vectors; empty: none."""
+    """The language model that is measured as a teacher and gives the language arm its vectors; "": none."""
     teacher_levels: Count = 40
     """Levels on which the accuracy of the language model is measured."""
 
