@@ -137,7 +137,7 @@ class AntGptConfig:
     """Repetitions of every arm."""
     scratch: ActionTransformerConfig = ActionTransformerConfig()
     """The transformer that is trained from nothing."""
-    sft: SftConfig = SftConfig(lr=1e-3, epochs=4, lora=LoraConfig(rank=8), too_long="drop")
+    sft: SftConfig = SftConfig(lr=1e-3, epochs=2, lora=LoraConfig(rank=8), too_long="drop")
     """How the language model is tuned."""
 
 
