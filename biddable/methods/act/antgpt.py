@@ -152,7 +152,7 @@ class AntGpt(Method):
             "most; a goal, given or inferred, makes it better; another goal changes what it foresees."
         ),
         needs="a model whose weights can be trained",
-        minutes={"smoke": "not measured", "default": "not measured", "full": "not measured"},
+        minutes={"smoke": "not measured", "default": "24 (1 core, busy)", "full": "not measured"},
         takes='sequences of "verb noun" (--data), histories to continue (--ask), a model (--base)',
         leaves="an adapter (artifacts/model), K continuations of test histories and of yours "
         "(artifacts/predictions), prompts of its form (artifacts/prompts), the words "
