@@ -175,7 +175,7 @@ class WebNavigation(Method):
         minutes={
             "smoke": "1 (2 cores)",
             "default": "10 (2 cores)",
-            "full": "40 (2 cores)",
+            "full": "82 (2 cores, busy)",
             "gpu": "not measured",
         },
         leaves="the weights of every policy (artifacts/model)",
