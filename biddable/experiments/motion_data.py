@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biddable.errors import BiddableError, InputError, said
+from biddable.experiments.pixel_demos import FAILED
 from biddable.policies.datasets import Trajectories, read_trajectories
 from biddable.policies.datasets.recorded import recorded
 from biddable.policies.motions import MotionVocabulary, Steps
@@ -270,7 +271,7 @@ def _checked(
 ) -> Any:
     """The episode, its actions as an array [T, A]; or why it is dropped."""
     if episode.success is False:
-        return Drop("it did not do what it says", "its data call it no success")
+        return FAILED
     actions = np.asarray(episode.actions)
     if actions.dtype.kind not in "fiub" or actions.ndim != 2:
         found = f"{actions.dtype} of shape {list(actions.shape)}"

@@ -25,6 +25,8 @@ from biddable.types import Trajectory
 
 UNSAID = "(not said)"
 """Stands for the instruction of an episode that has none."""
+FAILED = Drop("it did not do what it says", "its data call it no success")
+"""Why an episode that is known to have failed is no demonstration."""
 STATE = "state"
 RECORDED, TARGETS = "hidden-goal-v0", "hidden-goal-tasks-v0"
 TARGET_SEED = 1_000_000
@@ -189,10 +191,12 @@ class Reader:
 
     def without_failed(self, episodes: dict[str, Trajectory], task: str = "") -> dict[str, Trajectory]:
         """Episodes without those that are known to have failed; of ``task`` alone, where it is named."""
-        good, why = succeeded(episodes), Drop("it did not do what it says", "its data call it no success")
-        failed = [k for k, each in episodes.items() if k not in good and task in ("", each.instruction)]
-        self.dropped += [(key, why) for key in failed]
-        return {key: each for key, each in episodes.items() if key not in {*failed}}
+        good = succeeded(episodes)
+        failed = {
+            k: FAILED for k, each in episodes.items() if k not in good and task in ("", each.instruction)
+        }
+        self.dropped += failed.items()
+        return {key: each for key, each in episodes.items() if key not in failed}
 
     def funnel(self, usable: Sequence[str]) -> Funnel[Any]:
         """What reading kept, and what it dropped for which reason."""
